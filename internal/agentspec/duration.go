@@ -1,0 +1,32 @@
+package agentspec
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Duration is a time.Duration that is written as Go writes it: 30s, 2m, 1h30m.
+type Duration time.Duration
+
+// MarshalJSON writes the duration as a string.
+func (d Duration) MarshalJSON() ([]byte, error) {
+	return json.Marshal(time.Duration(d).String()) //nolint:wrapcheck // a string always marshals
+}
+
+// UnmarshalJSON reads a string such as 30s.
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return fmt.Errorf("%s is not a duration: want a string such as \"30s\"", data)
+	}
+
+	parsed, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration: want a string such as \"30s\"", text)
+	}
+
+	*d = Duration(parsed)
+
+	return nil
+}
