@@ -134,8 +134,7 @@ func From(err error) *Error {
 		return nil
 	}
 
-	var own *Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
 

@@ -1,0 +1,106 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// The states of a check and of a probe.
+const (
+	statusOK          = "ok"
+	statusFailed      = "failed"
+	statusUnavailable = "unavailable"
+)
+
+// failureTTL keeps a failure for less time than a success, so that recovery shows soon and probes are still no load.
+const failureTTL = 50 * time.Millisecond
+
+var errSlow = fmt.Errorf("no answer within %s", Timeout)
+
+// cachedCheck keeps a check's last result for its TTL.
+type cachedCheck struct {
+	check  Check
+	flight singleflight.Group
+
+	mu    sync.Mutex
+	err   error
+	until time.Time
+}
+
+func newCachedCheck(check Check) *cachedCheck {
+	if check.TTL == 0 {
+		check.TTL = DefaultTTL
+	}
+
+	return &cachedCheck{check: check}
+}
+
+func (c *cachedCheck) result(ctx context.Context) Result {
+	if err := c.outcome(ctx); err != nil {
+		return Result{Name: c.check.Name, Status: statusFailed, Error: err.Error()}
+	}
+
+	return Result{Name: c.check.Name, Status: statusOK}
+}
+
+func (c *cachedCheck) outcome(ctx context.Context) error {
+	if err, fresh := c.cached(); fresh {
+		return err
+	}
+
+	ctx, cancel := context.WithTimeoutCause(ctx, Timeout, errSlow)
+	defer cancel()
+
+	select {
+	case answer := <-c.flight.DoChan("", func() (any, error) { return nil, c.run(ctx) }):
+		return answer.Err
+	case <-ctx.Done(): // the check ignores its context; it goes on alone, and nobody starts it a second time
+		return context.Cause(ctx) //nolint:wrapcheck // errSlow, or why the probe was given up: complete as it is
+	}
+}
+
+// cached returns the last outcome, and whether it is still good.
+func (c *cachedCheck) cached() (outcome error, fresh bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.err, time.Now().Before(c.until)
+}
+
+// run is detached from the probe that caused it: others wait for the same result.
+func (c *cachedCheck) run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), Timeout, errSlow)
+	defer cancel()
+
+	err := protect(ctx, c.check.Func)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	ttl := c.check.TTL
+	if err != nil {
+		ttl = min(ttl, failureTTL)
+	}
+
+	c.err, c.until = err, time.Now().Add(ttl)
+
+	return err //nolint:wrapcheck // what the check itself says
+}
+
+// protect turns a panic into an error: a check must not end the process that it checks.
+func protect(ctx context.Context, check func(context.Context) error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("the check panicked: %v", value)
+		}
+	}()
+
+	return check(ctx)
+}

@@ -1,0 +1,106 @@
+// Package health answers a process's probes: live, ready and startup.
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// DefaultTTL is how long the result of a check is good.
+	DefaultTTL = 2 * time.Second
+	// Timeout bounds one run of one check.
+	Timeout = time.Second
+)
+
+// Check is something that must work for the process to be of use.
+type Check struct {
+	// Name is shown in the probe's answer.
+	Name string
+	// Func returns what is wrong, or nil. It runs detached from the probe's request, for at most [Timeout], never twice
+	// at once.
+	Func func(context.Context) error
+	// TTL is how long the result is kept; 0 means [DefaultTTL].
+	TTL time.Duration
+}
+
+// Result is what a check came to.
+type Result struct {
+	Name string `json:"name"`
+	// Status is ok or failed.
+	Status string `json:"status"`
+	Error  string `json:"error,omitempty"`
+}
+
+// Checker knows whether a process is started, ready or draining. Make it with [New].
+type Checker struct {
+	checks   []*cachedCheck
+	started  atomic.Bool
+	draining atomic.Bool
+}
+
+// New makes a checker. The process counts as starting until [Checker.MarkStarted].
+func New(checks ...Check) *Checker {
+	checker := &Checker{}
+	for _, check := range checks {
+		checker.checks = append(checker.checks, newCachedCheck(check))
+	}
+
+	return checker
+}
+
+// MarkStarted says that the process has begun to serve.
+func (c *Checker) MarkStarted() { c.started.Store(true) }
+
+// MarkDraining says that the process is about to end: it is not ready from now on, but alive.
+func (c *Checker) MarkDraining() { c.draining.Store(true) }
+
+// Started reports whether [Checker.MarkStarted] was called.
+func (c *Checker) Started() bool { return c.started.Load() }
+
+// Ready returns nil if the process can do its work, and else all that is in its way.
+func (c *Checker) Ready(ctx context.Context) error {
+	if reason := c.phase(); reason != "" {
+		return errors.New(reason)
+	}
+
+	var errs []error
+
+	for _, result := range c.results(ctx) {
+		if result.Status != statusOK {
+			errs = append(errs, fmt.Errorf("%s: %s", result.Name, result.Error))
+		}
+	}
+
+	return errors.Join(errs...)
+}
+
+// phase returns why the process is not ready whatever its checks say, or nothing.
+func (c *Checker) phase() string {
+	switch {
+	case c.draining.Load():
+		return "draining"
+	case !c.started.Load():
+		return "starting"
+	default:
+		return ""
+	}
+}
+
+// results runs all checks at once, in the order given.
+func (c *Checker) results(ctx context.Context) []Result {
+	results := make([]Result, len(c.checks))
+
+	var running sync.WaitGroup
+	for i, check := range c.checks {
+		running.Go(func() { results[i] = check.result(ctx) })
+	}
+
+	running.Wait()
+
+	return results
+}
