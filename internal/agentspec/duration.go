@@ -30,3 +30,6 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 
 	return nil
 }
+
+// String writes the duration as Go does, such as 2m0s.
+func (d Duration) String() string { return time.Duration(d).String() }

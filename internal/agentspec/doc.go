@@ -1,0 +1,14 @@
+// Package agentspec is the one definition of an agent's file: its fields, defaults, validation and revision digest. The
+// CRD's types embed it, the local loader reads it, the agent process runs it.
+//
+// What holds for a field is written in its tags, once, and everything else is derived from them by reflection: what a
+// file may contain, the messages about what it may not, the defaults, and the revision.
+//
+//	json      its name in a file
+//	required  "true": must be given and not be empty
+//	default   what it means when it is not given
+//	min, max  of a number or duration; max of a text in bytes, of a list or map in entries
+//	enum      the values that it may have
+//	format    a named form: see formats
+//	revision  "yes" or "no", on every field of AgentSpec: whether a change of it is a change of behaviour
+package agentspec
