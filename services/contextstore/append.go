@@ -1,0 +1,226 @@
+package contextstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/fault"
+)
+
+// Append adds events, and what they imply, in one transaction.
+func (s *Service) Append(ctx context.Context, request *contextv1.AppendRequest) (*contextv1.AppendResponse, error) {
+	by, err := writerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	by.lease = request.GetLease()
+	if err := by.mayAppend(request.GetEvents()); err != nil {
+		return nil, err
+	}
+
+	digest, err := requestDigest(request)
+	if err != nil {
+		return nil, err
+	}
+
+	var response *contextv1.AppendResponse
+
+	err = s.update(ctx, func(tx Tx) (changes, error) {
+		prior, err := tx.Request(request.GetConversationId(), request.GetRequestId())
+
+		switch {
+		case err != nil:
+			return changes{}, err
+		case prior.Digest == "":
+			break
+		case prior.Digest != digest:
+			return changes{}, requestReused(request.GetRequestId())
+		default:
+			response = prior.Response
+			response.Replayed = true
+
+			return changes{}, nil
+		}
+
+		after, err := s.append(tx, by, request)
+		if err != nil {
+			return changes{}, err
+		}
+
+		response = after.response()
+
+		return after.changes(), tx.InsertRequest(Request{
+			ConversationID: request.GetConversationId(), ID: request.GetRequestId(), Digest: digest, Response: response,
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	return response, nil
+}
+
+// append reads the rows, decides, and writes.
+func (s *Service) append(tx Tx, by writer, request *contextv1.AppendRequest) (appended, error) {
+	before, err := s.before(tx, request)
+	if err != nil {
+		return appended{}, err
+	}
+
+	after, err := project(before, by, request.GetEvents(), s.config.Now())
+	if err != nil {
+		return appended{}, err
+	}
+
+	return after, after.write(tx)
+}
+
+// before reads the rows that an append starts from.
+func (s *Service) before(tx Tx, request *contextv1.AppendRequest) (rows, error) {
+	conversation, err := tx.Conversation(request.GetConversationId())
+	if err != nil {
+		return rows{}, err
+	}
+
+	if request.ExpectedVersion != nil && request.GetExpectedVersion() != conversation.Version {
+		return rows{}, fault.New(codes.Aborted, "VERSION_CONFLICT",
+			"expected_version: conversation %s is at version %d, not %d", conversation.ID, conversation.Version,
+			request.GetExpectedVersion()).With("version", fmt.Sprint(conversation.Version))
+	}
+
+	turn, err := turnBefore(tx, conversation, request)
+	if err != nil {
+		return rows{}, err
+	}
+
+	found := rows{conversation: conversation, turn: turn}
+	if ids := callIDs(request.GetEvents()); len(ids) > 0 {
+		found.calls, err = tx.Calls(conversation.ID, ids)
+	}
+
+	return found, err
+}
+
+// turnBefore reads the turn that an append speaks about: the one it names, or else the active one.
+func turnBefore(tx Tx, conversation Conversation, request *contextv1.AppendRequest) (*Turn, error) {
+	turnID, err := turnOf(request)
+	if err != nil {
+		return nil, err
+	}
+
+	if accepts(request.GetEvents()) {
+		return nil, unused(tx, turnID)
+	}
+
+	turnID = firstOf(turnID, conversation.ActiveTurnID)
+	if turnID == "" {
+		return nil, nil //nolint:nilnil // no turn is a proper answer here: see rows
+	}
+
+	turn, err := tx.Turn(turnID)
+	if err == nil && turn.GetConversationId() != conversation.ID {
+		err = NoTurn(turnID)
+	}
+
+	return &turn, err
+}
+
+// unused checks that a turn's id is new.
+func unused(tx Tx, turnID string) error {
+	_, err := tx.Turn(turnID)
+
+	switch {
+	case err == nil:
+		return fault.New(codes.AlreadyExists, "TURN_ID_REUSED", "events.turn_id: there is a turn %q already", turnID)
+	case fault.CodeOf(err) == codes.NotFound:
+		return nil
+	default:
+		return err
+	}
+}
+
+// write stores the rows that changed.
+func (a appended) write(tx Tx) error {
+	err := errors.Join(
+		tx.InsertEvents(a.conversation.ID, a.events),
+		tx.UpdateConversation(a.conversation),
+	)
+
+	if a.turnRevised {
+		err = errors.Join(err, tx.PutTurn(*a.turn))
+	}
+
+	for _, id := range a.revised {
+		err = errors.Join(err, tx.PutCall(a.calls[id]))
+	}
+
+	return err
+}
+
+func (a appended) response() *contextv1.AppendResponse {
+	response := &contextv1.AppendResponse{FirstSequence: a.events[0].GetSequence(), Version: a.conversation.Version}
+	if a.turn != nil {
+		response.Turn = a.turn.Turn
+	}
+
+	return response
+}
+
+func (a appended) changes() changes {
+	done := changes{events: a.events}
+	if a.turnRevised {
+		done.turns = []Turn{*a.turn}
+	}
+
+	return done
+}
+
+// requestDigest is what makes two appends the same: what the caller says, or else the events.
+func requestDigest(request *contextv1.AppendRequest) (string, error) {
+	if request.GetRequestDigest() != "" {
+		return "caller:" + request.GetRequestDigest(), nil
+	}
+
+	hash := sha256.New()
+
+	var buffer []byte
+	for _, event := range request.GetEvents() {
+		start := len(buffer)
+		buffer = append(buffer, make([]byte, 8)...)
+
+		var err error
+		if buffer, err = (proto.MarshalOptions{Deterministic: true}).MarshalAppend(buffer, event); err != nil {
+			return "", fault.New(codes.InvalidArgument, "INVALID", "events: %w", err)
+		}
+
+		binary.BigEndian.PutUint64(buffer[start:], uint64(len(buffer)-start))
+	}
+
+	hash.Write(buffer)
+
+	return "events:" + hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// log appends events of the store's own to a conversation.
+func (s *Service) log(tx Tx, conversation Conversation, events ...*eventv1.Event) (Conversation, error) {
+	now := s.config.Now()
+
+	for _, event := range events {
+		conversation.Version++
+		event.Sequence, event.ConversationId, event.Time = conversation.Version, conversation.ID, timestamp(now)
+	}
+
+	conversation.UpdatedAt = now
+
+	return conversation, errors.Join(tx.InsertEvents(conversation.ID, events), tx.UpdateConversation(conversation))
+}

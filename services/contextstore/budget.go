@@ -1,0 +1,56 @@
+package contextstore
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+)
+
+// narrow returns the budget that is left to a turn when control passes on: per kind the smaller of what it was and of
+// what is spent plus what the handing agent has remaining. Zero means no limit.
+func narrow(budget, spent, remaining *eventv1.Budget) *eventv1.Budget {
+	return &eventv1.Budget{
+		Steps:      smaller(budget.GetSteps(), spent.GetSteps(), remaining.GetSteps()),
+		Tokens:     smaller(budget.GetTokens(), spent.GetTokens(), remaining.GetTokens()),
+		CostMicros: smaller(budget.GetCostMicros(), spent.GetCostMicros(), remaining.GetCostMicros()),
+		Hops:       smaller(budget.GetHops(), spent.GetHops(), remaining.GetHops()),
+	}
+}
+
+func smaller[T int32 | int64](limit, spent, remaining T) T {
+	switch {
+	case remaining == 0:
+		return limit
+	case limit == 0:
+		return spent + remaining
+	default:
+		return min(limit, spent+remaining)
+	}
+}
+
+// reserve takes a step and its tokens out of the budget before the model is called.
+func (t *Turn) reserve(event *eventv1.Event) {
+	tokens := event.GetStepStarted().GetReservedTokens()
+	t.Spent.Steps++
+	t.Spent.Tokens += tokens
+	t.Reserved = Reservation{Segment: event.GetSegment(), Step: event.GetStep(), Tokens: tokens}
+}
+
+// settle replaces a step's reservation by what it used. The reservation of a step that was lost stays spent: its model
+// call may have been paid for.
+func (t *Turn) settle(event *eventv1.Event) {
+	if t.Reserved.Segment == event.GetSegment() && t.Reserved.Step == event.GetStep() {
+		t.Spent.Tokens -= t.Reserved.Tokens
+		t.Reserved = Reservation{}
+	}
+
+	usage := event.GetAgentMessage().GetUsage()
+	t.Spent.Tokens += usage.GetInputTokens() + usage.GetOutputTokens()
+}
+
+// clone returns a row that shares nothing with t.
+func (t Turn) clone() Turn {
+	t.Turn = proto.CloneOf(t.Turn)
+
+	return t
+}

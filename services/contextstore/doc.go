@@ -1,0 +1,10 @@
+// Package contextstore is the platform's memory: the event log of every conversation, and what is derived from it
+// (turns, leases, calls, pins), together with withdrawals, checkpoints and shared state. It serves ContextService.
+//
+// What an event implies is decided by pure functions: [project] for appended events, [acquire] for leases, [claim] for
+// calls, [resolve] for withdrawn revisions. The methods of [Service] read rows, decide, write rows, and tell followers;
+// they do so through [Store], which package sqlite implements and package storetest specifies.
+//
+// Everything that writes is one serialisable transaction, so a conversation's log has no gaps and a stale executor
+// writes nothing. Memory holds only what can be had from the store again: who follows, who waits, and current epochs.
+package contextstore

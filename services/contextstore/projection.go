@@ -1,0 +1,208 @@
+package contextstore
+
+import (
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/fault"
+)
+
+// dispatchGrace is how long a new owner has to take the lease before a dispatcher sends the turn again.
+const dispatchGrace = 2 * time.Second
+
+// rows are the rows that an append reads and changes.
+type rows struct {
+	conversation Conversation
+	// turn is nil if the events belong to none, or to one that they begin.
+	turn *Turn
+	// calls are those that the events name, by id.
+	calls map[string]Call
+	// revised are the ids of the calls that changed, in order.
+	revised []string
+	// turnRevised says whether the turn's row changed.
+	turnRevised bool
+}
+
+// appended is an append as the store decided it: the rows after it, and the events as they stand in the log.
+type appended struct {
+	rows
+
+	events []*eventv1.Event
+}
+
+// project applies events that the writer appends to the rows before them. It changes nothing that it was given.
+func project(before rows, by writer, events []*eventv1.Event, now time.Time) (appended, error) {
+	log := projection{rows: before.clone(), by: by, now: now}
+
+	if err := log.admit(); err != nil {
+		return appended{}, err
+	}
+
+	for _, event := range events {
+		if err := log.apply(log.stamp(event)); err != nil {
+			return appended{}, err
+		}
+	}
+
+	return appended{rows: log.rows, events: log.events}, nil
+}
+
+func (r rows) clone() rows {
+	if r.turn != nil {
+		turn := r.turn.clone()
+		r.turn = &turn
+	}
+
+	calls := make(map[string]Call, len(r.calls))
+	for id, call := range r.calls {
+		calls[id] = call
+	}
+
+	r.calls, r.revised, r.turnRevised = calls, nil, false
+
+	return r
+}
+
+// projection is an append in the making.
+type projection struct {
+	rows
+
+	by     writer
+	now    time.Time
+	events []*eventv1.Event
+	// passed says that the writer gave the turn away: nothing may follow.
+	passed bool
+}
+
+// admit decides whether the writer may append to the turn at all.
+func (p *projection) admit() error {
+	if p.by.lease == nil {
+		return nil
+	}
+
+	if ended(p.turn.GetStatus()) {
+		return turnEnded(p.turn)
+	}
+
+	if p.turn.GetEpoch() != p.by.lease.GetEpoch() {
+		return staleEpoch(p.by.lease, p.turn)
+	}
+
+	if p.by.role == roleGateway {
+		return nil
+	}
+
+	if p.turn.GetLeaseHolder() == "" {
+		return released(p.turn)
+	}
+
+	return p.by.owns(p.turn)
+}
+
+// stamp returns the event as it stands in the log: with its place, its time, and what the turn says about it.
+func (p *projection) stamp(event *eventv1.Event) *eventv1.Event {
+	p.conversation.Version++
+	p.conversation.UpdatedAt = p.now
+
+	stamped := &eventv1.Event{
+		Sequence: p.conversation.Version, ConversationId: p.conversation.ID, Time: timestamp(p.now),
+		TurnId: event.GetTurnId(), Agent: event.GetAgent(), Revision: event.GetRevision(),
+		Segment: event.GetSegment(), Step: event.GetStep(), Kind: event.GetKind(),
+	}
+
+	if p.turn != nil {
+		stamped.TurnId, stamped.Epoch = p.turn.GetTurnId(), p.turn.GetEpoch()
+	}
+
+	if p.by.role == roleAgent && p.turn != nil {
+		stamped.Agent, stamped.Segment = p.turn.GetAgent(), p.turn.GetSegment()
+		stamped.Revision = firstOf(event.GetRevision(), p.turn.Revision)
+	}
+
+	p.events = append(p.events, stamped)
+
+	return stamped
+}
+
+// apply is the meaning of each event.
+func (p *projection) apply(event *eventv1.Event) error { //nolint:cyclop // one line for each kind of event
+	if p.passed {
+		return fault.Invalid(fault.Violation{
+			Field: "events", Message: "nothing can follow the event that ends, passes on or suspends the turn; append it last",
+		})
+	}
+
+	switch kind := event.GetKind().(type) {
+	case *eventv1.Event_TurnAccepted:
+		return p.accept(event)
+	case *eventv1.Event_StepStarted:
+		p.changed().reserve(event)
+	case *eventv1.Event_AgentMessage:
+		p.changed().settle(event)
+
+		return p.propose(event)
+	case *eventv1.Event_ToolResult:
+		return p.record(event)
+	case *eventv1.Event_InputRequested:
+		return p.ask(kind.InputRequested)
+	case *eventv1.Event_InputResolved:
+		return p.answer(kind.InputResolved)
+	case *eventv1.Event_TurnWaiting:
+		return p.wait(kind.TurnWaiting)
+	case *eventv1.Event_Handoff:
+		return p.pass(kind.Handoff)
+	case *eventv1.Event_CancelRequested:
+		return p.cancel(kind.CancelRequested)
+	case *eventv1.Event_TurnCompleted:
+		p.end(contextv1.TurnStatus_TURN_STATUS_COMPLETED)
+	case *eventv1.Event_TurnFailed:
+		return p.fail()
+	case *eventv1.Event_TurnCancelled:
+		p.end(contextv1.TurnStatus_TURN_STATUS_CANCELLED)
+	}
+
+	return nil // message_part, guardrail_triggered and feedback_given imply nothing
+}
+
+// changed returns the turn to be changed.
+func (p *projection) changed() *Turn {
+	p.turnRevised = true
+
+	return p.turn
+}
+
+// keep takes a changed call into the rows.
+func (p *projection) keep(call Call) {
+	p.calls[call.ID] = call
+	p.revised = append(p.revised, call.ID)
+}
+
+// turnEnded is the fault for writing to a turn that has ended.
+func turnEnded(turn *Turn) error {
+	return fault.New(codes.FailedPrecondition, "TURN_ENDED", "turn %s has ended (%s)",
+		turn.GetTurnId(), turn.GetStatus()).With("status", turn.GetStatus().String())
+}
+
+// staleEpoch is the fault for writing under a lease that another has replaced.
+func staleEpoch(lease *contextv1.LeaseRef, turn *Turn) error {
+	return fault.New(codes.FailedPrecondition, "STALE_EPOCH", "turn %s is at epoch %d, not %d: another executor took over",
+		turn.GetTurnId(), turn.GetEpoch(), lease.GetEpoch())
+}
+
+// released is the fault for writing under a lease that was given back.
+func released(turn *Turn) error {
+	return fault.New(codes.FailedPrecondition, "STALE_EPOCH", "nobody holds the lease of turn %s: acquire it again",
+		turn.GetTurnId())
+}
+
+// leaseHeld is the fault for wanting a turn that another executes.
+func leaseHeld(turn *Turn) error {
+	expires := turn.GetLeaseExpiresAt().AsTime().Format(time.RFC3339Nano)
+
+	return fault.New(codes.FailedPrecondition, "LEASE_HELD", "turn %s is executed by %s until %s",
+		turn.GetTurnId(), turn.GetLeaseHolder(), expires).
+		With("holder", turn.GetLeaseHolder()).With("expires_at", expires)
+}

@@ -1,0 +1,163 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/services/contextstore"
+)
+
+// conn is one connection and its prepared statements. One goroutine uses it at a time. Statements are short and run to
+// their end: an interrupted one would cost the whole transaction.
+type conn struct {
+	sql        *sql.Conn
+	statements map[string]*sql.Stmt
+	// broken is the first error of SQLite in this transaction. Nothing may be committed after one.
+	broken error
+}
+
+var _ contextstore.Tx = (*conn)(nil)
+
+func connect(ctx context.Context, db *sql.DB) (*conn, error) {
+	one, err := db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+
+	return &conn{sql: one, statements: map[string]*sql.Stmt{}}, nil
+}
+
+func (c *conn) close() error {
+	var err error
+	for _, statement := range c.statements {
+		err = errors.Join(err, statement.Close())
+	}
+
+	return errors.Join(err, c.sql.Close())
+}
+
+// statement prepares a query once.
+func (c *conn) statement(query string) (*sql.Stmt, error) {
+	if known := c.statements[query]; known != nil {
+		return known, nil
+	}
+
+	prepared, err := c.sql.PrepareContext(context.Background(), query)
+	if err != nil {
+		return nil, c.fail(err)
+	}
+
+	c.statements[query] = prepared
+
+	return prepared, nil
+}
+
+// exec runs a statement that returns no rows.
+func (c *conn) exec(query string, args ...any) error {
+	statement, err := c.statement(query)
+	if err != nil {
+		return err
+	}
+
+	if _, err := statement.ExecContext(context.Background(), args...); err != nil {
+		return c.fail(err)
+	}
+
+	return nil
+}
+
+// one reads at most one row; found says whether there was one.
+func (c *conn) one(query string, args []any, into ...any) (found bool, err error) {
+	statement, err := c.statement(query)
+	if err != nil {
+		return false, err
+	}
+
+	err = statement.QueryRowContext(context.Background(), args...).Scan(into...)
+
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, c.fail(err)
+	default:
+		return true, nil
+	}
+}
+
+// each reads rows until there are no more or read says that it is enough.
+func (c *conn) each(query string, args []any, read func(scan func(into ...any) error) (more bool, err error)) error {
+	statement, err := c.statement(query)
+	if err != nil {
+		return err
+	}
+
+	rows, err := statement.QueryContext(context.Background(), args...)
+	if err != nil {
+		return c.fail(err)
+	}
+	defer rows.Close() //nolint:errcheck // Err says what went wrong
+
+	for rows.Next() {
+		more, err := read(rows.Scan)
+		if err != nil {
+			return c.fail(err)
+		}
+
+		if !more {
+			return nil
+		}
+	}
+
+	if err := rows.Err(); err != nil {
+		return c.fail(err)
+	}
+
+	return nil
+}
+
+func (c *conn) fail(err error) error {
+	if c.broken == nil {
+		c.broken = failed(err)
+	}
+
+	return c.broken
+}
+
+// view runs fn on a snapshot.
+func (c *conn) view(fn func(contextstore.Reader) error) (err error) {
+	c.broken = nil
+
+	if err := c.exec("BEGIN"); err != nil {
+		return err
+	}
+
+	defer func() { err = errors.Join(err, c.exec("ROLLBACK")) }()
+
+	return fn(c)
+}
+
+// marshal returns a message as it is stored.
+func marshal(message proto.Message) ([]byte, error) {
+	data, err := proto.Marshal(message)
+	if err != nil {
+		return nil, fault.New(codes.InvalidArgument, "INVALID", "the message can't be stored: %w", err)
+	}
+
+	return data, nil
+}
+
+// unmarshal reads a stored message. Fields of newer releases are kept as they are.
+func unmarshal(data []byte, into proto.Message) error {
+	if err := proto.Unmarshal(data, into); err != nil {
+		return fault.New(codes.DataLoss, "DATABASE_DAMAGED", "a stored message can't be read: %w", err)
+	}
+
+	return nil
+}

@@ -1,0 +1,78 @@
+package sqlite
+
+import (
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/services/contextstore"
+)
+
+// Events returns up to limit events from a sequence on; fewer once they fill maxBytes, but at least one.
+func (c *conn) Events(conversationID string, from int64, limit, maxBytes int) ([]*eventv1.Event, error) {
+	var events []*eventv1.Event
+
+	err := c.each("SELECT data FROM events WHERE conversation_id = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
+		[]any{conversationID, from, limit},
+		func(scan func(...any) error) (bool, error) {
+			var data []byte
+			if err := scan(&data); err != nil {
+				return false, err
+			}
+
+			if maxBytes -= len(data); maxBytes < 0 && len(events) > 0 {
+				return false, nil
+			}
+
+			event := &eventv1.Event{}
+			events = append(events, event)
+
+			return true, unmarshal(data, event)
+		})
+
+	return events, err
+}
+
+// InsertEvents adds events that carry their sequences.
+func (c *conn) InsertEvents(conversationID string, events []*eventv1.Event) error {
+	for _, event := range events {
+		data, err := marshal(event)
+		if err != nil {
+			return err
+		}
+
+		if err := c.exec("INSERT INTO events (conversation_id, sequence, data) VALUES (?, ?, ?)",
+			conversationID, event.GetSequence(), data); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// Request returns what an append under this request id came to, or one without a digest.
+func (c *conn) Request(conversationID, requestID string) (contextstore.Request, error) {
+	var (
+		row  = contextstore.Request{ConversationID: conversationID, ID: requestID}
+		data []byte
+	)
+
+	found, err := c.one("SELECT digest, response FROM requests WHERE conversation_id = ? AND request_id = ?",
+		[]any{conversationID, requestID}, &row.Digest, &data)
+	if err != nil || !found {
+		return row, err
+	}
+
+	row.Response = &contextv1.AppendResponse{}
+
+	return row, unmarshal(data, row.Response)
+}
+
+// InsertRequest remembers what an append came to.
+func (c *conn) InsertRequest(row contextstore.Request) error {
+	response, err := marshal(row.Response)
+	if err != nil {
+		return err
+	}
+
+	return c.exec("INSERT INTO requests (conversation_id, request_id, digest, response) VALUES (?, ?, ?, ?)",
+		row.ConversationID, row.ID, row.Digest, response)
+}

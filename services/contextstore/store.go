@@ -1,0 +1,93 @@
+package contextstore
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/fault"
+)
+
+// Store keeps rows in transactions. Package storetest says how one must behave.
+type Store interface {
+	// Update runs fn in a serialisable transaction and commits if it returns nil. Whatever fn wrote is gone if it
+	// returns an error, which is returned as it is. fn may run more than once and must set its results anew each time.
+	Update(ctx context.Context, fn func(Tx) error) error
+	// View runs fn on one consistent snapshot.
+	View(ctx context.Context, fn func(Reader) error) error
+	// Close waits for running transactions and gives everything back.
+	Close() error
+}
+
+// Reader reads rows. What is not there is the zero value, but for conversations and turns: see [NoConversation] and
+// [NoTurn].
+type Reader interface {
+	// Conversation returns a conversation. Errors: NOT_FOUND.
+	Conversation(conversationID string) (Conversation, error)
+	// ConversationByRequest returns the conversation that a request opened, or one without an id.
+	ConversationByRequest(requestID string) (Conversation, error)
+	// Conversations returns up to limit conversations, newest first, that are older than the one named before.
+	Conversations(tenant, user, before string, limit int) ([]Conversation, error)
+	// Pins returns the conversation's pinned revisions by agent.
+	Pins(conversationID string) (map[string]string, error)
+
+	// Events returns up to limit events from a sequence on; fewer once they fill maxBytes, but at least one.
+	Events(conversationID string, from int64, limit, maxBytes int) ([]*eventv1.Event, error)
+	// Request returns what an append under this request id came to, or one without a digest.
+	Request(conversationID, requestID string) (Request, error)
+
+	// Turn returns a turn. Errors: NOT_FOUND.
+	Turn(turnID string) (Turn, error)
+	// ResumableTurns returns up to limit running turns whose lease has ended by now, longest ended first.
+	ResumableTurns(now time.Time, limit int) ([]Turn, error)
+	// LeasedTurns returns the running turns that an executor of this revision holds, even if its lease has ended.
+	LeasedTurns(agent, revision string) ([]Turn, error)
+
+	// Calls returns those of the named calls that exist, by id.
+	Calls(conversationID string, callIDs []string) (map[string]Call, error)
+	// Withdrawals returns all withdrawals of an agent's revisions in the order of their positions.
+	Withdrawals(agent string) ([]Withdrawal, error)
+	// Checkpoint returns the conversation's checkpoint, or one with sequence 0.
+	Checkpoint(conversationID string) (*contextv1.Checkpoint, error)
+	// State returns a shared value and its version; version 0 if it was never written.
+	State(scope, key string) ([]byte, int64, error)
+}
+
+// Tx reads and writes rows within one transaction.
+type Tx interface {
+	Reader
+
+	// InsertConversation adds a conversation.
+	InsertConversation(row Conversation) error
+	// UpdateConversation writes what changes in a conversation: agent, version, active turn and time.
+	UpdateConversation(row Conversation) error
+	// PutPin sets or moves a pin.
+	PutPin(conversationID, agent, revision string) error
+	// InsertEvents adds events that carry their sequences.
+	InsertEvents(conversationID string, events []*eventv1.Event) error
+	// InsertRequest remembers what an append came to.
+	InsertRequest(row Request) error
+	// PutTurn inserts or overwrites a turn.
+	PutTurn(row Turn) error
+	// PutCall inserts or overwrites a call.
+	PutCall(row Call) error
+	// PutWithdrawal inserts or overwrites a withdrawal.
+	PutWithdrawal(row Withdrawal) error
+	// PutCheckpoint sets the conversation's checkpoint.
+	PutCheckpoint(checkpoint *contextv1.Checkpoint) error
+	// PutState sets a shared value and its version.
+	PutState(scope, key string, value []byte, version int64) error
+}
+
+// NoConversation is what a Reader answers for a conversation that is not there.
+func NoConversation(conversationID string) error {
+	return fault.New(codes.NotFound, "CONVERSATION_NOT_FOUND", "conversation_id: there is no conversation %q", conversationID)
+}
+
+// NoTurn is what a Reader answers for a turn that is not there.
+func NoTurn(turnID string) error {
+	return fault.New(codes.NotFound, "TURN_NOT_FOUND", "turn_id: there is no turn %q", turnID)
+}

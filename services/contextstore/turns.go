@@ -1,0 +1,46 @@
+package contextstore
+
+import (
+	"cmp"
+	"context"
+
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+)
+
+// GetTurn returns a turn.
+func (s *Service) GetTurn(ctx context.Context, request *contextv1.GetTurnRequest) (*contextv1.GetTurnResponse, error) {
+	response := &contextv1.GetTurnResponse{}
+
+	err := s.store.View(ctx, func(reader Reader) error {
+		turn, err := reader.Turn(request.GetTurnId())
+		response.Turn = turn.Turn
+
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	return response, nil
+}
+
+// ListResumableTurns returns turns that run but that nobody executes.
+func (s *Service) ListResumableTurns(
+	ctx context.Context, request *contextv1.ListResumableTurnsRequest,
+) (*contextv1.ListResumableTurnsResponse, error) {
+	response := &contextv1.ListResumableTurnsResponse{}
+
+	err := s.store.View(ctx, func(reader Reader) error {
+		turns, err := reader.ResumableTurns(s.config.Now(), cmp.Or(int(request.GetLimit()), 100))
+		for _, turn := range turns {
+			response.Turns = append(response.Turns, turn.Turn)
+		}
+
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	return response, nil
+}

@@ -1,0 +1,80 @@
+package contextstore
+
+import (
+	"context"
+
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+)
+
+// Withdraw takes a revision out of service. The same (agent, revision, attempt) again changes nothing, but that it may
+// fence what was not fenced yet.
+func (s *Service) Withdraw(
+	ctx context.Context, request *contextv1.WithdrawRequest,
+) (*contextv1.WithdrawResponse, error) {
+	response := &contextv1.WithdrawResponse{}
+
+	err := s.update(ctx, func(tx Tx) (changes, error) {
+		withdrawals, err := tx.Withdrawals(request.GetAgent())
+		if err != nil {
+			return changes{}, err
+		}
+
+		row := s.withdrawal(withdrawals, request)
+
+		var done changes
+
+		if request.GetFence() && !row.Fenced {
+			if done.turns, err = s.fence(tx, row.Agent, row.Revision); err != nil {
+				return changes{}, err
+			}
+
+			row.Fenced, row.FencedTurns = true, int32(len(done.turns)) //nolint:gosec // no store holds 2^31 running turns
+		}
+
+		response.FencedTurns = row.FencedTurns
+
+		return done, tx.PutWithdrawal(row)
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	return response, nil
+}
+
+// withdrawal returns the row of a request: the one that is there, or a new one.
+func (s *Service) withdrawal(withdrawals []Withdrawal, request *contextv1.WithdrawRequest) Withdrawal {
+	row := Withdrawal{
+		Agent: request.GetAgent(), Revision: request.GetRevision(), Attempt: request.GetAttempt(),
+		Replacement: request.GetReplacement(), Cause: request.GetCause(), Position: 1, WithdrawnAt: s.config.Now(),
+	}
+
+	for _, prior := range withdrawals {
+		if prior.Revision == row.Revision && prior.Attempt == row.Attempt {
+			return prior
+		}
+
+		row.Position = max(row.Position, prior.Position+1)
+	}
+
+	return row
+}
+
+// fence takes the epoch from every running turn that an executor of the revision holds.
+func (s *Service) fence(tx Tx, agent, revision string) ([]Turn, error) {
+	turns, err := tx.LeasedTurns(agent, revision)
+	if err != nil {
+		return nil, err
+	}
+
+	for _, turn := range turns {
+		turn.Epoch++
+		turn.release(s.config.Now())
+
+		if err := tx.PutTurn(turn); err != nil {
+			return nil, err
+		}
+	}
+
+	return turns, nil
+}
