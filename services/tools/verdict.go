@@ -1,0 +1,103 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/fault"
+)
+
+// maxAttempts bounds how often an idempotent call is sent to a server that ends while it runs.
+const maxAttempts = 3
+
+var errTimedOut = errors.New("timed out")
+
+// verdict is what running a tool came to. With err, nothing is recorded and the caller is told to ask again.
+type verdict struct {
+	outcome eventv1.ToolResult_Outcome
+	output  string
+	err     error
+}
+
+func failed(output string) verdict {
+	return verdict{outcome: eventv1.ToolResult_OUTCOME_ERROR, output: output}
+}
+
+// judge makes a verdict of what a tool answered: its output must keep the promise of its schema, and is cut to size.
+func (t *tool) judge(answer reply) verdict {
+	if answer.failed {
+		return failed(cut(answer.text, t.maxOutput))
+	}
+
+	if err := t.checkOutput(answer); err != nil {
+		return failed(fmt.Sprintf("The tool ran, but its result does not match its output schema: %s. It answered: %s",
+			err, cut(answer.text, t.maxOutput)))
+	}
+
+	return verdict{outcome: eventv1.ToolResult_OUTCOME_OK, output: cut(answer.text, t.maxOutput)}
+}
+
+func (t *tool) checkOutput(answer reply) error {
+	switch {
+	case t.output == nil:
+		return nil
+	case answer.structured == nil:
+		return errors.New("there is no structured content")
+	default:
+		return validate(t.output, answer.structured)
+	}
+}
+
+// mayRepeat reports whether a call without an answer may be sent once more.
+func (t *tool) mayRepeat(attempts int) bool { return t.about.GetIdempotent() && attempts < maxAttempts }
+
+// explain makes a verdict of a call without an answer. Cause is why its context ended; nil if it did not. Whatever may
+// have taken effect and must not run again is unknown.
+func (t *tool) explain(err, cause error) verdict {
+	timedOut := errors.Is(cause, errTimedOut)
+
+	switch {
+	case cause != nil && !timedOut && (t.about.GetIdempotent() || errors.Is(err, errNotSent)):
+		return verdict{err: fault.New(codes.Unavailable, "DRAINING", "the tool service is shutting down; ask again")}
+	case errors.Is(err, errNotSent):
+		return failed(fmt.Sprintf("The tool did not run: tool server %s is down.", t.about.GetServer()))
+	case t.about.GetIdempotent() && timedOut:
+		return failed(fmt.Sprintf("The tool timed out after %s.", t.timeout))
+	case t.about.GetIdempotent():
+		return failed("The tool failed: " + clip(err.Error(), maxProblem))
+	default:
+		return verdict{outcome: eventv1.ToolResult_OUTCOME_UNKNOWN, output: reason(t, err, cause)}
+	}
+}
+
+func reason(t *tool, err, cause error) string {
+	switch {
+	case errors.Is(cause, errTimedOut):
+		return fmt.Sprintf("it did not answer within %s", t.timeout)
+	case errors.Is(cause, context.Canceled):
+		return "the tool service was shut down while it ran"
+	default:
+		return "its tool server stopped while it ran: " + clip(err.Error(), maxProblem)
+	}
+}
+
+// unknown is the result of a call that may have taken effect. It is never recorded: a human is asked.
+func (r *run) unknown(why string) *eventv1.ToolResult {
+	return &eventv1.ToolResult{
+		CallId: r.callID(), Tool: r.toolName(), Outcome: eventv1.ToolResult_OUTCOME_UNKNOWN,
+		Output: fmt.Sprintf("Nobody knows whether %s took effect: %s. It is not run again.", r.toolName(), why),
+	}
+}
+
+// unrecorded: the tool has run, and the store does not take its result. An idempotent one may run again, elsewhere too.
+func (r *run) unrecorded(err error) (*eventv1.ToolResult, error) {
+	if r.tool.about.GetIdempotent() {
+		return nil, fault.New(codes.Unavailable, "CALL_NOT_RECORDED", "the result of call %s could not be recorded: %w", r.callID(), err)
+	}
+
+	return r.unknown("it ran, but its result could not be recorded: " + clip(err.Error(), maxProblem)), nil
+}
