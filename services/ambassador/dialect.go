@@ -1,0 +1,37 @@
+package ambassador
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// dialect is how one kind of provider is spoken to: a chat-completions request goes in, chat-completions answers come
+// out. There is one file per kind. A dialect does no I/O and keeps no state between requests.
+type dialect interface {
+	// request makes the upstream request. The key may be empty.
+	request(ctx context.Context, try outgoing) (*http.Request, error)
+	// answer turns a whole answer with status 200 into a chat.completion.
+	answer(body []byte) ([]byte, error)
+	// stream starts the translation of one stream.
+	stream() translator
+	// failure reads an answer with any other status.
+	failure(status int, header http.Header, body []byte, now time.Time) *failure
+}
+
+// translator turns the events of one stream into chat.completion.chunk objects.
+type translator interface {
+	// translate returns the chunks of one event, none if it means nothing here, and whether the stream has ended
+	// as it should. Chunks are valid until the next call.
+	translate(event event) (chunks [][]byte, done bool, err error)
+}
+
+// outgoing is one try.
+type outgoing struct {
+	chat    *chatRequest
+	baseURL string
+	model   string
+	key     string
+	// number counts the tries for one client request, from 1.
+	number int
+}

@@ -1,0 +1,77 @@
+package ambassador
+
+import (
+	"context"
+	"net/http"
+)
+
+// Handler serves POST /v1/chat/completions and GET /v1/models in OpenAI's format. It needs an http.Server without a
+// WriteTimeout; Deadlines.Total bounds each request. http.Server.Shutdown lets running streams finish.
+func (s *Service) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/chat/completions", s.serveChat)
+	mux.HandleFunc("GET /v1/models", s.serveModels)
+	mux.HandleFunc("/", serveNothing)
+
+	return mux
+}
+
+func serveNothing(writer http.ResponseWriter, request *http.Request) {
+	nothing := badRequest("", "there is no "+request.Method+" "+request.URL.Path+
+		"; POST /v1/chat/completions and GET /v1/models are served")
+	nothing.status = http.StatusNotFound
+	nothing.write(writer)
+}
+
+func (s *Service) serveChat(writer http.ResponseWriter, request *http.Request) {
+	body, refused := readBody(writer, request, s.cfg.MaxBodyBytes)
+	if refused != nil {
+		refused.write(writer)
+
+		return
+	}
+
+	chat, refused := readChat(body)
+	if refused != nil {
+		refused.write(writer)
+
+		return
+	}
+
+	// The client's own context: when it goes away, the provider stops.
+	ctx, cancel := context.WithTimeoutCause(request.Context(), s.cfg.Deadlines.Total, lateAnswer)
+	defer cancel()
+
+	targets := s.targets(ctx, chat.models)
+	if len(targets) == 0 {
+		unknown := badRequest("model", "no provider serves the model "+chat.models[0])
+		unknown.status = http.StatusNotFound
+		unknown.write(writer)
+
+		return
+	}
+
+	s.budget.deposit()
+	answer(writer, (&call{service: s, chat: chat, writer: writer}).run(ctx, targets))
+}
+
+// answer tells a failure, if there is one: as an HTTP error while nothing was sent, as the last event of a stream
+// afterwards. The connection is then cut off without the end of the body, so that not even a client that skips the
+// event takes the answer for a whole one.
+func answer(writer http.ResponseWriter, failed *failure) {
+	switch {
+	case failed == nil:
+	case failed.class == classCancelled:
+		panic(http.ErrAbortHandler)
+	case !failed.committed:
+		apiErrorOf(failed).write(writer)
+	default:
+		told := apiErrorOf(failed)
+		told.raw = nil
+
+		_, _ = writer.Write(appendFrame(nil, told.body())) // the client may be gone
+		_ = http.NewResponseController(writer).Flush()
+
+		panic(http.ErrAbortHandler)
+	}
+}

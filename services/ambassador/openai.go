@@ -1,0 +1,66 @@
+package ambassador
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"time"
+)
+
+// openAI speaks OpenAI's own API, which is also ours: nothing is translated.
+type openAI struct{}
+
+func (openAI) request(ctx context.Context, try outgoing) (*http.Request, error) {
+	body, err := try.chat.upstream(try.model)
+	if err != nil {
+		return nil, err
+	}
+
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, try.baseURL+"/chat/completions", bytes.NewReader(body))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the base URL was checked by New
+	}
+
+	request.Header = http.Header{
+		"Content-Type": {"application/json"},
+		"User-Agent":   {userAgent},
+	}
+
+	if try.chat.stream {
+		request.Header["Accept"] = []string{"text/event-stream"}
+	}
+
+	authorize(request, try.key)
+
+	return request, nil
+}
+
+const userAgent = "serin-ambassador"
+
+func authorize(request *http.Request, key string) {
+	if key != "" {
+		request.Header["Authorization"] = []string{"Bearer " + key}
+	}
+}
+
+func (openAI) answer(body []byte) ([]byte, error) { return body, nil }
+
+func (openAI) failure(status int, header http.Header, body []byte, now time.Time) *failure {
+	return classify(status, header, body, now)
+}
+
+func (openAI) stream() translator { return &openAIStream{} }
+
+type openAIStream struct{ chunk [1][]byte }
+
+var doneMark = []byte("[DONE]")
+
+func (s *openAIStream) translate(event event) ([][]byte, bool, error) {
+	if bytes.Equal(bytes.TrimSpace(event.data), doneMark) {
+		return nil, true, nil
+	}
+
+	s.chunk[0] = event.data
+
+	return s.chunk[:], false, nil
+}

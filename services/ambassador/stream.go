@@ -1,0 +1,254 @@
+package ambassador
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/tidwall/gjson"
+)
+
+// stream is the client's side of a streamed answer. Chunks are held back until the first one with content: up to that
+// commit point another provider may still answer, and the client sees nothing of it.
+type stream struct {
+	writer  http.ResponseWriter
+	control *http.ResponseController
+	source  source
+	// held are chunks, already framed, that wait for the commit point.
+	held      []byte
+	limit     int
+	began     bool
+	committed bool
+	// onCommit is called once, when the answer belongs to this provider for good.
+	onCommit func()
+	deadline time.Time
+}
+
+// source names who answers.
+type source struct {
+	provider, model string
+	simulated       bool
+}
+
+func (s source) headers(header http.Header) {
+	header["Serin-Provider"] = []string{s.provider}
+	header["Serin-Model"] = []string{s.model}
+
+	if s.simulated {
+		header["Serin-Simulated"] = []string{"true"}
+	}
+}
+
+// field is the value of the extra field "serin".
+func (s source) field(estimated bool) []byte {
+	field := append([]byte(`{"provider":`), gjson.AppendJSONString(nil, s.provider)...)
+
+	if s.simulated {
+		field = append(field, `,"simulated":true`...)
+	} else {
+		field = append(field, `,"simulated":false`...)
+	}
+
+	if estimated {
+		field = append(field, `,"usage_estimated":true`...)
+	}
+
+	return append(field, '}')
+}
+
+// mark adds the extra field "serin" to an answer or to a chunk.
+func (s source) mark(object []byte, estimated bool) []byte {
+	if gjson.GetBytes(object, "serin").Exists() { // another ambassador was here: it knows more
+		return object
+	}
+
+	return withField(object, "serin", s.field(estimated))
+}
+
+// send passes one chunk on, or holds it until there is content.
+func (s *stream) send(data []byte, content bool) error {
+	if !s.began {
+		s.began = true
+		data = s.source.mark(data, false)
+	}
+
+	if s.committed {
+		return s.frame(data)
+	}
+
+	s.held = appendFrame(s.held, data)
+	if content || len(s.held) > s.limit {
+		return s.commit()
+	}
+
+	return nil
+}
+
+var (
+	dataPrefix = []byte("data: ")
+	lineEnd    = []byte("\n")
+	frameEnd   = []byte("\n\n")
+	doneFrame  = []byte("data: [DONE]\n\n")
+)
+
+// frame writes one event. Each line of its data needs its own prefix, but JSON on one line is the rule.
+func (s *stream) frame(data []byte) error {
+	s.held = appendFrame(s.held[:0], data)
+	_, err := s.writer.Write(s.held)
+
+	return err //nolint:wrapcheck // only ever means that the client is gone
+}
+
+func appendFrame(buffer, data []byte) []byte {
+	for {
+		line, rest, more := bytes.Cut(data, lineEnd)
+		buffer = append(append(buffer, dataPrefix...), line...)
+
+		if !more {
+			return append(buffer, frameEnd...)
+		}
+
+		buffer, data = append(buffer, '\n'), rest
+	}
+}
+
+func (s *stream) commit() error {
+	s.committed = true
+	s.onCommit()
+
+	header := s.writer.Header()
+	header["Content-Type"] = []string{"text/event-stream"}
+	header["Cache-Control"] = []string{"no-cache"}
+	header["X-Accel-Buffering"] = []string{"no"}
+	s.source.headers(header)
+
+	// A client that stops reading must not keep the provider's slot beyond the request's deadline.
+	_ = s.control.SetWriteDeadline(s.deadline) // not every writer has one
+
+	s.writer.WriteHeader(http.StatusOK)
+	_, err := s.writer.Write(s.held)
+
+	return err //nolint:wrapcheck // only ever means that the client is gone
+}
+
+func (s *stream) flush() error {
+	if !s.committed {
+		return nil
+	}
+
+	return s.control.Flush() //nolint:wrapcheck // only ever means that the client is gone
+}
+
+// relay passes a provider's stream on to the client until its end. The tally says how far it came, whatever the result.
+func (t *try) relay(body io.Reader, out *stream, sum *tally) *failure {
+	events := newEventReader(body, t.service.cfg.MaxAnswerBytes)
+	defer events.close()
+
+	translator := t.target.provider.dialect.stream()
+
+	for {
+		event, err := events.next()
+		if err != nil {
+			return t.broken(err)
+		}
+
+		chunks, done, err := translator.translate(event)
+		if err != nil {
+			return &failure{class: classMalformed, message: err.Error()}
+		}
+
+		if event.name == "error" && len(chunks) > 0 {
+			return classifyObject(event.data, nil, time.Now())
+		}
+
+		for _, data := range chunks {
+			if failed := t.pass(data, out, sum); failed != nil {
+				return failed
+			}
+		}
+
+		if done {
+			return t.finish(out, sum)
+		}
+
+		if events.idle() && out.flush() != nil {
+			return clientGone()
+		}
+	}
+}
+
+// pass judges one chunk and sends it.
+func (t *try) pass(data []byte, out *stream, sum *tally) *failure {
+	found := sum.read(data)
+
+	switch {
+	case !found.valid:
+		return &failure{class: classMalformed, message: "the provider's stream has a chunk that is not a JSON object"}
+	case found.failed:
+		return classifyObject(data, nil, time.Now())
+	case found.only && !t.chat.usage:
+		return nil // asked for by the ambassador, not by the client
+	}
+
+	if out.send(data, found.content) != nil {
+		return clientGone()
+	}
+
+	if out.committed {
+		t.dog.expect(lateChunk, t.service.cfg.Deadlines.Idle)
+	}
+
+	return nil
+}
+
+// finish ends a stream that the provider ended: only a finished answer ends with [DONE].
+func (t *try) finish(out *stream, sum *tally) *failure {
+	if !sum.complete() {
+		return &failure{class: classCut, message: "the provider ended the stream without finishing its answer"}
+	}
+
+	if t.chat.usage && !sum.usage.known {
+		if out.send(t.usageChunk(sum), false) != nil {
+			return clientGone()
+		}
+	}
+
+	_, err := out.writer.Write(doneFrame)
+	if err != nil || out.flush() != nil {
+		return clientGone()
+	}
+
+	return nil
+}
+
+// usageChunk is the last chunk where the provider sent none: estimated, and marked so.
+func (t *try) usageChunk(sum *tally) []byte {
+	data := []byte(`{"object":"chat.completion.chunk","choices":[]}`)
+	used := estimate(len(t.chat.body), sum.produced)
+
+	for _, field := range []struct{ name, raw string }{
+		{"id", sum.id}, {"created", sum.created}, {"model", sum.model}, {"usage", string(used.raw())},
+	} {
+		if field.raw != "" {
+			data = withField(data, field.name, []byte(field.raw))
+		}
+	}
+
+	return t.source().mark(data, true)
+}
+
+// broken says why reading from the provider ended early.
+func (t *try) broken(err error) *failure {
+	switch {
+	case t.ctx.Err() != nil:
+		return causeOf(t.ctx)
+	case errors.Is(err, errEventTooLong):
+		return &failure{class: classMalformed, message: err.Error()}
+	default:
+		return &failure{class: classCut, message: "the provider's answer broke off"}
+	}
+}
+
+func clientGone() *failure { return &failure{class: classCancelled, message: "the client went away"} }
