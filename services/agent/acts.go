@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"fmt"
+
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
+)
+
+// callModel reserves the budget in the log, asks the model and notes its answer.
+func (x *execution) callModel(next callModel) error {
+	x.emit(next.step, &eventv1.Event{Kind: &eventv1.Event_StepStarted{StepStarted: &eventv1.StepStarted{
+		ReservedTokens: next.reserved, Model: x.rules.model,
+	}}})
+
+	if err := x.flush(); err != nil {
+		return err
+	}
+
+	id := x.messageID(next.step)
+
+	answer, err := x.stream(next, id)
+	if err != nil {
+		return err
+	}
+
+	return x.take(next.step, id, answer)
+}
+
+// messageID differs for each attempt: a message that was cut off is another one.
+func (x *execution) messageID(step int32) string {
+	turn := x.tenure.lease.GetTurn()
+
+	return fmt.Sprintf("%s-%d-%d-e%d", turn.GetTurnId(), turn.GetSegment(), step, turn.GetEpoch())
+}
+
+// take notes the model's answer, unless an output guardrail stops it.
+func (x *execution) take(step int32, id string, answer *answer) error {
+	if guard := check(x.rules.output, answer.text); guard != nil && answer.text != "" {
+		x.state.settle(answer.usage)
+
+		return &failure{blocked(guard, eventv1.GuardrailTriggered_DIRECTION_OUTPUT)}
+	}
+
+	turn := x.tenure.lease.GetTurn()
+	for i, call := range answer.calls {
+		call.CallId = fmt.Sprintf("%s-%d-%d-%d", turn.GetTurnId(), turn.GetSegment(), step, i+1)
+	}
+
+	x.emit(step, &eventv1.Event{Kind: &eventv1.Event_AgentMessage{AgentMessage: &eventv1.AgentMessage{
+		MessageId: id, Text: answer.text, ToolCalls: answer.calls, FinishReason: answer.finish,
+		Usage: answer.usage, Model: answer.model, Provider: answer.provider, Simulated: answer.simulated,
+	}}})
+
+	return nil
+}
+
+// settle notes results that no tool had to find.
+func (x *execution) settle(next settle) {
+	for _, settled := range next.results {
+		x.emit(x.step(), resultEvent(settled))
+	}
+}
+
+func resultEvent(settled settled) *eventv1.Event {
+	return &eventv1.Event{Kind: &eventv1.Event_ToolResult{ToolResult: &eventv1.ToolResult{
+		CallId: settled.call.ID, Tool: settled.call.Tool, Outcome: settled.outcome, Output: settled.output,
+	}}}
+}
+
+func (x *execution) step() int32 { return x.state.turn.segment.step }
+
+// askHumans asks all questions at once and gives the lease away with the same append.
+func (x *execution) askHumans(next askHumans) error {
+	waiting := &eventv1.TurnWaiting{}
+
+	for _, question := range next.questions {
+		waiting.CallIds = append(waiting.CallIds, question.GetCallId())
+		x.emit(x.step(), &eventv1.Event{Kind: &eventv1.Event_InputRequested{InputRequested: question}})
+	}
+
+	x.emit(x.step(), &eventv1.Event{Kind: &eventv1.Event_TurnWaiting{TurnWaiting: waiting}})
+
+	return x.flush()
+}
+
+// handOff moves control in the log; [Service.passOn] tells the next agent.
+func (x *execution) handOff(next handOff) error {
+	x.emit(x.step(), resultEvent(settled{
+		call: next.call, outcome: eventv1.ToolResult_OUTCOME_OK, output: passed(next.handoff.GetToAgent()),
+	}), &eventv1.Event{Kind: &eventv1.Event_Handoff{Handoff: next.handoff}})
+
+	if err := x.flush(); err != nil {
+		return err
+	}
+
+	x.service.metrics.handoff(x.life, next.handoff.GetToAgent())
+
+	return nil
+}
+
+// end writes the turn's last event.
+func (x *execution) end(next action) handoffv1.Finished_Outcome {
+	outcome := handoffv1.Finished_OUTCOME_FAILED
+
+	switch next := next.(type) {
+	case finish:
+		outcome = handoffv1.Finished_OUTCOME_COMPLETED
+		x.emit(x.step(), &eventv1.Event{Kind: &eventv1.Event_TurnCompleted{TurnCompleted: &eventv1.TurnCompleted{
+			Text: next.text, Usage: x.state.turn.usage, Steps: x.state.turn.steps,
+		}}})
+	case cancel:
+		outcome = handoffv1.Finished_OUTCOME_CANCELLED
+		x.emit(x.step(), &eventv1.Event{Kind: &eventv1.Event_TurnCancelled{TurnCancelled: &eventv1.TurnCancelled{
+			By: next.by, Reason: next.reason, Usage: x.state.turn.usage,
+		}}})
+	case fail:
+		x.failed(next)
+	}
+
+	if err := x.flush(); err != nil {
+		x.logger.WarnContext(x.life, "the turn's end could not be written", "error", err)
+
+		return handoffv1.Finished_OUTCOME_SUPERSEDED
+	}
+
+	if !x.state.turn.accepted.IsZero() {
+		x.service.metrics.turn(x.life, x.state.turn.accepted, outcomeLabel(outcome))
+	}
+
+	return outcome
+}
+
+func (x *execution) failed(next fail) {
+	if next.guard != nil {
+		x.emit(x.step(), &eventv1.Event{Kind: &eventv1.Event_GuardrailTriggered{GuardrailTriggered: next.guard}})
+	}
+
+	x.emit(x.step(), &eventv1.Event{Kind: &eventv1.Event_TurnFailed{TurnFailed: &eventv1.TurnFailed{
+		Reason: next.reason, Message: next.message, Usage: x.state.turn.usage,
+	}}})
+}
+
+func outcomeLabel(outcome handoffv1.Finished_Outcome) string {
+	switch outcome {
+	case handoffv1.Finished_OUTCOME_COMPLETED:
+		return "completed"
+	case handoffv1.Finished_OUTCOME_CANCELLED:
+		return "cancelled"
+	default:
+		return "failed"
+	}
+}

@@ -1,0 +1,72 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+)
+
+// exhausted says which budget has no room for another model call that reserves so many tokens; empty if all have.
+// The turn's budget counts from the user's message on, the agent's own from the beginning of its segment.
+func exhausted(s *state, r *rules, reserve int64) string {
+	segment := &s.turn.segment
+
+	switch {
+	case over(int64(s.turn.steps)+1, int64(s.turn.budget.GetSteps())):
+		return fmt.Sprintf("the turn used its %d model calls", s.turn.budget.GetSteps())
+	case over(int64(segment.steps)+1, int64(r.budgets.Steps)):
+		return fmt.Sprintf("%s used its %d model calls (spec.budgets.steps)", r.agent, r.budgets.Steps)
+	case over(s.turn.tokens+reserve, s.turn.budget.GetTokens()):
+		return fmt.Sprintf("the turn used %d of its %d tokens, and the next model call may need %d",
+			s.turn.tokens, s.turn.budget.GetTokens(), reserve)
+	case over(segment.tokens+reserve, r.budgets.Tokens):
+		return fmt.Sprintf("%s used %d of its %d tokens (spec.budgets.tokens), and the next model call may need %d",
+			r.agent, segment.tokens, r.budgets.Tokens, reserve)
+	default:
+		return ""
+	}
+}
+
+// over reports whether a use is beyond a limit; a limit of 0 is none.
+func over(use, limit int64) bool { return limit > 0 && use > limit }
+
+// remaining is what the next agents may still use of this agent's own budgets.
+func remaining(s *state, r *rules) *eventv1.Budget {
+	left := &eventv1.Budget{Hops: r.budgets.Hops}
+	if r.budgets.Steps > 0 {
+		left.Steps = r.budgets.Steps - s.turn.segment.steps
+	}
+
+	if r.budgets.Tokens > 0 {
+		left.Tokens = max(1, r.budgets.Tokens-s.turn.segment.tokens)
+	}
+
+	return left
+}
+
+// deadline is when the segment must have ended: at the turn's deadline, or when the agent's own time for the segment is
+// over, if that is earlier. Time that humans took does not count.
+func (s *state) deadline(r *rules, turn time.Time) time.Time {
+	segment := &s.turn.segment
+	if r.budgets.Deadline <= 0 || segment.started.IsZero() {
+		return turn
+	}
+
+	own := segment.started.Add(time.Duration(r.budgets.Deadline) + segment.waited)
+	if turn.IsZero() || own.Before(turn) {
+		return own
+	}
+
+	return turn
+}
+
+// turnDeadline is zero if a turn has none.
+func turnDeadline(turn *contextv1.Turn) time.Time {
+	if turn.GetDeadline() == nil {
+		return time.Time{}
+	}
+
+	return turn.GetDeadline().AsTime()
+}

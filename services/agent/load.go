@@ -1,0 +1,100 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/fault"
+)
+
+// readPage is how many events are asked for at once.
+const readPage = 1000
+
+// load folds the conversation's log up to the lease. If many events came since the last checkpoint, what precedes the
+// turn becomes a new one in the background: a state between turns is the smallest, and the lease permits to save it now.
+func (x *execution) load() error {
+	acquired := x.tenure.lease
+	from := decode(acquired.GetCheckpoint())
+
+	if from == nil {
+		from = newState()
+	}
+
+	base := from.sequence
+	accepted := acquired.GetTurn().GetAcceptedSequence()
+
+	for from.sequence < acquired.GetVersion() {
+		events, err := x.read(from.sequence + 1)
+		if err != nil {
+			return err
+		}
+
+		if len(events) == 0 {
+			break
+		}
+
+		for _, event := range events {
+			if event.GetSequence() == accepted && accepted-1-base > checkpointAfter {
+				x.save(from)
+			}
+
+			from.apply(event)
+		}
+	}
+
+	x.state = from
+	x.adopt(acquired.GetTurn())
+
+	return nil
+}
+
+// adopt takes from the stored turn what the store alone decides.
+func (x *execution) adopt(stored *contextv1.Turn) {
+	x.state.turn.budget = stored.GetBudget()
+
+	if stored.GetCancelRequested() && x.state.turn.cancel == nil {
+		x.state.turn.cancel = &cancellation{}
+	}
+}
+
+func (x *execution) read(sequence int64) ([]*eventv1.Event, error) {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		page, err := x.service.config.Context.ReadEvents(x.work, &contextv1.ReadEventsRequest{
+			ConversationId: x.tenure.conversation, FromSequence: sequence, Limit: readPage,
+		})
+		if err == nil {
+			return page.GetEvents(), nil
+		}
+
+		if x.work.Err() != nil {
+			return nil, context.Cause(x.work)
+		}
+
+		if !retryable(err) {
+			return nil, fault.From(err)
+		}
+
+		pause(x.work, wait)
+	}
+}
+
+// save stores a checkpoint of a state between turns in the background. Failing costs only time later.
+func (x *execution) save(s *state) {
+	encoded, err := s.encode()
+	if err != nil {
+		return
+	}
+
+	encoded.ConversationId = x.tenure.conversation
+
+	x.helpers.Go(func() {
+		_, err := x.service.config.Context.SaveCheckpoint(x.work, &contextv1.SaveCheckpointRequest{
+			Lease: x.tenure.ref(), Checkpoint: encoded,
+		})
+		if err != nil {
+			x.logger.DebugContext(x.work, "checkpoint not saved", "error", err)
+		}
+	})
+}

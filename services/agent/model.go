@@ -1,0 +1,207 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/packages/param"
+	"github.com/openai/openai-go/v3/shared"
+	"go.opentelemetry.io/otel/propagation"
+
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/agentspec"
+)
+
+// Headers that the ambassador sets on answers, and one that this agent sets on requests.
+const (
+	headerSimulated = "serin-simulated"
+	headerProvider  = "serin-provider"
+	headerAgent     = "serin-agent"
+)
+
+// modelClient asks the ambassador. It never retries: that is the ambassador's part.
+type modelClient struct {
+	completions openai.ChatCompletionService
+	spec        agentspec.Model
+	propagator  propagation.TextMapPropagator
+}
+
+// modelRequest is one model call.
+type modelRequest struct {
+	system string
+	prompt []chat
+	tools  []tool
+	routes []route
+	// maxOutput is the most tokens of the answer.
+	maxOutput int64
+}
+
+// answer is what a model call came to.
+type answer struct {
+	text      string
+	calls     []*eventv1.ToolCall
+	finish    string
+	usage     *eventv1.Usage
+	model     string
+	provider  string
+	simulated bool
+}
+
+func newModelClient(config Config) (*modelClient, error) {
+	base, err := url.Parse(config.LLM.BaseURL)
+	if err != nil || base.Host == "" {
+		return nil, fmt.Errorf("LLM.BaseURL %q: want a URL such as http://127.0.0.1:7070/v1", config.LLM.BaseURL)
+	}
+
+	if strings.Trim(base.Path, "/") == "" {
+		base.Path = "/v1"
+	}
+
+	return &modelClient{spec: config.Agent.Spec.Model, propagator: config.Telemetry.Propagator, completions: openai.NewChatCompletionService(
+		option.WithBaseURL(base.String()), option.WithHTTPClient(config.LLM.HTTPClient), option.WithMaxRetries(0),
+		option.WithHeader(headerAgent, config.Agent.Metadata.Name),
+	)}, nil
+}
+
+// call streams an answer and shows its text as it comes.
+func (m *modelClient) call(ctx context.Context, request modelRequest, show func(text string)) (*answer, error) {
+	var response *http.Response
+
+	stream := m.completions.NewStreaming(ctx, m.params(request), option.WithResponseInto(&response), m.trace(ctx))
+	defer stream.Close() //nolint:errcheck // the answer is whole by then, or the error is already known
+
+	var gathered gathering
+
+	for stream.Next() {
+		show(gathered.add(stream.Current()))
+	}
+
+	if err := stream.Err(); err != nil {
+		return nil, describe(err, response)
+	}
+
+	if gathered.finish == "" {
+		return nil, errors.New("the answer was cut off in the middle")
+	}
+
+	return gathered.answer(request, response), nil
+}
+
+// trace lets the ambassador log under the turn's trace.
+func (m *modelClient) trace(ctx context.Context) option.RequestOption {
+	return option.WithMiddleware(func(request *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+		if m.propagator != nil {
+			m.propagator.Inject(ctx, propagation.HeaderCarrier(request.Header))
+		}
+
+		return next(request)
+	})
+}
+
+func (m *modelClient) params(request modelRequest) openai.ChatCompletionNewParams {
+	params := openai.ChatCompletionNewParams{
+		Model:               m.spec.Name,
+		Messages:            messages(request),
+		Tools:               tools(request),
+		MaxCompletionTokens: openai.Int(request.maxOutput),
+		StreamOptions:       openai.ChatCompletionStreamOptionsParam{IncludeUsage: openai.Bool(true)},
+	}
+
+	if m.spec.Temperature != nil {
+		params.Temperature = openai.Float(*m.spec.Temperature)
+	}
+
+	if m.spec.TopP != nil {
+		params.TopP = openai.Float(*m.spec.TopP)
+	}
+
+	if len(m.spec.Fallbacks) > 0 {
+		params.SetExtraFields(map[string]any{"models": m.spec.Fallbacks})
+	}
+
+	return params
+}
+
+func messages(request modelRequest) []openai.ChatCompletionMessageParamUnion {
+	var list []openai.ChatCompletionMessageParamUnion
+	if request.system != "" {
+		list = append(list, openai.SystemMessage(request.system))
+	}
+
+	for _, chat := range request.prompt {
+		switch chat.Role {
+		case roleUser:
+			list = append(list, openai.UserMessage(chat.Text))
+		case roleTool:
+			list = append(list, openai.ToolMessage(chat.Text, chat.CallID))
+		default:
+			list = append(list, assistant(chat))
+		}
+	}
+
+	return list
+}
+
+func assistant(chat chat) openai.ChatCompletionMessageParamUnion {
+	said := &openai.ChatCompletionAssistantMessageParam{}
+	if chat.Text != "" {
+		said.Content.OfString = param.NewOpt(chat.Text)
+	}
+
+	for _, call := range chat.Calls {
+		said.ToolCalls = append(said.ToolCalls, openai.ChatCompletionMessageToolCallUnionParam{
+			OfFunction: &openai.ChatCompletionMessageFunctionToolCallParam{
+				ID: call.ID,
+				Function: openai.ChatCompletionMessageFunctionToolCallFunctionParam{
+					Name: call.Tool, Arguments: call.Arguments,
+				},
+			},
+		})
+	}
+
+	return openai.ChatCompletionMessageParamUnion{OfAssistant: said}
+}
+
+func tools(request modelRequest) []openai.ChatCompletionToolUnionParam {
+	var list []openai.ChatCompletionToolUnionParam
+
+	for _, tool := range request.tools {
+		list = append(list, function(tool.name, tool.description, tool.schema))
+	}
+
+	for _, route := range request.routes {
+		list = append(list, function(route.tool(), route.description, handoffSchema()))
+	}
+
+	return list
+}
+
+func function(name, description string, schema map[string]any) openai.ChatCompletionToolUnionParam {
+	definition := shared.FunctionDefinitionParam{Name: name, Parameters: schema}
+	if description != "" {
+		definition.Description = openai.String(description)
+	}
+
+	return openai.ChatCompletionFunctionTool(definition)
+}
+
+// handoffSchema describes a [wish].
+func handoffSchema() map[string]any {
+	text := func(description string) map[string]any {
+		return map[string]any{"type": "string", "description": description}
+	}
+
+	return map[string]any{
+		"type": "object", "required": []string{"reason"}, "additionalProperties": false,
+		"properties": map[string]any{
+			"reason":  text("Why the other agent should take over, in a sentence."),
+			"summary": text("What the other agent needs to know of the conversation."),
+		},
+	}
+}

@@ -1,0 +1,80 @@
+package agent
+
+import (
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
+)
+
+// bytesPerToken estimates prompts; it is low for prose on purpose, so that reservations err on the safe side.
+const bytesPerToken = 4
+
+// decide returns the next action of the agent's segment. The same state and rules always give the same action.
+func decide(s *state, r *rules) action {
+	segment := &s.turn.segment
+
+	switch {
+	case s.turn.ended:
+		return stop{outcome: handoffv1.Finished_OUTCOME_SUPERSEDED}
+	case segment.handedTo != "":
+		return stop{outcome: handoffv1.Finished_OUTCOME_HANDED_OFF}
+	case s.turn.cancel != nil:
+		return cancel{cancellation: *s.turn.cancel}
+	case segment.message < 0 && !segment.open:
+		return first(s, r)
+	case segment.open:
+		return model(s, r, segment.step)
+	}
+
+	if next := decideCalls(s, r); next != nil {
+		return next
+	}
+
+	return afterMessage(s, r)
+}
+
+// first is the segment's first action: nothing reaches the model that the input guardrails stop.
+func first(s *state, r *rules) action {
+	if guard := check(r.input, s.turn.text); guard != nil {
+		return blocked(guard, eventv1.GuardrailTriggered_DIRECTION_INPUT)
+	}
+
+	return model(s, r, 1)
+}
+
+// afterMessage follows a message whose calls, if it has any, all have results.
+func afterMessage(s *state, r *rules) action {
+	segment := &s.turn.segment
+
+	switch {
+	case len(s.current()) > 0 || segment.empty == 1:
+		return model(s, r, segment.step+1)
+	case segment.empty > 1:
+		return fail{reason: reasonProvider, message: "the model answered with nothing, twice; try again or ask differently"}
+	default:
+		return finish{text: s.answer()}
+	}
+}
+
+func blocked(guard *guard, direction eventv1.GuardrailTriggered_Direction) fail {
+	return fail{
+		reason: reasonGuardrail, message: guard.message,
+		guard: &eventv1.GuardrailTriggered{Rule: guard.name, Direction: direction, Message: guard.message},
+	}
+}
+
+// model is the next model call, if the budgets have room for it.
+func model(s *state, r *rules, step int32) action {
+	system := r.system
+	if note := s.note(r.agent); note != "" {
+		system += "\n\n" + note
+	}
+
+	prompt := s.prompt(r.agent)
+	reserved := int64(len(system)+size(prompt)+r.tools.bytes)/bytesPerToken + 1 + r.maxOutput
+
+	if message := exhausted(s, r, reserved); message != "" {
+		return fail{reason: reasonBudget, message: message}
+	}
+
+	return callModel{step: step, reserved: reserved, system: system, prompt: prompt}
+}

@@ -1,0 +1,96 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
+)
+
+// passGrace is how long the next agent is asked to go on; afterwards the gateway's dispatcher does it.
+const passGrace = 2 * time.Second
+
+// passOn tells the next agent that the turn is its own now, and keeps listening in the background until it has finished
+// its segment. Nothing depends on it: the log already says who goes on.
+func (s *Service) passOn(ctx context.Context, t *tenure) {
+	accepted := make(chan struct{})
+
+	s.background.Go(func() { s.pass(ctx, t, func() { close(accepted) }) })
+
+	timer := time.NewTimer(passGrace)
+	defer timer.Stop()
+
+	select {
+	case <-accepted:
+	case <-timer.C:
+	case <-s.alive.Done():
+	}
+}
+
+func (s *Service) pass(ctx context.Context, t *tenure, accepted func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	undo := context.AfterFunc(s.alive, cancel)
+	defer undo()
+
+	grace := time.AfterFunc(passGrace, cancel)
+	defer grace.Stop()
+
+	var once sync.Once
+
+	take := func() {
+		once.Do(func() {
+			grace.Stop()
+			accepted()
+		})
+	}
+	defer take()
+
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
+		err := s.follow(ctx, t, take)
+		if err == nil {
+			return
+		}
+
+		if ctx.Err() != nil || !retryable(err) {
+			s.config.Telemetry.Logger.InfoContext(ctx, "left to the dispatcher",
+				"agent", s.name, "turn", t.turnID, "to", t.next, "error", err)
+
+			return
+		}
+
+		pause(ctx, wait)
+	}
+}
+
+// follow asks the next agent once and listens until its segment has ended.
+func (s *Service) follow(ctx context.Context, t *tenure, accepted func()) error {
+	client, err := s.config.Handoff(t.next)
+	if err != nil {
+		return err
+	}
+
+	stream, err := client.Handoff(ctx, &handoffv1.HandoffRequest{
+		ConversationId: t.conversation, TurnId: t.turnID, FromAgent: s.name, ToAgent: t.next,
+	})
+	if err != nil {
+		return err
+	}
+
+	for {
+		report, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+
+		if report.GetAccepted() != nil {
+			accepted()
+		}
+
+		if report.GetFinished() != nil {
+			return nil
+		}
+	}
+}
