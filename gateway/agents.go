@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/serinhq/serin/internal/fault"
+)
+
+type agents []Agent
+
+// find returns the agent with the name; one that is not known here gets the defaults.
+func (a agents) find(name string) (Agent, bool) {
+	for _, agent := range a {
+		if agent.Name == name {
+			return agent, true
+		}
+	}
+
+	return Agent{Name: name}, false
+}
+
+// pick returns the agent that a new conversation meets: the named one, or the entry.
+func (a agents) pick(name string) (string, error) {
+	if name == "" {
+		return a.entry()
+	}
+
+	if _, known := a.find(name); !known {
+		return "", fault.Invalid(fault.Violation{
+			Field: "agent", Message: fmt.Sprintf("there is no agent %q; there are: %s", name, a.names()),
+		})
+	}
+
+	return name, nil
+}
+
+func (a agents) entry() (string, error) {
+	for _, agent := range a {
+		if agent.Entry {
+			return agent.Name, nil
+		}
+	}
+
+	return "", fault.Invalid(fault.Violation{
+		Field: "agent", Message: "must be named, because no agent is marked as entry; there are: " + a.names(),
+	})
+}
+
+func (a agents) names() string {
+	if len(a) == 0 {
+		return "none"
+	}
+
+	names := make([]string, len(a))
+	for i, agent := range a {
+		names[i] = agent.Name
+	}
+
+	return strings.Join(names, ", ")
+}
+
+func (a Agent) deadline(now time.Time) time.Time {
+	return now.Add(positive(a.Deadline, defaultDeadline))
+}

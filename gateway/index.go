@@ -1,0 +1,46 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// indexPage is what GET / answers with.
+func (s *Service) indexPage() []byte {
+	routes := []string{}
+	for _, r := range routesOf() {
+		routes = append(routes, r.String())
+	}
+
+	page := map[string]any{
+		"name":    "serin",
+		"version": s.cfg.Version,
+		"routes":  routes,
+		"streams": "send Accept: text/event-stream to POST …/messages and GET …/events",
+	}
+	if s.cfg.OpenAPI != nil {
+		page["openapi"] = "/openapi.json"
+	}
+
+	data, err := json.MarshalIndent(page, "", "  ")
+	if err != nil { // it is made of strings
+		return nil
+	}
+
+	return append(data, '\n')
+}
+
+// page answers a GET with a document.
+func (d *rest) page(w http.ResponseWriter, r *http.Request, document []byte) {
+	callOf(r.Context()).route = "GET " + r.URL.Path
+
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		writeError(w, r, errVerb(r.Method, r.URL.Path, []string{http.MethodGet}))
+
+		return
+	}
+
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(document)
+}

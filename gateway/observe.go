@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// requestIDHeader carries a request's id in both directions.
+const requestIDHeader = "X-Request-Id"
+
+// recorder remembers how a request was answered.
+type recorder struct {
+	http.ResponseWriter
+
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(data []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+
+	n, err := r.ResponseWriter.Write(data)
+	r.bytes += int64(n)
+
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// observed gives each request an id, a span, a line in the log without content, and a place in the metrics; a panic
+// becomes an answer.
+func (d *rest) observed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		known := &call{requestID: requestID(r.Header.Get(requestIDHeader)), route: "unmatched"}
+		recorded := &recorder{ResponseWriter: w}
+
+		ctx, span := d.cfg.Telemetry.Tracer.Start(withCall(r.Context(), known), "rest", trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+
+		w.Header().Set(requestIDHeader, known.requestID)
+		r = r.WithContext(ctx)
+
+		defer d.finish(recorded, r, known, began)
+
+		next.ServeHTTP(recorded, r)
+	})
+}
+
+// finish is deferred, so that it sees panics.
+func (d *rest) finish(w *recorder, r *http.Request, known *call, began time.Time) {
+	cause := recover() //nolint:revive // finish is deferred itself
+	if cause != nil && cause != http.ErrAbortHandler {
+		err := d.outward(r.Context(), panicked(cause))
+		if w.status == 0 {
+			writeError(w, r, err)
+		}
+	}
+
+	took := time.Since(began)
+	d.metrics.request(r.Context(), requestKey{"rest", known.route, httpCode(w.status)}, took)
+	d.log.LogAttrs(r.Context(), slog.LevelInfo, "request", append(known.attrs(),
+		slog.String("door", "rest"), slog.String("method", r.Method), slog.Int("status", w.status),
+		slog.Int64("bytes", w.bytes), slog.Duration("took", took))...)
+
+	if cause == http.ErrAbortHandler {
+		panic(cause)
+	}
+}
+
+// attrs are what a log line says about the request.
+func (c *call) attrs() []slog.Attr {
+	attrs := make([]slog.Attr, 0, 9)
+	attrs = append(attrs, slog.String("request_id", c.requestID), slog.String("route", c.route))
+
+	if c.principal != nil {
+		attrs = append(attrs, slog.String("tenant", c.principal.Tenant), slog.String("user", c.principal.User))
+	}
+
+	return attrs
+}
+
+// requestID is the caller's id if it is sane, else a fresh one.
+func requestID(given string) string {
+	if given == "" || len(given) > 128 {
+		return newID("r")
+	}
+
+	for _, c := range []byte(given) {
+		if !isIDByte(c) {
+			return newID("r")
+		}
+	}
+
+	return given
+}
+
+func isIDByte(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	case c == '-', c == '_', c == '.', c == ':', c == '/', c == '+', c == '=':
+		return true
+	default:
+		return false
+	}
+}
