@@ -1,0 +1,36 @@
+package app
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func newConversationsCommand(env *Env) *cobra.Command {
+	command := &cobra.Command{
+		Use:     "conversations",
+		Aliases: []string{"conversation"},
+		Short:   "Look at conversations",
+		Example: `  serin conversations list
+  serin conversations show c01j...
+  serin conversations events c01j... --follow`,
+	}
+	command.AddCommand(
+		newConversationsListCommand(env),
+		newConversationsShowCommand(env),
+		newConversationsEventsCommand(env),
+	)
+
+	return command
+}
+
+// withClient runs something with a client for the flags' endpoint.
+func withClient(flags *endpointFlags, run func(*client) error) error {
+	at, err := flags.find()
+	if err != nil {
+		return err
+	}
+
+	c := newClient(at)
+	defer c.close()
+
+	return run(c)
+}

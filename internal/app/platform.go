@@ -1,0 +1,310 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/drain"
+	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/internal/supervise"
+	"github.com/serinhq/serin/mesh/identity"
+)
+
+// PlatformConfig is what `serin up` can be told. The zero value runs the example agents.
+type PlatformConfig struct {
+	// Agents is a directory of agent files; empty means the example agents.
+	Agents string
+	// Data is where state lives; .serin by default.
+	Data string
+	// HTTP and GRPC are the addresses of the user's doors; 127.0.0.1:8080 and 127.0.0.1:9000 by default.
+	HTTP, GRPC string
+	// TokenFile turns authentication on.
+	TokenFile string
+	// InsecureNoAuth allows doors beyond loopback without authentication.
+	InsecureNoAuth bool
+	// LogLevel of the workloads' logs: debug, info (default), warn, error.
+	LogLevel string
+	// LeaseTTL is how long a dead agent's turn waits for another executor; 5 s by default.
+	LeaseTTL time.Duration
+	// Executable is the binary that workloads run; this very one by default.
+	Executable string
+	// DemoDelay slows the demo tools down, for tests of what happens meanwhile.
+	DemoDelay string
+	// ExtraEnv is added to the environment of every workload.
+	ExtraEnv []string
+	// OnChange is told of every change of a workload's state.
+	OnChange func(supervise.Status)
+}
+
+// Platform is everything on one machine. Open it, Run it, Close it.
+type Platform struct {
+	config     PlatformConfig
+	env        *Env
+	logger     *slog.Logger
+	data       *dataDir
+	set        *agentspec.Set
+	ca         *identity.CA
+	supervisor *supervise.Supervisor
+	workloads  []plannedWorkload
+	simulated  bool
+	opened     time.Time
+	httpAddr, grpcAddr string
+	files              []*os.File
+	writing            sync.Mutex
+}
+
+const (
+	namespace    = "default"
+	certLifetime = time.Hour
+)
+
+// OpenPlatform checks everything that can be wrong (files, directory, ports) and takes the ports; it starts no process.
+func OpenPlatform(env *Env, config PlatformConfig) (*Platform, error) {
+	config.Data = orString(config.Data, ".serin")
+	config.HTTP = orString(config.HTTP, "127.0.0.1:8080")
+	config.GRPC = orString(config.GRPC, "127.0.0.1:9000")
+
+	if config.LeaseTTL == 0 {
+		config.LeaseTTL = 5 * time.Second
+	}
+
+	platform := &Platform{config: config, env: env, logger: slog.New(slog.DiscardHandler), opened: time.Now()}
+	if err := platform.open(); err != nil {
+		return nil, errors.Join(err, platform.Close())
+	}
+
+	return platform, nil
+}
+
+func (p *Platform) open() (err error) {
+	if err := checkDoors(p.config); err != nil {
+		return err
+	}
+
+	if p.config.Executable == "" {
+		if p.config.Executable, err = os.Executable(); err != nil {
+			return fmt.Errorf("find own executable: %w", err)
+		}
+	}
+
+	// Files first: a mistake in them is the newcomer's most likely one, and costs nothing to report.
+	if p.config.Agents != "" {
+		if p.set, err = agentspec.Load(p.config.Agents); err != nil {
+			return err
+		}
+	}
+
+	if p.data, err = openDataDir(p.config.Data); err != nil {
+		return err
+	}
+
+	if p.set == nil {
+		if p.set, err = loadExamples(p.data.join("examples")); err != nil {
+			return err
+		}
+	}
+
+	if p.ca, err = identity.OpenCA(p.data.join("ca"), identity.CAConfig{TrustDomain: rpc.DefaultTrustDomain, Lifetime: certLifetime}); err != nil {
+		return err
+	}
+
+	return p.plan()
+}
+
+// checkDoors refuses doors beyond loopback without authentication.
+func checkDoors(config PlatformConfig) error {
+	for _, door := range [][2]string{{"--http", config.HTTP}, {"--grpc", config.GRPC}} {
+		flag, address := door[0], door[1]
+
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return usageErrorf("%s %q: want HOST:PORT, such as 127.0.0.1:8080", flag, address)
+		}
+
+		if number, err := strconv.Atoi(port); err != nil || number < 0 || number > 65535 {
+			return usageErrorf("%s %q: the port must be a number from 0 to 65535", flag, address)
+		}
+
+		if config.TokenFile == "" && !config.InsecureNoAuth && !isLoopback(host) {
+			return usageErrorf("%s %q is reachable from outside and nobody would have to authenticate: "+
+				"add --auth-token-file FILE, or --insecure-no-auth if that is what you want", flag, address)
+		}
+	}
+
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+
+	ip := net.ParseIP(host)
+
+	return ip != nil && ip.IsLoopback()
+}
+
+// listen takes a port that workloads inherit.
+func (p *Platform) listen(flag, address string) (*os.File, string, error) {
+	listener, err := net.Listen("tcp", address) //nolint:noctx // taking a local port does not block
+	if err != nil {
+		return nil, "", fault.New(codes.FailedPrecondition, "PORT_TAKEN",
+			"%s %s: %w; stop what listens there or choose another address, such as 127.0.0.1:0 for any free port",
+			flag, address, err)
+	}
+	defer listener.Close() //nolint:errcheck // the file keeps the socket open
+
+	file, err := listener.(*net.TCPListener).File() //nolint:forcetypeassert // "tcp" was asked for
+	if err != nil {
+		return nil, "", fmt.Errorf("keep %s open: %w", address, err)
+	}
+
+	p.files = append(p.files, file)
+
+	return file, listener.Addr().String(), nil
+}
+
+// Run starts the workloads and keeps them running until the context ends, then drains them in order.
+func (p *Platform) Run(ctx context.Context) error {
+	p.supervisor = p.newSupervisor()
+
+	processes, err := p.processes()
+	if err != nil {
+		return err
+	}
+
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+
+	return drain.Run(running,
+		drain.Task{Name: "certificates", Run: func(ctx context.Context) error {
+			return ignoreCancel(p.ca.Run(ctx))
+		}},
+		drain.Task{Name: "revisions", Run: func(ctx context.Context) error { return ignoreCancel(p.retireRevisions(ctx)) }},
+		drain.Task{Name: "workloads", Run: func(running context.Context) error {
+			defer stop() // the others serve the workloads
+
+			both, cancel := context.WithCancel(ctx)
+			defer cancel()
+			defer context.AfterFunc(running, cancel)()
+
+			return p.supervisor.Run(both, processes)
+		}},
+	)
+}
+
+func ignoreCancel(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+
+	return err
+}
+
+// Close gives ports and the data directory back.
+func (p *Platform) Close() error {
+	var errs []error
+	for _, file := range p.files {
+		errs = append(errs, file.Close())
+	}
+
+	if p.data != nil {
+		errs = append(errs, os.RemoveAll(p.data.join("run", "up.json")), p.data.Close())
+	}
+
+	return errors.Join(errs...)
+}
+
+// HTTP is the address of the REST door.
+func (p *Platform) HTTP() string { return p.httpAddr }
+
+// GRPC is the address of the gRPC door.
+func (p *Platform) GRPC() string { return p.grpcAddr }
+
+// Statuses returns the state of every workload.
+func (p *Platform) Statuses() []supervise.Status { return p.supervisor.Statuses() }
+
+// WaitReady returns once every workload is ready.
+func (p *Platform) WaitReady(ctx context.Context) error {
+	return p.supervisor.WaitReady(ctx) //nolint:wrapcheck // names the workload that is not
+}
+
+func (p *Platform) newSupervisor() *supervise.Supervisor {
+	return supervise.New(supervise.Config{
+		Logger: p.logger,
+		OnChange: func(status supervise.Status) {
+			if err := p.writeUpFile(); err != nil {
+				p.logger.Error("write up.json", "error", err)
+			}
+
+			if p.config.OnChange != nil {
+				p.config.OnChange(status)
+			}
+		},
+	})
+}
+
+// upFile is what a running platform tells other commands.
+type upFile struct {
+	HTTP      string            `json:"http"`
+	GRPC      string            `json:"grpc"`
+	CA        string            `json:"ca"`
+	TokenFile string            `json:"token_file,omitempty"`
+	PID       int               `json:"pid"`
+	Simulated bool              `json:"simulated"`
+	Workloads []workloadSummary `json:"workloads"`
+}
+
+// workloadSummary is one line of the status.
+type workloadSummary struct {
+	supervise.Status
+
+	Address  string `json:"address"`
+	Pages    string `json:"pages"`
+	Revision string `json:"revision,omitempty"`
+}
+
+func (p *Platform) summary() upFile {
+	up := upFile{
+		HTTP: "http://" + p.httpAddr, GRPC: p.grpcAddr, CA: p.data.join("certs", publicName, "bundle.pem"),
+		PID: os.Getpid(), Simulated: p.simulated,
+	}
+
+	if p.config.TokenFile != "" {
+		up.TokenFile, _ = filepath.Abs(p.config.TokenFile) // fails only without a working directory
+	}
+
+	for i, status := range p.supervisor.Statuses() {
+		up.Workloads = append(up.Workloads, workloadSummary{
+			Status: status, Address: p.workloads[i].address, Pages: "http://" + p.workloads[i].pages,
+			Revision: p.workloads[i].revision,
+		})
+	}
+
+	return up
+}
+
+func (p *Platform) writeUpFile() error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+
+	data, err := json.MarshalIndent(p.summary(), "", "  ")
+	if err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+
+	return writeFile(p.data.join("run", "up.json"), append(data, '\n'))
+}

@@ -1,0 +1,63 @@
+package app
+
+import (
+	"context"
+
+	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/drain"
+	"github.com/serinhq/serin/internal/health"
+	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/services/agent"
+)
+
+func (w *workload) agentRoom() (*room, error) {
+	settings := w.config.Agent
+
+	spec, err := agentspec.LoadResolved(settings.File, settings.Revision)
+	if err != nil {
+		return nil, err
+	}
+
+	store, err := w.contextClient()
+	if err != nil {
+		return nil, err
+	}
+
+	tools, err := w.toolsClient()
+	if err != nil {
+		return nil, err
+	}
+
+	peers := make([]agent.Peer, len(settings.Peers))
+	for i, peer := range settings.Peers {
+		peers[i] = agent.Peer{Name: peer.Name, Description: peer.Description}
+	}
+
+	service, err := agent.New(agent.Config{
+		Agent: spec, Revision: settings.Revision, Peers: peers, Callers: settings.Callers,
+		Context: store, Tools: tools, Handoff: w.handoffClient,
+		LLM:      agent.LLM{BaseURL: "https://" + w.config.Targets[rpc.Ambassador] + "/v1", HTTPClient: w.llmClient()},
+		LeaseTTL: w.leaseTTL(), Telemetry: w.telemetry,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	return &room{
+		register: service.Register,
+		policy:   agent.Policy(settings.Callers),
+		checks:   w.agentChecks(spec, service),
+		tasks:    []drain.Task{},
+		drain:    func(ctx context.Context) error { return service.Drain(ctx) },
+	}, nil
+}
+
+// agentChecks are what an agent can't work without.
+func (w *workload) agentChecks(spec agentspec.Agent, service *agent.Service) []health.Check {
+	checks := []health.Check{w.reachable(rpc.Context), w.llmReady()}
+	if len(spec.Spec.Tools) > 0 {
+		checks = append(checks, health.Check{Name: "tools", TTL: healthTTL, Func: service.CheckTools})
+	}
+
+	return checks
+}

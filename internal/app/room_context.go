@@ -1,0 +1,30 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/serinhq/serin/internal/health"
+	"github.com/serinhq/serin/services/contextstore"
+	"github.com/serinhq/serin/services/contextstore/sqlite"
+)
+
+func (w *workload) contextRoom(ctx context.Context) (*room, error) {
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: w.config.Context.Database})
+	if err != nil {
+		return nil, err
+	}
+
+	service, err := contextstore.New(contextstore.Config{Store: store})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+
+	return &room{
+		register: service.Register,
+		policy:   contextstore.Policy(),
+		checks:   []health.Check{{Name: "database", TTL: healthTTL, Func: service.Ready}},
+		drain:    func(context.Context) error { service.Drain(); return nil },
+		close:    service.Close,
+	}, nil
+}

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/gateway"
+	"github.com/serinhq/serin/internal/drain"
+	"github.com/serinhq/serin/internal/health"
+	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/mesh/identity"
+)
+
+func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
+	store, err := w.contextClient()
+	if err != nil {
+		return nil, err
+	}
+
+	config := gateway.Config{
+		Context: store, Handoff: w.handoffClient, Telemetry: w.telemetry, Version: version(), OpenAPI: w.env.OpenAPI,
+	}
+
+	for _, agent := range w.config.Gateway.Agents {
+		entry, err := gatewayAgent(agent)
+		if err != nil {
+			return nil, err
+		}
+
+		config.Agents = append(config.Agents, entry)
+	}
+
+	if w.config.Gateway.TokenFile != "" {
+		if config.Tokens, err = gateway.LoadTokens(w.config.Gateway.TokenFile); err != nil {
+			return nil, err
+		}
+	}
+
+	service, err := gateway.New(config)
+	if err != nil {
+		return nil, err
+	}
+
+	public, err := w.publicServing(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+
+	return &room{
+		pages:  service.Handler(),
+		checks: []health.Check{w.reachable(rpc.Context)},
+		serves: []serving{public},
+		tasks:  []drain.Task{{Name: "dispatcher", Run: service.Run}},
+		drain:  func(context.Context) error { service.Drain(); return nil },
+		close:  service.Close,
+	}, nil
+}
+
+// publicServing is the gRPC door for clients from outside: TLS by the platform's own CA, tokens if there are any.
+func (w *workload) publicServing(ctx context.Context, service *gateway.Service) (serving, error) {
+	source, err := identity.Watch(ctx, w.config.Gateway.PublicCertificates)
+	if err != nil {
+		return serving{}, fmt.Errorf("read the public certificate: %w", err)
+	}
+
+	listener, err := w.config.listener("public")
+	if err != nil {
+		return serving{}, err
+	}
+
+	server := service.NewPublicServer(tlsconfig.TLSServerConfig(source))
+
+	return grpcServing("public gRPC", server, listener), nil
+}
+
+func gatewayAgent(agent agentEntry) (gateway.Agent, error) {
+	budget := &eventv1.Budget{Steps: agent.Budgets.Steps, Tokens: agent.Budgets.Tokens, Hops: agent.Budgets.Hops}
+
+	if agent.Budgets.CostUSD != "" {
+		dollars, err := strconv.ParseFloat(agent.Budgets.CostUSD, 64)
+		if err != nil {
+			return gateway.Agent{}, usageErrorf("agent %s: spec.budgets.costUSD %q is not a number", agent.Name, agent.Budgets.CostUSD)
+		}
+
+		budget.CostMicros = int64(math.Round(dollars * 1e6))
+	}
+
+	return gateway.Agent{
+		Name: agent.Name, Description: agent.Description, Entry: agent.Entry, Budget: budget,
+		Deadline: time.Duration(agent.Budgets.Deadline),
+	}, nil
+}
+
+func (w *workload) leaseTTL() time.Duration { return time.Duration(w.config.LeaseTTL) }
+

@@ -1,0 +1,183 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
+	toolsv1 "github.com/serinhq/serin/gen/serin/tools/v1"
+	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/health"
+	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/internal/telemetry"
+	"github.com/serinhq/serin/mesh/identity"
+)
+
+// workload is one supervised process: what all rooms need.
+type workload struct {
+	config      *workloadConfig
+	env         *Env
+	telemetry   *telemetry.Telemetry
+	identity    *identity.Source
+	credentials rpc.Credentials
+
+	mu    sync.Mutex
+	conns map[string]*grpc.ClientConn
+}
+
+func newWorkload(ctx context.Context, env *Env, config *workloadConfig) (*workload, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(orString(config.LogLevel, "info"))); err != nil {
+		return nil, usageErrorf("--log-level %q: want debug, info, warn or error", config.LogLevel)
+	}
+
+	telemetry, err := telemetry.New(telemetry.Options{Service: config.Name, Writer: env.Stderr, Level: level})
+	if err != nil {
+		return nil, fmt.Errorf("start telemetry: %w", err)
+	}
+
+	source, err := identity.Watch(ctx, config.Certificates)
+	if err != nil {
+		return nil, fmt.Errorf("read certificates: %w", err)
+	}
+
+	return &workload{
+		config: config, env: env, telemetry: telemetry, identity: source,
+		credentials: rpc.Credentials{SVID: source, Bundle: source},
+		conns:       map[string]*grpc.ClientConn{},
+	}, nil
+}
+
+func orString(value, standard string) string {
+	if value == "" {
+		return standard
+	}
+
+	return value
+}
+
+func (w *workload) close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	for _, conn := range w.conns {
+		_ = conn.Close() // it only says that it was closed before
+	}
+
+	return w.telemetry.Shutdown(context.Background()) //nolint:wrapcheck // nothing to add
+}
+
+func (w *workload) room(ctx context.Context) (*room, error) {
+	switch w.config.Room {
+	case "context":
+		return w.contextRoom(ctx)
+	case "tools":
+		return w.toolsRoom()
+	case "ambassador":
+		return w.ambassadorRoom()
+	case "gateway":
+		return w.gatewayRoom(ctx)
+	case "agent":
+		return w.agentRoom()
+	default:
+		return nil, usageErrorf("room %q: want context, tools, ambassador, gateway or agent", w.config.Room)
+	}
+}
+
+// dial returns the one connection to another workload.
+func (w *workload) dial(name string) (*grpc.ClientConn, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	if conn, ok := w.conns[name]; ok {
+		return conn, nil
+	}
+
+	target, ok := w.config.Targets[name]
+	if !ok {
+		return nil, fault.New(codes.NotFound, "AGENT_UNKNOWN", "there is no workload named %q", name)
+	}
+
+	conn, err := rpc.Dial(target, w.config.identity(name), rpc.ClientConfig{
+		Credentials: w.credentials, Telemetry: w.telemetry, DialOptions: crashPoints(w.env.Getenv, w.config.Name),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", name, err)
+	}
+
+	w.conns[name] = conn
+
+	return conn, nil
+}
+
+func (w *workload) contextClient() (contextv1.ContextServiceClient, error) {
+	conn, err := w.dial(rpc.Context)
+	if err != nil {
+		return nil, err
+	}
+
+	return contextv1.NewContextServiceClient(conn), nil
+}
+
+func (w *workload) toolsClient() (toolsv1.ToolExecuteServiceClient, error) {
+	conn, err := w.dial(rpc.Tools)
+	if err != nil {
+		return nil, err
+	}
+
+	return toolsv1.NewToolExecuteServiceClient(conn), nil
+}
+
+func (w *workload) handoffClient(agent string) (handoffv1.HandoffServiceClient, error) {
+	conn, err := w.dial(agent)
+	if err != nil {
+		return nil, err
+	}
+
+	return handoffv1.NewHandoffServiceClient(conn), nil
+}
+
+// reachable checks another workload's gRPC health.
+func (w *workload) reachable(name string) health.Check {
+	return health.Check{Name: name, TTL: healthTTL, Func: func(ctx context.Context) error {
+		conn, err := w.dial(name)
+		if err != nil {
+			return err
+		}
+
+		answer, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+		if err != nil {
+			return err
+		}
+
+		if answer.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+			return fault.New(codes.Unavailable, "NOT_SERVING", "%s says %s", name, answer.GetStatus())
+		}
+
+		return nil
+	}}
+}
+
+// healthTTL keeps a probe every few milliseconds, as at start, from becoming a load.
+const healthTTL = 200 * time.Millisecond
+
+// llmClient speaks mTLS to the ambassador.
+func (w *workload) llmClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig:     w.credentials.ClientTLS(w.config.identity(rpc.Ambassador)),
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 5 * time.Second,
+		MaxIdleConnsPerHost: 256,
+		IdleConnTimeout:     90 * time.Second,
+	}}
+}

@@ -1,0 +1,232 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+
+	"github.com/serinhq/serin/internal/drain"
+	"github.com/serinhq/serin/internal/health"
+	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/internal/supervise"
+)
+
+// drainLimit bounds how long a workload finishes what it has begun; it lies below the supervisor's grace, so that
+// what could not be finished is given back properly.
+const drainLimit = 8 * time.Second
+
+func newServeCommand(env *Env) *cobra.Command {
+	var path string
+
+	command := &cobra.Command{
+		Use:    "serve --config FILE",
+		Short:  "Run one workload; serin up starts these",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			config, err := readWorkloadConfig(path)
+			if err != nil {
+				return err
+			}
+
+			ctx, cancel := supervise.WithLifeline(command.Context(), env.Getenv)
+			defer cancel()
+
+			return serveWorkload(ctx, env, config)
+		},
+	}
+	command.Flags().StringVar(&path, "config", "", "the workload's configuration, a JSON file")
+
+	return command
+}
+
+// room is one service of the house, ready to be served.
+type room struct {
+	register func(grpc.ServiceRegistrar)
+	policy   rpc.Policy
+	checks   []health.Check
+	// tasks run until their context ends, which is after the drain.
+	tasks []drain.Task
+	// serves are further servers beside gRPC on "grpc" and health on "http": each blocks until shut down.
+	serves []serving
+	// pages are added to the health and metrics listener; the gateway's REST lives here.
+	pages http.Handler
+	// drain stops taking work and finishes or gives back what there is.
+	drain func(context.Context) error
+	close func() error
+}
+
+// serving is a server with its way to stop gracefully.
+type serving struct {
+	name  string
+	serve func() error
+	stop  func(context.Context) error
+}
+
+func serveWorkload(ctx context.Context, env *Env, config *workloadConfig) error {
+	work, err := newWorkload(ctx, env, config)
+	if err != nil {
+		return err
+	}
+
+	room, err := work.room(ctx)
+	if err != nil {
+		return errors.Join(err, work.close())
+	}
+
+	err = work.run(ctx, room)
+	if room.close != nil {
+		err = errors.Join(err, room.close())
+	}
+
+	return errors.Join(err, work.close())
+}
+
+// run serves the room until the context ends, and then drains it: no new work, finish, stop servers, stop tasks.
+func (w *workload) run(ctx context.Context, room *room) error {
+	checker := health.New(room.checks...)
+
+	servings, err := w.servings(room, checker)
+	if err != nil {
+		return err
+	}
+
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+
+	tasks := append([]drain.Task{}, room.tasks...)
+	for _, serving := range servings {
+		tasks = append(tasks, drain.Task{Name: serving.name, Run: func(context.Context) error { return serving.serve() }})
+	}
+
+	tasks = append(tasks, drain.Task{Name: "drain", Run: func(running context.Context) error {
+		select {
+		case <-ctx.Done():
+		case <-running.Done(): // another task failed
+		}
+
+		checker.MarkDraining()
+		w.finish(running, room, servings)
+		stop()
+
+		return nil
+	}})
+
+	checker.MarkStarted()
+	w.telemetry.Logger.InfoContext(ctx, "serving", "room", w.config.Room, "name", w.config.Name)
+
+	err = drain.Run(running, tasks...)
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+
+	return err
+}
+
+func (w *workload) finish(running context.Context, room *room, servings []serving) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), drainLimit)
+	defer cancel()
+
+	if room.drain != nil {
+		if err := room.drain(ctx); err != nil {
+			w.telemetry.Logger.WarnContext(ctx, "drain", "error", err)
+		}
+	}
+
+	for _, serving := range servings {
+		if err := serving.stop(ctx); err != nil {
+			w.telemetry.Logger.WarnContext(ctx, "stop", "server", serving.name, "error", err)
+		}
+	}
+}
+
+func (w *workload) servings(room *room, checker *health.Checker) ([]serving, error) {
+	servings := append([]serving{}, room.serves...)
+
+	if room.register != nil {
+		listener, err := w.config.listener("grpc")
+		if err != nil {
+			return nil, err
+		}
+
+		server, err := rpc.NewServer(rpc.ServerConfig{
+			Credentials: w.credentials, Namespace: w.config.Namespace, Policy: room.policy, Telemetry: w.telemetry,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("make gRPC server: %w", err)
+		}
+
+		room.register(server)
+		servings = append(servings, grpcServing("grpc", server.Server, listener))
+	}
+
+	listener, err := w.config.listener("http")
+	if err != nil {
+		return nil, err
+	}
+
+	return append(servings, httpServing("http", w.pages(room, checker), listener)), nil
+}
+
+// pages are health and metrics, and whatever else the room shows over HTTP.
+func (w *workload) pages(room *room, checker *health.Checker) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/health/", checker.Handler())
+	mux.Handle("/metrics", w.telemetry.Handler())
+
+	if room.pages != nil {
+		mux.Handle("/", room.pages)
+	}
+
+	return mux
+}
+
+func grpcServing(name string, server *grpc.Server, listener net.Listener) serving {
+	return serving{
+		name:  name,
+		serve: func() error { return server.Serve(listener) },
+		stop: func(ctx context.Context) error {
+			stopped := context.AfterFunc(ctx, server.Stop)
+			defer stopped()
+
+			server.GracefulStop()
+
+			return ctx.Err()
+		},
+	}
+}
+
+func httpServing(name string, handler http.Handler, listener net.Listener) serving {
+	return serverServing(name, &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}, listener)
+}
+
+func serverServing(name string, server *http.Server, listener net.Listener) serving {
+	return serving{
+		name: name,
+		serve: func() error {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return err //nolint:wrapcheck // the task's name is added
+			}
+
+			return nil
+		},
+		stop: func(ctx context.Context) error {
+			if err := server.Shutdown(ctx); err != nil {
+				return errors.Join(err, server.Close())
+			}
+
+			return nil
+		},
+	}
+}

@@ -1,0 +1,274 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serinhq/serin/internal/supervise"
+)
+
+func newUpCommand(env *Env) *cobra.Command {
+	var (
+		config PlatformConfig
+		output string
+	)
+
+	command := &cobra.Command{
+		Use:   "up",
+		Short: "Run agents and everything they need on this machine",
+		Long: `Runs one process per agent and the services that they share, with mTLS between them,
+and serves users over REST and gRPC. Processes that die are restarted; Ctrl-C drains.
+
+With OPENAI_API_KEY (and OPENAI_BASE_URL) or OLLAMA_HOST set, agents use that provider;
+without, they use the simulated one, which says so in every answer.`,
+		Example: `  serin up                                  # the example agents
+  serin up -f ./agents                      # your own
+  serin up --http 127.0.0.1:0 --grpc 127.0.0.1:0 --data /tmp/serin   # any free ports
+  OPENAI_API_KEY=sk-... serin up            # a real model
+  serin up --http 0.0.0.0:8080 --auth-token-file tokens.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := checkUpOutput(output); err != nil {
+				return err
+			}
+
+			return runUp(command.Context(), env, config, output == "json")
+		},
+	}
+
+	flags := command.Flags()
+	flags.StringVarP(&config.Agents, "file", "f", "", "directory of agent files (default: the example agents)")
+	flags.StringVar(&config.Data, "data", orString(env.Getenv("SERIN_DATA"), ".serin"), "directory for all state")
+	flags.StringVar(&config.HTTP, "http", "127.0.0.1:8080", "address of the REST door")
+	flags.StringVar(&config.GRPC, "grpc", "127.0.0.1:9000", "address of the gRPC door (TLS)")
+	flags.StringVar(&config.TokenFile, "auth-token-file", "", "YAML file of bearer tokens; turns authentication on")
+	flags.BoolVar(&config.InsecureNoAuth, "insecure-no-auth", false, "allow doors beyond loopback without authentication")
+	flags.StringVar(&config.LogLevel, "log-level", "info", "of the workloads' logs: debug, info, warn, error")
+	flags.StringVarP(&output, "output", "o", "text", "text, or json: one object once ready, then one per change")
+
+	return command
+}
+
+func checkUpOutput(output string) error {
+	if output != "text" && output != "json" {
+		return usageErrorf("--output %q: want text or json", output)
+	}
+
+	return nil
+}
+
+func runUp(ctx context.Context, env *Env, config PlatformConfig, asJSON bool) (err error) {
+	reporter := &upReporter{env: env, json: asJSON}
+	config.OnChange = reporter.change
+	config.DemoDelay = env.Getenv("SERIN_DEMO_DELAY")
+
+	platform, err := OpenPlatform(env, config)
+	if err != nil {
+		return err
+	}
+
+	defer func() {
+		if closeErr := platform.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+
+	reporter.starting(platform)
+
+	waiting, cancel := context.WithCancel(ctx)
+	reported := make(chan struct{})
+
+	go func() {
+		defer close(reported)
+
+		if platform.WaitReady(waiting) == nil {
+			reporter.ready(platform)
+		}
+	}()
+
+	err = platform.Run(ctx)
+
+	cancel()
+	<-reported
+	reporter.stopped(err)
+
+	return err
+}
+
+// upReporter says what happens, as lines for people or as JSON.
+type upReporter struct {
+	env  *Env
+	json bool
+
+	mu      sync.Mutex
+	isReady bool
+}
+
+func (r *upReporter) starting(platform *Platform) {
+	if !r.json {
+		r.printf("serin: starting %d workloads, state in %s\n", len(platform.workloads), platform.data.path)
+	}
+}
+
+func (r *upReporter) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(r.env.Stdout, format, args...) // a terminal that is gone can't be told so
+}
+
+// change reports what happens after everything was ready once.
+func (r *upReporter) change(status supervise.Status) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	if !r.isReady {
+		if status.State == supervise.Restarting && !r.json {
+			r.printf("serin: %s ended while starting, trying again: %s\n", status.Name, status.LastExit)
+		}
+
+		return
+	}
+
+	if r.json {
+		r.encode(status)
+
+		return
+	}
+
+	switch status.State {
+	case supervise.Restarting:
+		r.printf("serin: %s ended, restarting: %s\n", status.Name, status.LastExit)
+	case supervise.Ready:
+		r.printf("serin: %s is ready (pid %d)\n", status.Name, status.PID)
+	case supervise.Stopped:
+		r.printf("serin: %s stopped\n", status.Name)
+	case supervise.Starting:
+	}
+}
+
+func (r *upReporter) encode(value any) {
+	_ = json.NewEncoder(r.env.Stdout).Encode(value) // as printf
+}
+
+func (r *upReporter) ready(platform *Platform) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.isReady = true
+	summary := platform.summary()
+
+	if r.json {
+		r.encode(struct {
+			Ready   bool  `json:"ready"`
+			ReadyMS int64 `json:"ready_ms"`
+			upFile
+		}{true, time.Since(platform.opened).Milliseconds(), summary})
+
+		return
+	}
+
+	r.printf("\n%s", table(summary))
+	r.printf("\nREST      %s   (API: %s/openapi.json)\n", summary.HTTP, summary.HTTP)
+	r.printf("gRPC      %s   (TLS; CA certificate: %s)\n", summary.GRPC, display(summary.CA))
+	r.printf("LLM       %s\n", provider(platform))
+	r.printf("logs      %s\n", display(platform.data.join("logs")))
+	r.printf("ready in  %.1f s\n\n%s\n", time.Since(platform.opened).Seconds(), thingsToTry(r.env, platform))
+}
+
+func (r *upReporter) stopped(err error) {
+	if err == nil && !r.json {
+		r.printf("serin: everything has stopped; conversations go on with the next serin up\n")
+	}
+}
+
+func table(summary upFile) string {
+	var text strings.Builder
+
+	writer := tabwriter.NewWriter(&text, 0, 4, 3, ' ', 0)
+	_, _ = fmt.Fprintln(writer, "WORKLOAD\tREVISION\tSTATE\tPID\tADDRESS\tHEALTH AND METRICS")
+
+	for _, workload := range summary.Workloads {
+		_, _ = fmt.Fprintf(writer, "%s\t%s\t%s\t%d\t%s\t%s\n", workload.Name, orString(workload.Revision, "-"),
+			workload.State, workload.PID, workload.Address, workload.Pages)
+	}
+
+	_ = writer.Flush() // into a builder, which takes everything
+
+	return text.String()
+}
+
+func provider(platform *Platform) string {
+	if platform.simulated {
+		return "SIMULATED: no model is called. Set OPENAI_API_KEY or OLLAMA_HOST for a real one."
+	}
+
+	return "from the environment"
+}
+
+func thingsToTry(env *Env, platform *Platform) string {
+	serin := selfCommand(env)
+	chat := serin + " chat"
+
+	if data := platform.config.Data; data != ".serin" {
+		chat = "SERIN_DATA=" + data + " " + chat
+	}
+
+	url := "http://" + platform.httpAddr
+
+	return fmt.Sprintf(`Try, in another terminal:
+  1. %s "My invoice was charged twice, please refund it"
+  2. ID=$(curl -s %s/v1/conversations --json '{}' | sed 's/.*"conversationId":"\([^"]*\)".*/\1/')
+     curl -s %s/v1/conversations/$ID/messages --json '{"text":"I would like to book an appointment"}'
+  3. curl -sN %s/v1/conversations/$ID/events -H 'Accept: text/event-stream'`, chat, url, url, url)
+}
+
+// selfCommand is how the user started this binary, for things to try.
+func selfCommand(env *Env) string {
+	executable, err := os.Executable()
+	if err != nil || strings.Contains(executable, string(filepath.Separator)+"go-build") {
+		return "go run ."
+	}
+
+	if found, err := lookPath(env, "serin"); err == nil && found == executable {
+		return "serin"
+	}
+
+	return display(executable)
+}
+
+// lookPath finds a program on the PATH of the environment.
+func lookPath(env *Env, name string) (string, error) {
+	for _, dir := range filepath.SplitList(env.Getenv("PATH")) {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			return path, nil
+		}
+	}
+
+	return "", os.ErrNotExist
+}
+
+// display shortens a path below the working directory.
+func display(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+
+	if relative, err := filepath.Rel(here, path); err == nil && !strings.HasPrefix(relative, "..") {
+		if !strings.Contains(relative, string(filepath.Separator)) {
+			return "." + string(filepath.Separator) + relative
+		}
+
+		return relative
+	}
+
+	return path
+}

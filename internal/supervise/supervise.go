@@ -1,0 +1,228 @@
+// Package supervise keeps a set of operating system processes running: it restarts what dies, with backoff, and stops
+// them in stages. Listening sockets belong to the supervisor and are inherited, so a restart refuses no connection.
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// State is where a process is in its life.
+type State string
+
+// The states of a process.
+const (
+	Starting   State = "starting"
+	Ready      State = "ready"
+	Restarting State = "restarting"
+	Stopped    State = "stopped"
+)
+
+// Process describes one process to keep running.
+type Process struct {
+	// Name is unique within the supervisor.
+	Name string
+	// Path is the executable; Args do not repeat it.
+	Path string
+	Args []string
+	// Env is the whole environment.
+	Env []string
+	// Files are inherited as descriptors from 3 on. After them comes the lifeline: a pipe that reads EOF once the
+	// supervisor is gone, its number in the variable SERIN_LIFELINE_FD.
+	Files []*os.File
+	// LogPath is a file that standard output and error are appended to.
+	LogPath string
+	// Ready is polled until it returns nil. Nil means ready as soon as it runs.
+	Ready func(context.Context) error
+	// Stage orders the stop: higher stages stop first, and each waits for the one before.
+	Stage int
+}
+
+// Status is what a supervisor knows of a process.
+type Status struct {
+	Name     string    `json:"name"`
+	State    State     `json:"state"`
+	PID      int       `json:"pid,omitempty"`
+	Restarts int       `json:"restarts"`
+	Since    time.Time `json:"since"`
+	// LastExit says how it ended the last time, with the last line that it wrote.
+	LastExit string `json:"lastExit,omitempty"`
+}
+
+// Config holds what a supervisor needs. The zero value works.
+type Config struct {
+	Logger *slog.Logger
+	// MinBackoff and MaxBackoff bound the wait before a restart: 100 ms and 5 s by default.
+	MinBackoff, MaxBackoff time.Duration
+	// Grace is how long a process may take to stop before it is killed; 10 s by default.
+	Grace time.Duration
+	// OnChange is called, one call at a time, with every change of a status.
+	OnChange func(Status)
+}
+
+// Supervisor keeps processes running. Make one with [New].
+type Supervisor struct {
+	config Config
+
+	notify   sync.Mutex // one OnChange at a time, in order
+	mu       sync.Mutex
+	statuses map[string]Status
+	order    []string
+	changed  chan struct{}
+}
+
+// New makes a supervisor.
+func New(config Config) *Supervisor {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+
+	config.MinBackoff = orDefault(config.MinBackoff, 100*time.Millisecond)
+	config.MaxBackoff = orDefault(config.MaxBackoff, 5*time.Second)
+	config.Grace = orDefault(config.Grace, 10*time.Second)
+
+	return &Supervisor{config: config, statuses: map[string]Status{}, changed: make(chan struct{})}
+}
+
+func orDefault(value, standard time.Duration) time.Duration {
+	if value <= 0 {
+		return standard
+	}
+
+	return value
+}
+
+// Run starts the processes and keeps them running until the context ends; then it stops them, stage by stage, and
+// returns nil. A process that ends with exit code 2 before it was ever ready is misconfigured: Run stops everything and
+// returns an error with its last words.
+func (s *Supervisor) Run(ctx context.Context, processes []Process) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	stops := make([]context.CancelFunc, len(processes))
+	dones := make([]chan struct{}, len(processes))
+
+	for i, process := range processes {
+		s.update(Status{Name: process.Name, State: Starting, Since: time.Now()})
+
+		// Stopping is by stage, not by the caller's context.
+		own, stop := context.WithCancel(context.WithoutCancel(ctx))
+		stops[i], dones[i] = stop, make(chan struct{})
+
+		go func() {
+			defer close(dones[i])
+
+			if err := s.keep(own, process); err != nil {
+				cancel(err)
+			}
+		}()
+	}
+
+	<-ctx.Done()
+	stopByStage(processes, stops, dones)
+
+	var bad *ConfigError
+	if errors.As(context.Cause(ctx), &bad) {
+		return bad
+	}
+
+	return nil
+}
+
+func stopByStage(processes []Process, stops []context.CancelFunc, dones []chan struct{}) {
+	stages := []int{}
+	for _, process := range processes {
+		stages = append(stages, process.Stage)
+	}
+
+	slices.Sort(stages)
+	stages = slices.Compact(stages)
+	slices.Reverse(stages)
+
+	for _, stage := range stages {
+		for i, process := range processes {
+			if process.Stage == stage {
+				stops[i]()
+			}
+		}
+
+		for i, process := range processes {
+			if process.Stage == stage {
+				<-dones[i]
+			}
+		}
+	}
+}
+
+// ConfigError says that a process refused to start because of its configuration.
+type ConfigError struct{ Name, LastWords string }
+
+// Error names the process and repeats its last words.
+func (e *ConfigError) Error() string { return fmt.Sprintf("%s: %s", e.Name, e.LastWords) }
+
+// Statuses returns the processes' statuses in the order in which they were given.
+func (s *Supervisor) Statuses() []Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	all := make([]Status, 0, len(s.order))
+	for _, name := range s.order {
+		all = append(all, s.statuses[name])
+	}
+
+	return all
+}
+
+// WaitReady returns once every process is ready at the same time.
+func (s *Supervisor) WaitReady(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		changed, waiting := s.changed, ""
+
+		for _, name := range s.order {
+			if s.statuses[name].State != Ready {
+				waiting = name
+
+				break
+			}
+		}
+
+		started := len(s.order) > 0
+		s.mu.Unlock()
+
+		if started && waiting == "" {
+			return nil
+		}
+
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w", waiting, context.Cause(ctx))
+		}
+	}
+}
+
+func (s *Supervisor) update(status Status) {
+	s.notify.Lock()
+	defer s.notify.Unlock()
+
+	s.mu.Lock()
+	if _, known := s.statuses[status.Name]; !known {
+		s.order = append(s.order, status.Name)
+	}
+
+	s.statuses[status.Name] = status
+	close(s.changed)
+	s.changed = make(chan struct{})
+	s.mu.Unlock()
+
+	if s.config.OnChange != nil {
+		s.config.OnChange(status)
+	}
+}
