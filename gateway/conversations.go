@@ -110,7 +110,7 @@ func (s *Service) fullViews(ctx context.Context, conversations []*contextv1.Conv
 		})
 	}
 
-	return views, group.Wait()
+	return views, group.Wait() //nolint:wrapcheck // the errors are our own
 }
 
 // fullView is the conversation's view with what humans are asked, which only the log knows.

@@ -104,7 +104,7 @@ func (d *dispatcher) poll(ctx context.Context) {
 	defer d.mu.Unlock()
 
 	for _, turn := range resumable.GetTurns() {
-		d.take(turn)
+		d.take(turn) //nolint:contextcheck // a turn outlives the look that found it
 	}
 }
 

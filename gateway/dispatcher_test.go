@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func TestDispatcherTakesUpALostTurn(t *testing.T) {
 	accepted := stream.until("turn_accepted")
 	w.store.lose(w.store.log(id)[1].GetTurnId())
 
-	if got := append(accepted, stream.all()...); got[len(got)-2].event != "turn_completed" {
+	if got := slices.Concat(accepted, stream.all()); got[len(got)-2].event != "turn_completed" {
 		t.Errorf("got %v", got)
 	}
 }

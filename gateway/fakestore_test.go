@@ -33,7 +33,6 @@ type fakeStore struct {
 	shown         map[string][]*eventv1.Event // transient events by conversation, in order
 	followers     int
 	grace         time.Duration // of new turns, before others may take them
-	seenMetadata  []string
 }
 
 type fakeRequest struct {
@@ -357,7 +356,7 @@ func (f *fakeStore) acquire(turnID, agent string) (*contextv1.Turn, error) {
 
 // write is Append as a fake agent calls it.
 func (f *fakeStore) write(turn *contextv1.Turn, kinds ...any) error {
-	var events []*eventv1.Event
+	events := make([]*eventv1.Event, 0, len(kinds))
 	for _, kind := range kinds {
 		events = append(events, fakeEvent(turn.GetTurnId(), turn.GetAgent(), kind))
 	}

@@ -28,10 +28,10 @@ type follower struct {
 	failures int
 }
 
-// errEmit marks errors of emit, which end a follower, unlike those of the store's stream.
-type errEmit struct{ error }
+// emitError marks errors of emit, which end a follower, unlike those of the store's stream.
+type emitError struct{ error }
 
-func (e errEmit) Unwrap() error { return e.error }
+func (e emitError) Unwrap() error { return e.error }
 
 // follow reads a log and what comes after until emit has enough or the context ends, whose cause it returns then. A
 // stream that breaks is opened again where it broke.
@@ -47,11 +47,10 @@ func (s *Service) follow(ctx context.Context, f *follower) error {
 		}
 
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return context.Cause(ctx) //nolint:wrapcheck // it is why the stream was ended, made here
 		}
 
-		var emitting errEmit
-		if errors.As(err, &emitting) {
+		if emitting, ok := errors.AsType[emitError](err); ok {
 			return emitting.error
 		}
 
@@ -114,7 +113,7 @@ func (s *Service) followOnce(ctx context.Context, f *follower) (done bool, err e
 		}
 
 		if done, err = f.emit(fresh); err != nil {
-			return false, errEmit{err}
+			return false, emitError{err}
 		}
 
 		if done {

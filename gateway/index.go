@@ -7,7 +7,7 @@ import (
 
 // indexPage is what GET / answers with.
 func (s *Service) indexPage() []byte {
-	routes := []string{}
+	routes := make([]string, 0, 16)
 	for _, r := range routesOf() {
 		routes = append(routes, r.String())
 	}

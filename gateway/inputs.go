@@ -81,7 +81,7 @@ func (s *Service) appendAnswer(ctx context.Context, principal Principal, turn *c
 		return err
 	}
 
-	s.dispatchIfIdle(appended.GetTurn())
+	s.dispatchIfIdle(appended.GetTurn()) //nolint:contextcheck // a turn outlives the request
 
 	return nil
 }

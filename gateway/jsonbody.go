@@ -40,17 +40,17 @@ func (b *jsonBody) decode(into proto.Message) error {
 	return b.fault
 }
 
-// statusFault is a fault with an HTTP status of its own.
-type statusFault struct {
+// statusError is a fault with an HTTP status of its own.
+type statusError struct {
 	fault  *fault.Error
 	status int
 }
 
-func (s statusFault) Error() string { return s.fault.Message }
+func (s statusError) Error() string { return s.fault.Message }
 
-func (s statusFault) Unwrap() error { return s.fault }
+func (s statusError) Unwrap() error { return s.fault }
 
-func withStatus(status int, err *fault.Error) error { return statusFault{fault: err, status: status} }
+func withStatus(status int, err *fault.Error) error { return statusError{fault: err, status: status} }
 
 // readBody reads a body of JSON: at most limit bytes, within the timeout.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration) (*jsonBody, error) {
@@ -227,8 +227,7 @@ func shortValues(enum protoreflect.EnumDescriptor) string {
 }
 
 func malformed(data []byte, err error) error {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		line, column := position(data, syntax.Offset)
 
 		return fault.New(codes.InvalidArgument, "MALFORMED_JSON", "the body is not JSON: line %d, column %d: %w", line, column, err)

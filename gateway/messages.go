@@ -134,7 +134,7 @@ func (s *Service) take(ctx context.Context, principal Principal, req message) (*
 		return s.retaken(ctx, conversation, appended)
 	}
 
-	s.dispatch.start(appended.GetTurn())
+	s.dispatch.start(appended.GetTurn()) //nolint:contextcheck // a turn outlives the request
 
 	return &taken{
 		conversationID: conversation.GetConversationId(), turn: appended.GetTurn(),

@@ -50,7 +50,7 @@ func (m *metrics) request(ctx context.Context, key requestKey, took time.Duratio
 
 func (m *metrics) options(key requestKey) metric.MeasurementOption {
 	if known, ok := m.attributes.Load(key); ok {
-		return known.(metric.MeasurementOption) //nolint:forcetypeassert,revive // nothing else is stored
+		return known.(metric.MeasurementOption) //nolint:forcetypeassert // nothing else is stored
 	}
 
 	options := metric.WithAttributeSet(attribute.NewSet(

@@ -9,7 +9,7 @@ import (
 )
 
 // requestIDHeader carries a request's id in both directions.
-const requestIDHeader = "X-Request-Id"
+const requestIDHeader = "X-Request-ID"
 
 // recorder remembers how a request was answered.
 type recorder struct {
@@ -35,7 +35,7 @@ func (r *recorder) Write(data []byte) (int, error) {
 	n, err := r.ResponseWriter.Write(data)
 	r.bytes += int64(n)
 
-	return n, err
+	return n, err //nolint:wrapcheck // it stands for the writer below
 }
 
 // Unwrap is for http.ResponseController.
@@ -63,8 +63,10 @@ func (d *rest) observed(next http.Handler) http.Handler {
 
 // finish is deferred, so that it sees panics.
 func (d *rest) finish(w *recorder, r *http.Request, known *call, began time.Time) {
-	cause := recover() //nolint:revive // finish is deferred itself
-	if cause != nil && cause != http.ErrAbortHandler {
+	cause := recover()
+	aborted := cause == any(http.ErrAbortHandler)
+
+	if cause != nil && !aborted {
 		err := d.outward(r.Context(), panicked(cause))
 		if w.status == 0 {
 			writeError(w, r, err)
@@ -72,20 +74,25 @@ func (d *rest) finish(w *recorder, r *http.Request, known *call, began time.Time
 	}
 
 	took := time.Since(began)
+
+	if w.Header().Get("Content-Length") != "" { // all is written: the client need not wait for what follows
+		_ = http.NewResponseController(w.ResponseWriter).Flush()
+	}
+
 	d.metrics.request(r.Context(), requestKey{"rest", known.route, httpCode(w.status)}, took)
 	d.log.LogAttrs(r.Context(), slog.LevelInfo, "request", append(known.attrs(),
-		slog.String("door", "rest"), slog.String("method", r.Method), slog.Int("status", w.status),
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", w.status),
 		slog.Int64("bytes", w.bytes), slog.Duration("took", took))...)
 
-	if cause == http.ErrAbortHandler {
+	if aborted {
 		panic(cause)
 	}
 }
 
 // attrs are what a log line says about the request.
 func (c *call) attrs() []slog.Attr {
-	attrs := make([]slog.Attr, 0, 9)
-	attrs = append(attrs, slog.String("request_id", c.requestID), slog.String("route", c.route))
+	attrs := make([]slog.Attr, 0, 8)
+	attrs = append(attrs, slog.String("request_id", c.requestID))
 
 	if c.principal != nil {
 		attrs = append(attrs, slog.String("tenant", c.principal.Tenant), slog.String("user", c.principal.User))

@@ -19,7 +19,7 @@ func (d *rest) checkOrigin(r *http.Request) error {
 		return nil
 	}
 
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+	if err := d.origins.Check(r); err != nil {
 		return fault.New(codes.PermissionDenied, "CROSS_ORIGIN",
 			"a web page of another origin may not do this on a gateway without tokens")
 	}

@@ -90,8 +90,20 @@ func callOf(ctx context.Context) *call {
 
 // isReserved reports whether a header or metadata key steers Serin itself, which users may not.
 func isReserved(key string) bool {
-	key = strings.ToLower(key)
-	key = strings.TrimPrefix(key, "grpc-metadata-")
+	if rest, found := cutPrefixFold(key, "grpc-metadata-"); found {
+		key = rest
+	}
 
-	return strings.HasPrefix(key, "serin-") || strings.HasPrefix(key, "x-serin-")
+	_, own := cutPrefixFold(key, "serin-")
+	_, extended := cutPrefixFold(key, "x-serin-")
+
+	return own || extended
+}
+
+func cutPrefixFold(key, prefix string) (rest string, found bool) {
+	if len(key) < len(prefix) || !strings.EqualFold(key[:len(prefix)], prefix) {
+		return key, false
+	}
+
+	return key[len(prefix):], true
 }

@@ -102,6 +102,6 @@ func (s *Service) observeRPC(ctx context.Context, method string) (context.Contex
 
 		s.metrics.request(ctx, requestKey{"grpc", method, codeName(code)}, took)
 		s.log.LogAttrs(ctx, slog.LevelInfo, "request", append(known.attrs(),
-			slog.String("door", "grpc"), slog.String("code", codeName(code)), slog.Duration("took", took))...)
+			slog.String("method", method), slog.String("code", codeName(code)), slog.Duration("took", took))...)
 	}
 }

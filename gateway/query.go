@@ -22,7 +22,7 @@ func (r *route) checkQuery(values url.Values) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		field, known := r.query[name]
 
-		problem := ""
+		var problem string
 
 		switch {
 		case !known:
@@ -65,7 +65,7 @@ func (r *route) queryNames() string {
 }
 
 func parameterProblem(field protoreflect.FieldDescriptor, value string) string {
-	bits := 0
+	var bits int
 
 	switch field.Kind() { //nolint:exhaustive // what other kinds may be is not checked here
 	case protoreflect.Int32Kind:

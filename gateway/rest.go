@@ -21,16 +21,19 @@ import (
 type rest struct {
 	*Service
 
-	door   guarded
-	routes []*route
-	mux    *runtime.ServeMux
-	index  []byte
+	door    guarded
+	routes  []*route
+	mux     *runtime.ServeMux
+	origins *http.CrossOriginProtection
+	index   []byte
 }
 
 // Handler serves REST: the routes of ConversationService's annotations, SSE on those that stream, an index at / and
 // the API's description at /openapi.json.
 func (s *Service) Handler() http.Handler {
-	d := &rest{Service: s, door: guarded{Service: s}, routes: routesOf(), index: s.indexPage()}
+	d := &rest{
+		Service: s, door: guarded{Service: s}, routes: routesOf(), origins: http.NewCrossOriginProtection(), index: s.indexPage(),
+	}
 	d.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, jsonCodec{}),
 		runtime.WithErrorHandler(d.restError),
@@ -198,7 +201,7 @@ func (jsonCodec) Marshal(value any) ([]byte, error) {
 		return nil, fmt.Errorf("%T is not a message", value)
 	}
 
-	return protojson.Marshal(message)
+	return protojson.Marshal(message) //nolint:wrapcheck // grpc-gateway answers with it
 }
 
 func (jsonCodec) Unmarshal(data []byte, into any) error {
@@ -232,6 +235,6 @@ func (c jsonCodec) NewEncoder(writer io.Writer) runtime.Encoder {
 
 		_, err = writer.Write(data)
 
-		return err
+		return err //nolint:wrapcheck // grpc-gateway answers with it
 	})
 }

@@ -115,14 +115,11 @@ func TestErrorsHaveOneShape(t *testing.T) {
 		"bad rating":             {"POST", "/v1/conversations/" + id + "/feedback", `{"rating":"meh"}`, nil, 400, "INVALID", "rating"},
 		"nothing asked":          {"POST", "/v1/conversations/" + id + "/approvals/t1-1-1-0", `{"decision":"approve"}`, nil, 409, "INPUT_NOT_REQUESTED", ""},
 		"no decision":            {"POST", "/v1/conversations/" + id + "/approvals/t1-1-1-0", `{}`, nil, 400, "INVALID", "decision"},
-		"bad Last-Event-ID": {
-			"GET", "/v1/conversations/" + id + "/events", "",
-			[]string{"Accept", "text/event-stream", "Last-Event-ID", "x"}, 400, "INVALID", "Last-Event-ID",
-		},
-		"SSE of nothing":       {"GET", "/v1/conversations/c0/events", "", []string{"Accept", "text/event-stream"}, 404, "CONVERSATION_NOT_FOUND", ""},
-		"SSE without text":     {"POST", messages, `{}`, []string{"Accept", "text/event-stream"}, 400, "INVALID", "text"},
-		"SSE unknown field":    {"POST", messages, `{"x":1}`, []string{"Accept", "text/event-stream"}, 400, "INVALID", "x"},
-		"page of another site": {"POST", "/v1/conversations", "", []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}, 403, "CROSS_ORIGIN", ""},
+		"bad Last-Event-ID":      {"GET", "/v1/conversations/" + id + "/events", "", []string{"Accept", "text/event-stream", "Last-Event-ID", "x"}, 400, "INVALID", "Last-Event-ID"},
+		"SSE of nothing":         {"GET", "/v1/conversations/c0/events", "", []string{"Accept", "text/event-stream"}, 404, "CONVERSATION_NOT_FOUND", ""},
+		"SSE without text":       {"POST", messages, `{}`, []string{"Accept", "text/event-stream"}, 400, "INVALID", "text"},
+		"SSE unknown field":      {"POST", messages, `{"x":1}`, []string{"Accept", "text/event-stream"}, 400, "INVALID", "x"},
+		"page of another site":   {"POST", "/v1/conversations", "", []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}, 403, "CROSS_ORIGIN", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := w.do(c.method, c.path, c.body, append(c.header, "X-Request-Id", "my-id")...)
@@ -134,7 +131,7 @@ func TestErrorsHaveOneShape(t *testing.T) {
 				t.Errorf("no violation of %s: %v", c.field, got.body)
 			}
 
-			if got.at("error", "requestId") != "my-id" || got.header.Get("X-Request-Id") != "my-id" || got.at("error", "message") == "" {
+			if got.at("error", "requestId") != "my-id" || got.header.Get("X-Request-ID") != "my-id" || got.at("error", "message") == "" {
 				t.Errorf("request id or message: %v", got.body)
 			}
 
@@ -174,8 +171,10 @@ func TestPages(t *testing.T) {
 }
 
 func strs(value any) []string {
-	var texts []string
-	for _, item := range value.([]any) {
+	items := value.([]any)
+	texts := make([]string, 0, len(items))
+
+	for _, item := range items {
 		texts = append(texts, item.(string))
 	}
 
@@ -186,7 +185,7 @@ func TestRequestIDs(t *testing.T) {
 	w := newWorld(t)
 
 	for given, kept := range map[string]bool{"abc-1.2:3": true, "": false, "a b": false, strings.Repeat("x", 129): false, "<script>": false} {
-		got := w.do("GET", "/", "", "X-Request-Id", given).header.Get("X-Request-Id")
+		got := w.do("GET", "/", "", "X-Request-Id", given).header.Get("X-Request-ID")
 		if got == "" || (got == given) != kept {
 			t.Errorf("given %q, got %q", given, got)
 		}

@@ -35,8 +35,7 @@ func newRESTError(err error, requestID string) restErrorBody {
 
 	status := inner.HTTPStatus()
 
-	var own statusFault
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[statusError](err); ok {
 		status = own.status
 	}
 
@@ -85,7 +84,6 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 		header.Set("WWW-Authenticate", `Bearer realm="serin"`)
 	}
 
-	header.Del("Content-Length")
 	writeJSON(w, body.HTTPStatus, restError{body})
 }
 
@@ -95,9 +93,12 @@ func retryAfter(wait time.Duration) string {
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {
+	data := append(mustJSON(value), '\n')
+
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	w.WriteHeader(status)
-	_, _ = w.Write(append(mustJSON(value), '\n')) // a client that left needs no answer
+	_, _ = w.Write(data) // a client that left needs no answer
 }
 
 func errRoute(path string) error {

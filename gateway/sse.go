@@ -180,7 +180,7 @@ func (s *sseStream[T, P]) Send(carrier P) error {
 
 	_, err = s.w.Write(s.frame)
 
-	return err
+	return err //nolint:wrapcheck // the client is gone; nobody reads it
 }
 
 // Flush pushes out what was sent. A client that does not take it in time loses the stream.
@@ -214,7 +214,7 @@ func (s *sseStream[T, P]) writeNow(text string) error {
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		s.cancel()
 
-		return err
+		return err //nolint:wrapcheck // the client is gone; nobody reads it
 	}
 
 	s.flush()

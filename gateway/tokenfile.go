@@ -29,7 +29,7 @@ func readTokenFile(path string, mode os.FileMode) (tokenEntries, error) {
 		return nil, fmt.Errorf("token file %s: mode %04o lets others at it; run: chmod 600 %s", path, mode.Perm(), path)
 	}
 
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("token file: %w", err)
 	}

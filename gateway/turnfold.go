@@ -12,6 +12,8 @@ type turnFold struct {
 	turn *conversationv1.Turn
 	// inputs are all questions asked in the turn, in order.
 	inputs []*input
+	// cancelled says that someone asked to end the turn: it does not wait for anyone any more.
+	cancelled bool
 }
 
 // input is a question to a human about a call, and its answer.
@@ -66,8 +68,11 @@ func (f *turnFold) applyInput(event *eventv1.Event) {
 	case *eventv1.Event_InputResolved:
 		f.answer(kind.InputResolved)
 	case *eventv1.Event_TurnWaiting:
-		f.turn.State = conversationv1.TurnState_TURN_STATE_INPUT_REQUIRED
+		if !f.cancelled {
+			f.turn.State = conversationv1.TurnState_TURN_STATE_INPUT_REQUIRED
+		}
 	case *eventv1.Event_CancelRequested:
+		f.cancelled = true
 		f.resume()
 	}
 }
@@ -96,7 +101,7 @@ func (f *turnFold) enter(agent string) {
 	f.turn.Agent = agent
 
 	if path := f.turn.GetPath(); len(path) == 0 || path[len(path)-1] != agent {
-		f.turn.Path = append(path, agent)
+		f.turn.Path = append(f.turn.Path, agent)
 	}
 }
 

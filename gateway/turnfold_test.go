@@ -68,6 +68,10 @@ func TestTurnFold(t *testing.T) {
 			[]any{asked, wait, &eventv1.CancelRequested{}},
 			&conversationv1.Turn{Agent: "triage", State: conversationv1.TurnState_TURN_STATE_RUNNING}, false,
 		},
+		"about to wait when cancelled": {
+			[]any{asked, &eventv1.CancelRequested{}, wait},
+			&conversationv1.Turn{Agent: "triage", State: conversationv1.TurnState_TURN_STATE_RUNNING}, false,
+		},
 		"cancelled": {
 			[]any{&eventv1.TurnCancelled{Usage: usage}},
 			&conversationv1.Turn{Agent: "triage", State: conversationv1.TurnState_TURN_STATE_CANCELLED, Usage: usage}, true,

@@ -38,7 +38,7 @@ func (s *Service) cancelTurn(ctx context.Context, principal Principal, req *conv
 		return nil, err
 	}
 
-	s.dispatchIfIdle(appended.GetTurn())
+	s.dispatchIfIdle(appended.GetTurn()) //nolint:contextcheck // a turn outlives the request
 
 	return &conversationv1.CancelTurnResponse{TurnId: turnID}, nil
 }

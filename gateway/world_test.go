@@ -19,7 +19,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
@@ -46,15 +45,15 @@ type world struct {
 }
 
 // newWorld starts everything. Agents are triage (the entry) and billing.
-func newWorld(t testing.TB, adjust ...func(*Config)) *world {
-	t.Helper()
+func newWorld(tb testing.TB, adjust ...func(*Config)) *world {
+	tb.Helper()
 
-	w := &world{t: t, store: newFakeStore(), agents: map[string]*fakeAgent{}}
-	w.storeServer = newRestartable(t, func(server *grpc.Server) { contextv1.RegisterContextServiceServer(server, w.store) })
+	w := &world{t: tb, store: newFakeStore(), agents: map[string]*fakeAgent{}}
+	w.storeServer = newRestartable(tb, func(server *grpc.Server) { contextv1.RegisterContextServiceServer(server, w.store) })
 
 	for _, name := range []string{"triage", "billing"} {
 		agent := &fakeAgent{name: name, store: w.store, asked: make(chan string, 100)}
-		agent.server = newRestartable(t, func(server *grpc.Server) { handoffv1.RegisterHandoffServiceServer(server, agent) })
+		agent.server = newRestartable(tb, func(server *grpc.Server) { handoffv1.RegisterHandoffServiceServer(server, agent) })
 		w.agents[name] = agent
 	}
 
@@ -80,7 +79,7 @@ func newWorld(t testing.TB, adjust ...func(*Config)) *world {
 
 	service, err := New(config)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 
 	w.service = service
@@ -90,7 +89,7 @@ func newWorld(t testing.TB, adjust ...func(*Config)) *world {
 
 	running.Go(func() {
 		if err := service.Run(ctx); err != nil {
-			t.Errorf("Run: %v", err)
+			tb.Errorf("Run: %v", err)
 		}
 	})
 
@@ -100,7 +99,7 @@ func newWorld(t testing.TB, adjust ...func(*Config)) *world {
 
 	w.url, w.client = server.URL, server.Client()
 
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		running.Wait()
 		_ = service.Close()
@@ -121,8 +120,8 @@ type restartable struct {
 	server   *grpc.Server
 }
 
-func newRestartable(t testing.TB, register func(*grpc.Server)) *restartable {
-	t.Helper()
+func newRestartable(tb testing.TB, register func(*grpc.Server)) *restartable {
+	tb.Helper()
 
 	r := &restartable{register: register}
 	r.start()
@@ -141,12 +140,12 @@ func newRestartable(t testing.TB, register func(*grpc.Server)) *restartable {
 			return listener.DialContext(ctx)
 		}))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 
 	r.client = client
 
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = client.Close()
 		r.stop()
 	})
@@ -188,7 +187,6 @@ type fakeAgent struct {
 	mu     sync.Mutex
 	script func(turn *contextv1.Turn) (*handoffv1.Finished, error)
 	refuse error
-	leaks  []string
 }
 
 func (a *fakeAgent) plays(script func(turn *contextv1.Turn) (*handoffv1.Finished, error)) {
@@ -210,10 +208,6 @@ func (a *fakeAgent) Handoff(req *handoffv1.HandoffRequest, stream grpc.ServerStr
 
 	a.mu.Lock()
 	script, refuse := a.script, a.refuse
-
-	if md, _ := metadata.FromIncomingContext(stream.Context()); len(md.Get("serin-revision")) > 0 {
-		a.leaks = append(a.leaks, md.Get("serin-revision")...)
-	}
 	a.mu.Unlock()
 
 	if refuse != nil {
@@ -366,7 +360,10 @@ func (w *world) create(header ...string) string {
 func (w *world) send(id, text string, header ...string) answer {
 	w.t.Helper()
 
-	body, _ := json.Marshal(map[string]string{"text": text})
+	body, err := json.Marshal(map[string]string{"text": text})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 
 	return w.do("POST", "/v1/conversations/"+id+"/messages", string(body), header...)
 }
@@ -478,13 +475,13 @@ func (f *frames) until(event string) []frame {
 func (f *frames) cut() { _ = f.resp.Body.Close() }
 
 // eventually waits until a condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 
 	deadline := time.Now().Add(patience)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
+			tb.Fatalf("never: %s", what)
 		}
 
 		time.Sleep(2 * time.Millisecond)

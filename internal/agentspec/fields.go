@@ -95,7 +95,7 @@ func at(path string, index int) string { return fmt.Sprintf("%s[%d]", path, inde
 
 // key names an entry of a map; names with dots are told apart by quotes.
 func key(path, name string) string {
-	if strings.ContainsAny(name, ".[]\" ") {
+	if name == "" || strings.ContainsAny(name, ".[]\" ") {
 		return fmt.Sprintf("%s[%s]", path, quote(name))
 	}
 

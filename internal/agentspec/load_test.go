@@ -2,6 +2,7 @@ package agentspec
 
 import (
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 )
+
+var update = flag.Bool("update", false, "rewrite what archives in testdata/problems want")
 
 // TestProblems loads the files of each archive in testdata/problems and compares all that is wrong with the archive's
 // file "want". Run with -update to write what there is now.

@@ -111,7 +111,7 @@ func (v *validator) server(server *MCPServer) {
 	}
 
 	if _, ok := server.Spec.Tools[""]; ok {
-		v.add("spec.tools", "a tool's name must not be empty")
+		v.add(key("spec.tools", ""), "a tool's name must not be empty")
 	}
 }
 

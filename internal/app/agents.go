@@ -37,7 +37,7 @@ wrong with them: file, line, column, field, and what is allowed there.
 Exit codes: 0 all is right, 2 something is not.`,
 		Example: `  serin agents validate ./agents
   serin agents validate ./agents -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return validateAgents(env, args[0], *format)
 		},

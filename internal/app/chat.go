@@ -114,7 +114,7 @@ func runChat(ctx context.Context, env *Env, options *chatOptions, hasMessage boo
 		return err
 	}
 
-	talk := newTalk(ctx, env, newClient(at), *options.format)
+	talk := newTalk(ctx, env, newClient(at), options)
 	defer talk.close()
 
 	if err := talk.begin(options); err != nil {

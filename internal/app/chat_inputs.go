@@ -50,18 +50,18 @@ func readAnswer(kind eventv1.InputRequested_Kind, line string) (decision eventv1
 	yes, no := choices(kind)
 	word, comment, _ := strings.Cut(strings.TrimSpace(line), " ")
 
-	switch strings.ToLower(word) {
-	case "y", "yes":
+	switch word = strings.ToLower(word); {
+	case word != "" && strings.HasPrefix("yes", word): //nolint:gocritic // y, ye and yes are all yes
 		return yes, strings.TrimSpace(comment), true
-	case "n", "no":
+	case word != "" && strings.HasPrefix("no", word): //nolint:gocritic // as above
 		return no, strings.TrimSpace(comment), true
 	default:
 		return 0, "", false
 	}
 }
 
-// howToAnswer tells someone who can't be asked here how to answer elsewhere.
-func howToAnswer(c *client, conversation string, pending pendingInputs) string {
+// howToAnswer tells someone who can't be asked here how to answer elsewhere. The command is how serin chat is called there.
+func howToAnswer(command string, c *client, conversation string, pending pendingInputs) string {
 	text := &strings.Builder{}
 
 	for _, input := range pending {
@@ -69,8 +69,8 @@ func howToAnswer(c *client, conversation string, pending pendingInputs) string {
 		call := input.GetCallId()
 
 		fmt.Fprintf(text, "A person must decide about %s:\n", oneLine(input.GetTool()))
-		fmt.Fprintf(text, "  serin chat --conversation %s --%s %s\n", conversation, flagName(yes), call)
-		fmt.Fprintf(text, "  serin chat --conversation %s --%s %s --comment WHY\n", conversation, flagName(no), call)
+		fmt.Fprintf(text, "  %s --conversation %s --%s %s\n", command, conversation, flagName(yes), call)
+		fmt.Fprintf(text, "  %s --conversation %s --%s %s --comment WHY\n", command, conversation, flagName(no), call)
 		fmt.Fprintf(text, "  curl -X POST %s/v1/conversations/%s/approvals/%s -H 'Content-Type: application/json' -d '{\"decision\":%q}'\n",
 			c.endpoint, conversation, call, yes.String())
 	}

@@ -55,13 +55,13 @@ func (r *renderer) message(event *eventv1.Event, change shownChange) {
 	for _, id := range change.Voided {
 		if r.open == id {
 			_ = r.end() // the error is kept
-			r.note("what %s was writing is void", event.GetAgent())
+			r.notef("what %s was writing is void", event.GetAgent())
 		}
 	}
 
 	if change.Replaced && change.Text != "" {
 		_ = r.end()
-		r.note("%s says instead", event.GetAgent())
+		r.notef("%s says instead", event.GetAgent())
 	}
 
 	if change.Text != "" {
@@ -103,12 +103,12 @@ func (r *renderer) line(event *eventv1.Event) {
 			direction(kind.GuardrailTriggered), oneLine(kind.GuardrailTriggered.GetMessage()))
 	case *eventv1.Event_RevisionChanged:
 		changed := kind.RevisionChanged
-		r.note("%s goes on as revision %s: %s was %s", changed.GetAgent(), changed.GetToRevision(), changed.GetFromRevision(),
+		r.notef("%s goes on as revision %s: %s was %s", changed.GetAgent(), changed.GetToRevision(), changed.GetFromRevision(),
 			changed.GetCause())
 	case *eventv1.Event_SegmentRestarted:
-		r.note("%s was restarted and goes on", kind.SegmentRestarted.GetAgent())
+		r.notef("%s was restarted and goes on", kind.SegmentRestarted.GetAgent())
 	case *eventv1.Event_CancelRequested:
-		r.note("asked to cancel")
+		r.notef("asked to cancel")
 	default:
 		r.ending(event)
 	}
@@ -123,7 +123,7 @@ func (r *renderer) ending(event *eventv1.Event) {
 		}
 
 		if r.simulated {
-			r.note("simulated: no model was called")
+			r.notef("simulated: no model was called")
 		}
 	case *eventv1.Event_TurnFailed:
 		r.linef("%s %s (%s)", r.paint.bad("failed:"), oneLine(kind.TurnFailed.GetMessage()), oneLine(kind.TurnFailed.GetReason()))
@@ -158,7 +158,7 @@ func (r *renderer) result(result *eventv1.ToolResult) {
 		r.paint.dim(" "+clip(oneLine(result.GetOutput()), maxDetail)))
 }
 
-func (r *renderer) note(format string, args ...any) {
+func (r *renderer) notef(format string, args ...any) {
 	r.linef("  %s", r.paint.dim("("+oneLine(fmt.Sprintf(format, args...))+")"))
 }
 

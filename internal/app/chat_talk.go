@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
-	"syscall"
 
 	"google.golang.org/grpc/codes"
 
@@ -26,7 +24,9 @@ type talk struct {
 	client   *client
 	format   outputFormat
 	renderer *renderer
-	lines    chan string
+	// command is how a person calls serin chat for the same gateway.
+	command string
+	lines   chan string
 	// ctx ends when the person leaves. It outlives the first Ctrl-C, which only cancels the turn.
 	ctx     context.Context
 	leave   context.CancelCauseFunc
@@ -40,9 +40,9 @@ type talk struct {
 	pending      pendingInputs
 }
 
-func newTalk(ctx context.Context, env *Env, c *client, format outputFormat) *talk {
+func newTalk(ctx context.Context, env *Env, c *client, options *chatOptions) *talk {
 	t := &talk{
-		env: env, client: c, format: format,
+		env: env, client: c, format: *options.format, command: selfCommand(env) + " chat" + options.endpoint.words(env),
 		renderer: newRenderer(env.Stdout, paint{env.colours()}, false),
 	}
 	t.signals, t.stop = env.signals()
@@ -65,19 +65,29 @@ func (t *talk) close() {
 
 // begin opens a conversation, or finds the one that goes on.
 func (t *talk) begin(options *chatOptions) error {
-	if options.conversation == "" {
-		created, err := t.client.create(t.ctx, options.agent)
-		if err != nil {
-			return err
+	return t.unary(func() error {
+		if options.conversation == "" {
+			return t.create(options.agent)
 		}
 
-		t.conversation, t.after = created.GetConversationId(), created.GetVersion()
-		t.tell("conversation %s", t.conversation)
+		return t.find(options.conversation)
+	})
+}
 
-		return nil
+func (t *talk) create(agent string) error {
+	created, err := t.client.create(t.ctx, agent)
+	if err != nil {
+		return err
 	}
 
-	found, err := t.client.get(t.ctx, options.conversation)
+	t.conversation, t.after = created.GetConversationId(), created.GetVersion()
+	t.tellf("conversation %s", t.conversation)
+
+	return nil
+}
+
+func (t *talk) find(conversation string) error {
+	found, err := t.client.get(t.ctx, conversation)
 	if err != nil {
 		return err
 	}
@@ -91,8 +101,8 @@ func (t *talk) begin(options *chatOptions) error {
 	return nil
 }
 
-// tell says something about the conversation that is not part of it: on standard error, so that output stays clean.
-func (t *talk) tell(format string, args ...any) {
+// tellf says something about the conversation that is not part of it: on standard error, so that output stays clean.
+func (t *talk) tellf(format string, args ...any) {
 	_, _ = fmt.Fprintln(t.env.Stderr, paint{t.env.colours()}.dim(printable(fmt.Sprintf(format, args...)))) // only words
 }
 
@@ -103,18 +113,26 @@ func (t *talk) say(text string) error {
 
 // decide answers a question and follows the turn to its end.
 func (t *talk) decide(call string, decision eventv1.Decision, comment string) error {
-	turn, err := t.client.resolve(t.ctx, t.conversation, call, decision, comment)
-	if err != nil {
+	if err := t.resolve(call, decision, comment); err != nil {
 		return err
 	}
-
-	t.pending = t.pending.without(call)
 
 	if len(t.pending) > 0 {
 		return t.ask()
 	}
 
-	return t.watch(&turnWatch{turn: turn})
+	return t.watch(&turnWatch{turn: t.turn})
+}
+
+// resolve sends an answer, after which the question is none any more.
+func (t *talk) resolve(call string, decision eventv1.Decision, comment string) error {
+	return t.unary(func() (err error) {
+		if t.turn, err = t.client.resolve(t.ctx, t.conversation, call, decision, comment); err == nil {
+			t.pending = t.pending.without(call)
+		}
+
+		return err
+	})
 }
 
 // watch shows a turn until it ends, asking what it asks.
@@ -164,7 +182,7 @@ func (t *talk) show(event *eventv1.Event) error {
 // ask puts the questions of a waiting turn to the person at the terminal, or says how to answer them.
 func (t *talk) ask() error {
 	if !t.env.IsTerminal || t.format != formatText {
-		_, err := io.WriteString(t.env.Stderr, howToAnswer(t.client, t.conversation, t.pending))
+		_, err := io.WriteString(t.env.Stderr, howToAnswer(t.command, t.client, t.conversation, t.pending))
 
 		return err //nolint:wrapcheck // nothing to add
 	}
@@ -174,16 +192,14 @@ func (t *talk) ask() error {
 
 		decision, comment, err := t.answer(input)
 		if err != nil {
-			_, _ = io.WriteString(t.env.Stderr, howToAnswer(t.client, t.conversation, t.pending)) // the error says more
+			_, _ = io.WriteString(t.env.Stderr, howToAnswer(t.command, t.client, t.conversation, t.pending)) // the error says more
 
 			return err
 		}
 
-		if t.turn, err = t.client.resolve(t.ctx, t.conversation, input.GetCallId(), decision, comment); err != nil {
+		if err := t.resolve(input.GetCallId(), decision, comment); err != nil {
 			return err
 		}
-
-		t.pending = t.pending.without(input.GetCallId())
 	}
 
 	return t.watch(&turnWatch{turn: t.turn})
@@ -207,7 +223,7 @@ func (t *talk) answer(input *eventv1.InputRequested) (eventv1.Decision, string, 
 
 // dialogue reads messages until the person leaves.
 func (t *talk) dialogue() error {
-	t.tell("/quit or Ctrl-D leaves; Ctrl-C cancels a turn")
+	t.tellf("/quit or Ctrl-D leaves; Ctrl-C cancels a turn")
 
 	if err := t.catchUp(); t.isOver(err) {
 		return unlessLeft(err)
@@ -316,41 +332,3 @@ func readLines(ctx context.Context, input io.Reader, lines chan<- string) {
 		}
 	}
 }
-
-// interruptible runs a watch: the first Ctrl-C asks for the turn to be cancelled, the second one leaves it alone.
-func (t *talk) interruptible(run func(context.Context) (*eventv1.Event, error)) (*eventv1.Event, error) {
-	done, helpers := make(chan struct{}), sync.WaitGroup{}
-
-	helpers.Go(func() {
-		for first := true; ; first = false {
-			select {
-			case <-done:
-				return
-			case signal := <-t.signals:
-				if !first || signal == syscall.SIGTERM {
-					t.leave(errLeft)
-
-					return
-				}
-
-				helpers.Go(t.requestCancel)
-			}
-		}
-	})
-
-	last, err := run(t.ctx)
-
-	close(done)
-	helpers.Wait()
-
-	return last, err
-}
-
-func (t *talk) requestCancel() {
-	t.tell("\ncancelling; Ctrl-C again leaves the turn to itself")
-
-	if err := t.client.cancel(t.ctx, t.conversation, "cancelled at the terminal"); err != nil {
-		t.tell("not cancelled: %s", err)
-	}
-}
-

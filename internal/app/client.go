@@ -25,6 +25,8 @@ const (
 	unaryTimeout = 30 * time.Second
 	// maxAnswer is the most bytes that a unary answer may have; a page of events is the longest.
 	maxAnswer = 64 << 20
+	// collection is what everything is below.
+	collection = "conversations"
 )
 
 // client speaks REST to a gateway. Errors are faults, as the gateway made them.
@@ -45,7 +47,7 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 
 func (c *client) create(ctx context.Context, agent string) (*conversationv1.Conversation, error) {
 	answer := &conversationv1.CreateConversationResponse{}
-	err := c.call(ctx, http.MethodPost, []string{"conversations"}, nil,
+	err := c.call(ctx, http.MethodPost, []string{collection}, nil,
 		&conversationv1.CreateConversationRequest{Agent: agent}, answer)
 
 	return answer.GetConversation(), err
@@ -53,7 +55,7 @@ func (c *client) create(ctx context.Context, agent string) (*conversationv1.Conv
 
 func (c *client) get(ctx context.Context, id string) (*conversationv1.Conversation, error) {
 	answer := &conversationv1.GetConversationResponse{}
-	err := c.call(ctx, http.MethodGet, []string{"conversations", id}, nil, nil, answer)
+	err := c.call(ctx, http.MethodGet, []string{collection, id}, nil, nil, answer)
 
 	return answer.GetConversation(), err
 }
@@ -66,24 +68,24 @@ func (c *client) list(ctx context.Context, size int, page string) (*conversation
 		query.Set("pageToken", page)
 	}
 
-	return answer, c.call(ctx, http.MethodGet, []string{"conversations"}, query, nil, answer)
+	return answer, c.call(ctx, http.MethodGet, []string{collection}, query, nil, answer)
 }
 
 func (c *client) events(ctx context.Context, id string, from int64) (*conversationv1.ListEventsResponse, error) {
 	answer := &conversationv1.ListEventsResponse{}
 	query := url.Values{"from": {strconv.FormatInt(from, 10)}}
 
-	return answer, c.call(ctx, http.MethodGet, []string{"conversations", id, "events"}, query, nil, answer)
+	return answer, c.call(ctx, http.MethodGet, []string{collection, id, "events"}, query, nil, answer)
 }
 
 func (c *client) cancel(ctx context.Context, id, reason string) error {
-	return c.call(ctx, http.MethodPost, []string{"conversations", id + ":cancel"}, nil,
+	return c.call(ctx, http.MethodPost, []string{collection, id + ":cancel"}, nil,
 		&conversationv1.CancelTurnRequest{Reason: reason}, &conversationv1.CancelTurnResponse{})
 }
 
 func (c *client) resolve(ctx context.Context, id, call string, decision eventv1.Decision, comment string) (string, error) {
 	answer := &conversationv1.ResolveInputResponse{}
-	err := c.call(ctx, http.MethodPost, []string{"conversations", id, "approvals", call}, nil,
+	err := c.call(ctx, http.MethodPost, []string{collection, id, "approvals", call}, nil,
 		&conversationv1.ResolveInputRequest{Decision: decision, Comment: comment}, answer)
 
 	return answer.GetTurnId(), err
@@ -158,7 +160,7 @@ func (c *client) request(ctx context.Context, method string, path []string, quer
 
 // do sends a request and turns every answer but a good one into a fault.
 func (c *client) do(request *http.Request) (*http.Response, error) {
-	response, err := c.http.Do(request) //nolint:bodyclose // the caller closes it
+	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, unreachable(c.endpoint, err)
 	}

@@ -9,7 +9,7 @@ const (
 	// firstPause and lastPause bound the pauses between attempts to open a stream again.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 3 * time.Second
-	// patience is how long attempts go on without anything new.
+	// patience is how long attempts go on without anything new, from the first one that failed.
 	patience = 60 * time.Second
 )
 
@@ -33,10 +33,14 @@ func newRetry(pause func(context.Context, time.Duration) error) *retry {
 }
 
 // reset begins anew, after something new came.
-func (r *retry) reset() { r.next, r.deadline = firstPause, time.Now().Add(patience) }
+func (r *retry) reset() { r.next, r.deadline = firstPause, time.Time{} }
 
 // wait pauses before the next attempt. It returns the last attempt's error once patience is at its end.
 func (r *retry) wait(ctx context.Context, last error) error {
+	if r.deadline.IsZero() {
+		r.deadline = time.Now().Add(patience)
+	}
+
 	if time.Now().After(r.deadline) {
 		return last
 	}

@@ -33,7 +33,7 @@ type eventStream struct {
 // send starts a turn and streams its events. The same key again streams the same turn.
 func (c *client) send(ctx context.Context, id, text, key string) (*eventStream, error) {
 	return c.open(ctx, func(ctx context.Context) (*http.Request, error) {
-		request, err := c.request(ctx, http.MethodPost, []string{"conversations", id, "messages"}, nil,
+		request, err := c.request(ctx, http.MethodPost, []string{collection, id, "messages"}, nil,
 			&conversationv1.SendMessageRequest{Text: text})
 		if err == nil {
 			request.Header.Set("Idempotency-Key", key)
@@ -46,7 +46,7 @@ func (c *client) send(ctx context.Context, id, text, key string) (*eventStream, 
 // follow streams the log after a sequence, and what comes.
 func (c *client) follow(ctx context.Context, id string, after int64) (*eventStream, error) {
 	return c.open(ctx, func(ctx context.Context) (*http.Request, error) {
-		request, err := c.request(ctx, http.MethodGet, []string{"conversations", id, "events"}, nil, nil)
+		request, err := c.request(ctx, http.MethodGet, []string{collection, id, "events"}, nil, nil)
 		if err == nil && after > 0 {
 			request.Header.Set("Last-Event-ID", strconv.FormatInt(after, 10))
 		}
@@ -55,10 +55,10 @@ func (c *client) follow(ctx context.Context, id string, after int64) (*eventStre
 	})
 }
 
-func (c *client) open(ctx context.Context, make func(context.Context) (*http.Request, error)) (*eventStream, error) {
+func (c *client) open(ctx context.Context, build func(context.Context) (*http.Request, error)) (*eventStream, error) {
 	ctx, cancel := context.WithCancel(ctx)
 
-	request, err := make(ctx)
+	request, err := build(ctx)
 	if err != nil {
 		cancel()
 
@@ -67,7 +67,7 @@ func (c *client) open(ctx context.Context, make func(context.Context) (*http.Req
 
 	request.Header.Set("Accept", "text/event-stream")
 
-	response, err := c.do(request)
+	response, err := c.do(request) //nolint:bodyclose // eventStream.close does
 	if err != nil {
 		cancel()
 

@@ -125,8 +125,7 @@ func (w *turnWatch) takes(event *eventv1.Event) bool {
 
 // isTransient reports whether a new stream may get further.
 func isTransient(err error) bool {
-	var shown *showError
-	if errors.As(err, &shown) {
+	if _, shown := errors.AsType[*showError](err); shown {
 		return false
 	}
 

@@ -6,7 +6,7 @@ import (
 
 func newConversationsCommand(env *Env) *cobra.Command {
 	command := &cobra.Command{
-		Use:     "conversations",
+		Use:     collection,
 		Aliases: []string{"conversation"},
 		Short:   "Look at conversations",
 		Example: `  serin conversations list

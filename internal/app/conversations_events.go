@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ func newConversationsEventsCommand(env *Env) *cobra.Command {
 		Example: `  serin conversations events c01j...
   serin conversations events c01j... --from 12 -o json   # one event per line
   serin conversations events c01j... --follow            # and what comes, until Ctrl-C`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("ID"),
 		RunE: func(command *cobra.Command, args []string) error {
 			if from < 0 {
 				return usageErrorf("--from %d: sequences count from 1", from)
@@ -146,11 +147,11 @@ func (p *eventPrinter) print(event *eventv1.Event) error {
 
 	sequence := "-"
 	if event.GetSequence() > 0 {
-		sequence = fmt.Sprint(event.GetSequence())
+		sequence = strconv.FormatInt(event.GetSequence(), 10)
 	}
 
 	name, detail := eventDetail(event)
-	_, err := fmt.Fprintf(p.out, eventLine, sequence, event.GetTime().AsTime().Local().Format("15:04:05.000"),
+	_, err := fmt.Fprintf(p.out, eventLine, sequence, localTime(event.GetTime(), "15:04:05.000"),
 		orString(oneLine(event.GetAgent()), "-"), name, clip(oneLine(detail), maxDetail))
 
 	if err = errors.Join(header, err); err != nil {

@@ -94,10 +94,12 @@ func turnState(turn *conversationv1.Turn) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(turn.GetState().String(), "TURN_STATE_")), "_", " ")
 }
 
-func when(at *timestamppb.Timestamp) string {
+func when(at *timestamppb.Timestamp) string { return localTime(at, time.DateTime) }
+
+func localTime(at *timestamppb.Timestamp, layout string) string {
 	if at == nil {
 		return "-"
 	}
 
-	return at.AsTime().Local().Format(time.DateTime)
+	return at.AsTime().Local().Format(layout) //nolint:gosmopolitan // people read the time of where they are
 }

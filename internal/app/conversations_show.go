@@ -23,7 +23,7 @@ func newConversationsShowCommand(env *Env) *cobra.Command {
 		Short: "Show a conversation and what was said in it",
 		Example: `  serin conversations show c01j...
   serin conversations show c01j... -o yaml`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("ID"),
 		RunE: func(command *cobra.Command, args []string) error {
 			return withClient(&endpoint, func(c *client) error {
 				return showConversation(command.Context(), env, c, args[0], *format)

@@ -14,6 +14,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+const (
+	// defaultData is the data directory of serin up.
+	defaultData = ".serin"
+	plainHTTP   = "http"
+)
+
 // endpoint is where a gateway is, and who speaks to it.
 type endpoint struct {
 	url   *url.URL
@@ -28,7 +34,7 @@ type endpointFlags struct {
 func (f *endpointFlags) register(flags *pflag.FlagSet, env *Env) {
 	flags.StringVar(&f.url, "url", env.get("SERIN_URL"), "REST address of the gateway (default: the serin up of --data)")
 	flags.StringVar(&f.tokenFile, "token-file", env.get("SERIN_TOKEN_FILE"), "file with a bearer token")
-	flags.StringVar(&f.data, "data", orString(env.get("SERIN_DATA"), ".serin"), "data directory of the serin up to talk to")
+	flags.StringVar(&f.data, "data", orString(env.get("SERIN_DATA"), defaultData), "data directory of the serin up to talk to")
 }
 
 // find returns the endpoint. A token file given by hand goes with any address, serin up's own only with its own.
@@ -45,7 +51,7 @@ func (f *endpointFlags) find() (endpoint, error) {
 	}
 
 	parsed, err := url.Parse(address)
-	if err != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Host == "" {
+	if err != nil || (parsed.Scheme != plainHTTP && parsed.Scheme != "https") || parsed.Host == "" {
 		return endpoint{}, usageErrorf("--url %q: want an address such as http://127.0.0.1:8080", address)
 	}
 
@@ -55,6 +61,22 @@ func (f *endpointFlags) find() (endpoint, error) {
 	}
 
 	return found, err
+}
+
+// words are the flags that someone needs who wants to talk to the same gateway from the same environment.
+func (f *endpointFlags) words(env *Env) string {
+	text := ""
+	word := func(flag, value, standard string) {
+		if value != "" && value != standard {
+			text += fmt.Sprintf(" --%s %s", flag, value)
+		}
+	}
+
+	word("url", f.url, env.get("SERIN_URL"))
+	word("token-file", f.tokenFile, env.get("SERIN_TOKEN_FILE"))
+	word("data", f.data, orString(env.get("SERIN_DATA"), defaultData))
+
+	return text
 }
 
 // running is the part of serin up's own word about itself that clients need.

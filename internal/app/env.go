@@ -33,7 +33,9 @@ func ProcessEnv() *Env {
 	}
 }
 
-func isTerminal(file *os.File) bool { return isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd()) }
+func isTerminal(file *os.File) bool {
+	return isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd())
+}
 
 // get reads a variable of the environment.
 func (e *Env) get(name string) string {

@@ -75,12 +75,12 @@ func (e *Env) PrintError(err error) {
 // markUsage makes every error that cobra itself finds in a command line a usage error, with a word on where help is; and
 // makes groups of commands refuse words that they do not know.
 func markUsage(command *cobra.Command) {
-	command.SetFlagErrorFunc(func(command *cobra.Command, err error) error { return withHelp(command, err) })
+	command.SetFlagErrorFunc(withHelp)
 
 	if command.HasSubCommands() && !command.Runnable() {
 		command.Args = noSuchCommand
 		command.RunE = func(command *cobra.Command, _ []string) error {
-			return command.Help() //nolint:wrapcheck // only writing can fail
+			return command.Help()
 		}
 	}
 
@@ -116,4 +116,15 @@ func noSuchCommand(command *cobra.Command, args []string) error {
 
 func withHelp(command *cobra.Command, err error) error {
 	return usageErrorf("%w (see %s --help)", err, command.CommandPath())
+}
+
+// oneArg wants exactly one argument, and says which.
+func oneArg(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("want one %s, not %d arguments", name, len(args))
+		}
+
+		return nil
+	}
 }

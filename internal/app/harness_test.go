@@ -361,3 +361,12 @@ func (p *testPlatform) refunds() []string {
 
 	return calls
 }
+
+// forgetRefunds makes the demo forget what it refunded.
+func (p *testPlatform) forgetRefunds() {
+	p.t.Helper()
+
+	if err := os.Remove(filepath.Join(p.config.Data, "demo", "refunds.jsonl")); err != nil && !os.IsNotExist(err) {
+		p.t.Fatal(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -163,11 +164,19 @@ func toYAML(data []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// plain drops JSON's braces and quotes; the encoder puts quotes back where a text would be read as something else.
+// oldBooleans are texts that YAML 1.1 takes for truth values.
+var oldBooleans = []string{"y", "n", "yes", "no", "on", "off"}
+
+// plain drops JSON's braces and quotes. The encoder puts quotes back where a text would be read as something else, but for
+// what only older readers take for truth values.
 func plain(node *yaml.Node) {
-	node.Style = 0
-	if node.Kind == yaml.ScalarNode && strings.Contains(node.Value, "\n") {
+	switch {
+	case node.Kind == yaml.ScalarNode && strings.Contains(node.Value, "\n"):
 		node.Style = yaml.LiteralStyle
+	case node.Kind == yaml.ScalarNode && slices.Contains(oldBooleans, strings.ToLower(node.Value)):
+		node.Style = yaml.DoubleQuotedStyle
+	default:
+		node.Style = 0
 	}
 
 	for _, inner := range node.Content {

@@ -82,6 +82,8 @@ func OpenPlatform(env *Env, config PlatformConfig) (*Platform, error) {
 	}
 
 	platform := &Platform{config: config, env: env, logger: slog.New(slog.DiscardHandler), opened: time.Now()}
+	platform.supervisor = platform.newSupervisor()
+
 	if err := platform.open(); err != nil {
 		return nil, errors.Join(err, platform.Close())
 	}
@@ -179,8 +181,6 @@ func (p *Platform) listen(flag, address string) (*os.File, string, error) {
 
 // Run starts the workloads and keeps them running until the context ends, then drains them in order.
 func (p *Platform) Run(ctx context.Context) error {
-	p.supervisor = p.newSupervisor()
-
 	processes, err := p.processes()
 	if err != nil {
 		return err

@@ -63,7 +63,6 @@ Exit codes: 0 done, 1 failed, 2 the command line or a file is not right.`,
 		newVersionCommand(env),
 	)
 	markUsage(root)
-	markUsage(root)
 
 	return root
 }

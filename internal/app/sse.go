@@ -60,7 +60,7 @@ func (r *sseReader) next() (sseEvent, error) {
 		case "data":
 			data, some = append(data, value), true
 		case "event":
-			event.Name = value
+			event.Name = orString(value, "message")
 		case "id":
 			if !strings.Contains(value, "\x00") {
 				r.lastID = value
@@ -82,33 +82,31 @@ func splitSSELines() bufio.SplitFunc {
 	start, afterCR := true, false
 
 	return func(data []byte, atEOF bool) (int, []byte, error) {
-		if start {
-			if !atEOF && len(data) < len(mark) && strings.HasPrefix(mark, string(data)) {
-				return 0, nil, nil
-			}
-
-			start = false
-
-			if bytes.HasPrefix(data, []byte(mark)) {
-				return len(mark), nil, nil
-			}
+		if start && !atEOF && len(data) < len(mark) && strings.HasPrefix(mark, string(data)) {
+			return 0, nil, nil
 		}
 
-		if afterCR && len(data) > 0 {
-			afterCR = false
+		skip := 0
 
-			if data[0] == '\n' {
-				return 1, nil, nil
-			}
+		switch {
+		case start && bytes.HasPrefix(data, []byte(mark)):
+			skip = len(mark)
+		case afterCR && len(data) > 0 && data[0] == '\n':
+			skip = 1
 		}
 
-		end := bytes.IndexAny(data, "\r\n")
+		if len(data) > 0 {
+			start, afterCR = false, false
+		}
+
+		end := bytes.IndexAny(data[skip:], "\r\n")
 		if end < 0 {
-			return 0, nil, nil // a line that the stream's end cuts off is dropped
+			return skip, nil, nil // a line that the stream's end cuts off is dropped
 		}
 
+		end += skip
 		afterCR = data[end] == '\r'
 
-		return end + 1, data[:end:end], nil
+		return end + 1, data[skip:end:end], nil
 	}
 }

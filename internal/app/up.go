@@ -128,6 +128,10 @@ func (r *upReporter) change(status supervise.Status) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
+	if status.State == supervise.Ready && status.Restarts == 0 {
+		return // told by the table
+	}
+
 	if !r.isReady {
 		if status.State == supervise.Restarting && !r.json {
 			r.printf("serin: %s ended while starting, trying again: %s\n", status.Name, status.LastExit)

@@ -108,9 +108,12 @@ func (s *Supervisor) Run(ctx context.Context, processes []Process) error {
 	stops := make([]context.CancelFunc, len(processes))
 	dones := make([]chan struct{}, len(processes))
 
-	for i, process := range processes {
+	// All at once: nobody must take the first few for all.
+	for _, process := range processes {
 		s.update(Status{Name: process.Name, State: Starting, Since: time.Now()})
+	}
 
+	for i, process := range processes {
 		// Stopping is by stage, not by the caller's context.
 		own, stop := context.WithCancel(context.WithoutCancel(ctx))
 		stops[i], dones[i] = stop, make(chan struct{})

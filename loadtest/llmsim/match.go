@@ -14,6 +14,8 @@ const (
 	inPrompt, inPromptAlike           = 0.4, 0.3
 	// enough is the score from which a tool is worth calling: one word of its name, or two of its description.
 	enough = 0.79
+	// passable is the score from which another agent may be worth a handoff: one word of its description.
+	passable = 0.59
 	// clearly is how much better another agent must fit for a handoff.
 	clearly = 1.25
 )
@@ -58,7 +60,7 @@ func newCandidate(function function) candidate {
 
 func (c *candidate) learn(words []keyword, strength, alike float64) {
 	for _, word := range words {
-		c.vocabulary[word.stem] = max(c.vocabulary[word.stem], strength*word.weight)
+		c.vocabulary[word.stem] = max(c.vocabulary[word.stem], strength)
 
 		if word.concept != "" {
 			c.alike[word.concept] = max(c.alike[word.concept], alike)
@@ -113,10 +115,13 @@ func (c *candidate) fit(word keyword) float64 {
 	return fit * word.weight
 }
 
-// asked reports whether the words ask for what an acting tool does, and where in the text.
+// asked reports whether the words ask for what an acting tool does, and where in the text. A word that means much the
+// same does too, unless the user only wants to see something or it names a thing rather than an action.
 func (c *candidate) asked(words []keyword) (int, bool) {
+	looks := slices.ContainsFunc(words, func(word keyword) bool { return lookupVerbs[word.stem] })
+
 	for _, word := range words {
-		alike := word.concept != "" && word.concept != "invoice" && word.concept == concepts[c.verb]
+		alike := !looks && !things[word.stem] && word.concept != "" && word.concept == concepts[c.verb]
 		if word.stem == c.verb || alike {
 			return word.at, true
 		}
@@ -124,6 +129,9 @@ func (c *candidate) asked(words []keyword) (int, bool) {
 
 	return 0, false
 }
+
+// things share a concept with actions, but nobody asks for an action by naming them.
+var things = stems("slot calendar availability schedule invoice bill billing charge payment receipt order mail email password account")
 
 // uncovered are the words that the candidate says nothing about.
 func (c *candidate) uncovered(words []keyword) []keyword {

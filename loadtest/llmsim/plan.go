@@ -154,7 +154,7 @@ func (p *planner) handoff(words []keyword, own float64) (planned, bool) {
 	open := slices.DeleteFunc(slices.Clone(p.handoffs), func(other candidate) bool { return p.turn.called(other.Name) })
 
 	best := p.best(open, words)
-	if best.candidate == nil || best.score < enough || best.score <= own*clearly {
+	if best.candidate == nil || best.score < passable || best.score <= own*clearly {
 		return planned{}, false
 	}
 

@@ -34,10 +34,10 @@ const (
 type scope int
 
 const (
-	scopeNone  scope = iota
-	scopeModel       // the key, for this model
-	scopeKey         // the key, for all models
-	scopeProvider    // all keys, for this model
+	scopeNone     scope = iota
+	scopeModel          // the key, for this model
+	scopeKey            // the key, for all models
+	scopeProvider       // all keys, for this model
 )
 
 // handling is what follows from a class.

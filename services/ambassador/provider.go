@@ -64,7 +64,7 @@ func newTransport(limits Deadlines) *http.Transport {
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialer.DialContext,
 		TLSHandshakeTimeout:   limits.Connect,
-		ResponseHeaderTimeout: limits.Total, // the last resort: the watchdog knows the phases
+		ResponseHeaderTimeout: limits.Total + time.Second, // the last resort: the watchdog knows the phases
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // chunks pass as they come
 		MaxIdleConns:          512,

@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
+	"strconv"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -95,7 +95,7 @@ func (s *Service) before(tx Tx, request *contextv1.AppendRequest) (rows, error) 
 	if request.ExpectedVersion != nil && request.GetExpectedVersion() != conversation.Version {
 		return rows{}, fault.New(codes.Aborted, "VERSION_CONFLICT",
 			"expected_version: conversation %s is at version %d, not %d", conversation.ID, conversation.Version,
-			request.GetExpectedVersion()).With("version", fmt.Sprint(conversation.Version))
+			request.GetExpectedVersion()).With("version", strconv.FormatInt(conversation.Version, 10))
 	}
 
 	turn, err := turnBefore(tx, conversation, request)
@@ -151,10 +151,11 @@ func unused(tx Tx, turnID string) error {
 
 // write stores the rows that changed.
 func (a appended) write(tx Tx) error {
-	err := errors.Join(
-		tx.InsertEvents(a.conversation.ID, a.events),
-		tx.UpdateConversation(a.conversation),
-	)
+	err := tx.InsertEvents(a.conversation.ID, a.events)
+
+	if a.conversationRevised {
+		err = errors.Join(err, tx.UpdateConversation(a.conversation))
+	}
 
 	if a.turnRevised {
 		err = errors.Join(err, tx.PutTurn(*a.turn))
@@ -203,7 +204,7 @@ func requestDigest(request *contextv1.AppendRequest) (string, error) {
 			return "", fault.New(codes.InvalidArgument, "INVALID", "events: %w", err)
 		}
 
-		binary.BigEndian.PutUint64(buffer[start:], uint64(len(buffer)-start))
+		binary.BigEndian.PutUint64(buffer[start:], uint64(len(buffer)-start)) //nolint:gosec // a length is not negative
 	}
 
 	hash.Write(buffer)
@@ -222,5 +223,5 @@ func (s *Service) log(tx Tx, conversation Conversation, events ...*eventv1.Event
 
 	conversation.UpdatedAt = now
 
-	return conversation, errors.Join(tx.InsertEvents(conversation.ID, events), tx.UpdateConversation(conversation))
+	return conversation, tx.InsertEvents(conversation.ID, events)
 }

@@ -49,8 +49,9 @@ func (t *Turn) settle(event *eventv1.Event) {
 }
 
 // clone returns a row that shares nothing with t.
-func (t Turn) clone() Turn {
-	t.Turn = proto.CloneOf(t.Turn)
+func (t *Turn) clone() Turn {
+	own := *t
+	own.Turn = proto.CloneOf(t.Turn)
 
-	return t
+	return own
 }

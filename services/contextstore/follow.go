@@ -1,7 +1,7 @@
 package contextstore
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
@@ -122,7 +122,7 @@ func (r *reading) catchUp() error {
 	if lag := version - r.next; lag > r.service.config.FollowLag {
 		return fault.New(codes.ResourceExhausted, "READER_TOO_SLOW",
 			"the reader is %d events behind: follow again from sequence %d", lag, r.next).
-			With("next_sequence", fmt.Sprint(r.next))
+			With("next_sequence", strconv.FormatInt(r.next, 10))
 	}
 
 	return r.replay()

@@ -3,6 +3,7 @@ package contextstore
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -11,7 +12,7 @@ import (
 	"github.com/serinhq/serin/internal/fault"
 )
 
-// SaveCheckpoint stores a fold of the log; an older one than there is is refused.
+// SaveCheckpoint stores a fold of the log, unless there is a newer one.
 func (s *Service) SaveCheckpoint(
 	ctx context.Context, request *contextv1.SaveCheckpointRequest,
 ) (*contextv1.SaveCheckpointResponse, error) {
@@ -115,7 +116,7 @@ func (s *Service) PutState(
 			return err
 		case version != request.GetExpectedVersion():
 			return fault.New(codes.Aborted, "VERSION_CONFLICT", "expected_version: %q is at version %d, not %d",
-				request.GetKey(), version, request.GetExpectedVersion()).With("version", fmt.Sprint(version))
+				request.GetKey(), version, request.GetExpectedVersion()).With("version", strconv.FormatInt(version, 10))
 		}
 
 		return tx.PutState(request.GetScope(), request.GetKey(), request.GetValue(), next)

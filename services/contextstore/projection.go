@@ -1,6 +1,7 @@
 package contextstore
 
 import (
+	"maps"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -22,8 +23,8 @@ type rows struct {
 	calls map[string]Call
 	// revised are the ids of the calls that changed, in order.
 	revised []string
-	// turnRevised says whether the turn's row changed.
-	turnRevised bool
+	// turnRevised and conversationRevised say whether those rows changed.
+	turnRevised, conversationRevised bool
 }
 
 // appended is an append as the store decided it: the rows after it, and the events as they stand in the log.
@@ -57,11 +58,8 @@ func (r rows) clone() rows {
 	}
 
 	calls := make(map[string]Call, len(r.calls))
-	for id, call := range r.calls {
-		calls[id] = call
-	}
-
-	r.calls, r.revised, r.turnRevised = calls, nil, false
+	maps.Copy(calls, r.calls)
+	r.calls, r.revised, r.turnRevised, r.conversationRevised = calls, nil, false, false
 
 	return r
 }
@@ -128,7 +126,7 @@ func (p *projection) stamp(event *eventv1.Event) *eventv1.Event {
 }
 
 // apply is the meaning of each event.
-func (p *projection) apply(event *eventv1.Event) error { //nolint:cyclop // one line for each kind of event
+func (p *projection) apply(event *eventv1.Event) error {
 	if p.passed {
 		return fault.Invalid(fault.Violation{
 			Field: "events", Message: "nothing can follow the event that ends, passes on or suspends the turn; append it last",

@@ -21,7 +21,7 @@ func (p *projection) ask(request *eventv1.InputRequested) error {
 		return fault.New(codes.FailedPrecondition, "CALL_COMPLETED", "call %s has its result already", call.ID)
 	}
 
-	question := call.question(request.GetKind())
+	question := questionAbout(&call, request.GetKind())
 	if question.Asked && !question.Open() {
 		return fault.New(codes.FailedPrecondition, "INPUT_RESOLVED", "call %s: this question has been answered (%s)",
 			call.ID, question.Decision)
@@ -46,7 +46,7 @@ func (p *projection) answer(resolution *eventv1.InputResolved) error {
 
 	call := p.calls[resolution.GetCallId()]
 
-	question := call.question(kind)
+	question := questionAbout(&call, kind)
 	if call.TurnID != p.turn.GetTurnId() || !question.Open() {
 		return notRequested(resolution.GetCallId(), *question)
 	}
@@ -97,13 +97,13 @@ func (p *projection) wait(waiting *eventv1.TurnWaiting) error {
 	return nil
 }
 
-// question returns the question of a kind about the call.
-func (c *Call) question(kind eventv1.InputRequested_Kind) *Question {
+// questionAbout returns the question of a kind about a call, to be changed.
+func questionAbout(call *Call, kind eventv1.InputRequested_Kind) *Question {
 	if kind == eventv1.InputRequested_KIND_OUTCOME {
-		return &c.Outcome
+		return &call.Outcome
 	}
 
-	return &c.Approval
+	return &call.Approval
 }
 
 // questionOf returns the kind of question that a decision answers.

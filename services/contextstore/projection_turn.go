@@ -32,7 +32,7 @@ func (p *projection) accept(event *eventv1.Event) error {
 
 	event.Epoch = 1
 	p.conversation.ActiveTurnID = event.GetTurnId()
-	p.turnRevised = true
+	p.turnRevised, p.conversationRevised = true, true
 	p.turn = &Turn{Phase: PhaseFresh, Turn: &contextv1.Turn{
 		TurnId: event.GetTurnId(), ConversationId: p.conversation.ID,
 		Tenant: p.conversation.Tenant, User: p.conversation.User, Agent: owner,
@@ -62,7 +62,7 @@ func (p *projection) pass(handoff *eventv1.Handoff) error {
 	turn.release(p.now.Add(dispatchGrace))
 
 	p.conversation.Agent = handoff.GetToAgent()
-	p.passed = true
+	p.conversationRevised, p.passed = true, true
 
 	return nil
 }
@@ -105,7 +105,7 @@ func (p *projection) end(status contextv1.TurnStatus) {
 	turn.release(p.now)
 
 	p.conversation.ActiveTurnID = ""
-	p.passed = true
+	p.conversationRevised, p.passed = true, true
 }
 
 // needsTurn refuses events that speak to a running turn where there is none.

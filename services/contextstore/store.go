@@ -24,8 +24,8 @@ type Store interface {
 
 // Reader reads rows. What is not there is the zero value, but for conversations and turns: see [NoConversation] and
 // [NoTurn].
-type Reader interface {
-	// Conversation returns a conversation. Errors: NOT_FOUND.
+type Reader interface { //nolint:interfacebloat // one method for each question to a table
+	// Conversation returns a conversation; its version and update are those of its last event. Errors: NOT_FOUND.
 	Conversation(conversationID string) (Conversation, error)
 	// ConversationByRequest returns the conversation that a request opened, or one without an id.
 	ConversationByRequest(requestID string) (Conversation, error)
@@ -57,12 +57,12 @@ type Reader interface {
 }
 
 // Tx reads and writes rows within one transaction.
-type Tx interface {
+type Tx interface { //nolint:interfacebloat // one method for each write to a table
 	Reader
 
-	// InsertConversation adds a conversation.
+	// InsertConversation adds a conversation; its first event follows.
 	InsertConversation(row Conversation) error
-	// UpdateConversation writes what changes in a conversation: agent, version, active turn and time.
+	// UpdateConversation writes a conversation's agent and active turn.
 	UpdateConversation(row Conversation) error
 	// PutPin sets or moves a pin.
 	PutPin(conversationID, agent, revision string) error

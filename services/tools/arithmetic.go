@@ -22,8 +22,8 @@ const (
 //
 //	sum     = product { ("+" | "-") product }
 //	product = signed { ("*" | "/" | "%") signed }
-//	signed  = { "+" | "-" } power
-//	power   = atom [ "^" signed ]
+//	signed  = { "+" | "-" } raised
+//	raised  = atom [ "^" signed ]
 //	atom    = digits [ "." digits ] | "." digits | "(" sum ")"
 //
 // A power binds tighter than a sign before it and is right-associative: -2^2 is -4 and 2^3^2 is 512.
@@ -67,9 +67,9 @@ func (p *parser) peek() byte {
 }
 
 // take consumes the next character if it is one of those given.
-func (p *parser) take(any string) (operator byte, ok bool) {
+func (p *parser) take(operators string) (operator byte, ok bool) {
 	next := p.peek()
-	if next == 0 || strings.IndexByte(any, next) < 0 {
+	if next == 0 || strings.IndexByte(operators, next) < 0 {
 		return 0, false
 	}
 
@@ -131,7 +131,7 @@ func (p *parser) chain(operators string, operand func() (*big.Rat, error)) (*big
 func (p *parser) signed() (*big.Rat, error) {
 	operator, ok := p.take("+-")
 	if !ok {
-		return p.power()
+		return p.raised()
 	}
 
 	value, err := p.deeper(p.signed)
@@ -142,7 +142,7 @@ func (p *parser) signed() (*big.Rat, error) {
 	return value, err
 }
 
-func (p *parser) power() (*big.Rat, error) {
+func (p *parser) raised() (*big.Rat, error) {
 	base, err := p.atom()
 	if err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ func (b builtin) ready(context.Context) error { return nil }
 func (b builtin) call(_ context.Context, call invocation) (reply, error) {
 	text, err := b.run(call.arguments)
 	if err != nil {
-		return reply{text: err.Error(), failed: true}, nil
+		return reply{text: err.Error(), failed: true}, nil //nolint:nilerr // it is the tool's answer
 	}
 
 	return reply{text: text}, nil

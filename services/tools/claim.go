@@ -24,6 +24,9 @@ const (
 	shortestSleep = 10 * time.Millisecond
 )
 
+// inquirer is added to the holder's name to ask about a claim of one's own as another would.
+const inquirer = "/inquiry"
+
 // claim asks whether the call may run. It does not end with the requests that wait for the call: a claim that was made
 // without us knowing would make others wait, and then take the call for lost.
 func (s *Service) claim(ctx context.Context, r *run) (*contextv1.ClaimCallResponse, error) {
@@ -44,6 +47,12 @@ func (s *Service) claim(ctx context.Context, r *run) (*contextv1.ClaimCallRespon
 
 // claimOnce claims a call, or renews the claim that is held.
 func (s *Service) claimOnce(ctx context.Context, r *run, timeout time.Duration) (*contextv1.ClaimCallResponse, error) {
+	return s.claimAs(ctx, r, s.config.Instance, timeout)
+}
+
+func (s *Service) claimAs(
+	ctx context.Context, r *run, holder string, timeout time.Duration,
+) (*contextv1.ClaimCallResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
@@ -55,7 +64,7 @@ func (s *Service) claimOnce(ctx context.Context, r *run, timeout time.Duration) 
 		ArgumentsDigest: r.digest,
 		Idempotent:      r.tool.about.GetIdempotent(),
 		NeedsApproval:   r.needsApproval,
-		Holder:          s.config.Instance,
+		Holder:          holder,
 		Ttl:             durationpb.New(s.config.ClaimTTL),
 	})
 }
@@ -81,6 +90,33 @@ func (s *Service) keepClaim(ctx context.Context, r *run) (stop func()) {
 	return func() {
 		cancel()
 		<-ended
+	}
+}
+
+// settle gives up a call whose outcome is unknown. The claim is no longer renewed; settle waits until the store takes the
+// call for lost, as it does when another holder asks after the claim's end. From then on it is never granted again, and a
+// human's answer is accepted.
+func (s *Service) settle(ctx context.Context, r *run, why string) *eventv1.ToolResult {
+	ctx, cancel := context.WithTimeout(ctx, 2*s.config.ClaimTTL+storeTimeout)
+	defer cancel()
+
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		answer, err := s.claimAs(ctx, r, s.config.Instance+inquirer, storeTimeout)
+
+		switch answer.GetStatus() { //nolint:exhaustive // no other answer makes anything certain
+		case contextv1.ClaimCallResponse_STATUS_COMPLETED:
+			return answer.GetResult()
+		case contextv1.ClaimCallResponse_STATUS_OUTCOME_UNKNOWN:
+			return r.unknown(why)
+		case contextv1.ClaimCallResponse_STATUS_IN_PROGRESS:
+			pause = max(shortestSleep, time.Until(answer.GetExpiresAt().AsTime())+afterExpiry)
+		}
+
+		if err != nil && !isTransient(err) || !pauseFor(ctx, pause) {
+			r.unsettled = true
+
+			return r.unknown(why)
+		}
 	}
 }
 

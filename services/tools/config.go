@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -23,7 +24,8 @@ type Config struct {
 	Grants map[string][]agentspec.Tool
 	// SelfPath replaces a command's first word "serin"; by default this very executable.
 	SelfPath string
-	// Instance names this process as the holder of claims, unique per start; by default a new UUID.
+	// Instance names this process as the holder of claims, unique per start, at most 100 bytes; by
+	// default a new UUID.
 	Instance string
 	// ClaimTTL is how long a claim lasts without renewal, 100 ms to 5 min; default 3 s. It is renewed at a third of it.
 	ClaimTTL time.Duration
@@ -43,13 +45,16 @@ type Config struct {
 	Now func() time.Time
 }
 
+// maxInstance leaves room for [inquirer] in what the store takes as a holder's name.
+const maxInstance = 100
+
 // serverName is a DNS label of at most 40 characters, as internal/agentspec demands: it has no underscore, so that
 // server_tool can be taken apart again.
 var serverName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Context == nil {
-		return c, fmt.Errorf("tools: Config.Context is required")
+		return c, errors.New("tools: Config.Context is required")
 	}
 
 	if err := checkServers(c.Servers); err != nil {
@@ -67,6 +72,10 @@ func (c Config) withDefaults() (Config, error) {
 
 	if c.Instance == "" {
 		c.Instance = "tools-" + uuid.NewString()
+	}
+
+	if len(c.Instance) > maxInstance {
+		return c, fmt.Errorf("tools: Config.Instance has %d bytes; at most %d", len(c.Instance), maxInstance)
 	}
 
 	if c.Telemetry == nil {

@@ -81,7 +81,9 @@ func TestMakeTools(t *testing.T) {
 
 	tools, refused := makeTools("s", []*mcp.Tool{
 		{Name: "good", InputSchema: object},
-		{Name: "a.b", InputSchema: object}, {Name: "a b", InputSchema: object}, {Name: "a/b", InputSchema: object},
+		{Name: "a.b", InputSchema: object},
+		{Name: "a b", InputSchema: object},
+		{Name: "a/b", InputSchema: object},
 		{Name: "no-schema"},
 		{Name: "remote", InputSchema: map[string]any{"$ref": "https://example.com/schema.json"}},
 		{Name: "old", InputSchema: map[string]any{"$schema": "http://json-schema.org/draft-04/schema#"}},

@@ -53,7 +53,7 @@ func (s *Service) admit(ctx context.Context, request *toolsv1.ExecuteRequest) (*
 
 	// The run keeps the request's trace, and neither its cancellation nor its deadline.
 	detached, stop := context.WithCancel(context.WithoutCancel(ctx))
-	release := context.AfterFunc(s.base, stop)
+	release := context.AfterFunc(s.base, stop) //nolint:contextcheck // what ends a run is the service, not the request
 	end := func() { release(); stop(); leave() }
 
 	needsApproval := approval || request.GetNeedsApproval() || tool.about.GetNeedsApproval()

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -187,6 +188,7 @@ func trustUnary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handl
 
 type trustedStream struct {
 	grpc.ServerStream
+
 	ctx context.Context
 }
 
@@ -245,7 +247,7 @@ func (n *tenant) ask(ctx context.Context, request *toolsv1.ExecuteRequest) answe
 
 	for {
 		report, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return got
 		}
 

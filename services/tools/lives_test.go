@@ -44,10 +44,11 @@ func TestServerCrashDuringIdempotentCall(t *testing.T) {
 	}
 
 	// A tool that crashes its server each time is not tried for ever.
-	wantOutcome(t, tools.execute("k3", "puppet_effect_again", `{"crashes":100}`), failure)
+	hopeless := tools.execute("k3", "puppet_effect_again", `{"crashes":100}`)
+	wantOutcome(t, hopeless, failure)
 
 	if house.effectLines() != 2+maxAttempts {
-		t.Errorf("%d effects, want %d", house.effectLines(), 2+maxAttempts)
+		t.Errorf("%d effects, want %d: %s", house.effectLines(), 2+maxAttempts, hopeless.result.GetOutput())
 	}
 }
 
@@ -229,9 +230,9 @@ func TestConcurrencyLimit(t *testing.T) {
 		func(config *Config) { config.QueueWait = 100 * time.Millisecond })
 	tools := house.move()
 
-	var running []<-chan answer
-	for _, call := range []string{"m1", "m2"} {
-		running = append(running, tools.goExecute(t.Context(), call, "puppet_effect", `{"after":2000}`))
+	running := []<-chan answer{
+		tools.goExecute(t.Context(), "m1", "puppet_effect", `{"after":2000}`),
+		tools.goExecute(t.Context(), "m2", "puppet_effect", `{"after":2000}`),
 	}
 
 	eventually(t, "both run", func() bool { return house.effectLines() == 2 })
@@ -362,3 +363,46 @@ func TestJoiningIsForTheSameCallAlone(t *testing.T) {
 
 // lives reports whether a process is there and no zombie.
 func lives(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
+// TestUnknownIsRememberedWithoutTheStore: while the store can't be told that a call is lost, it would grant it again.
+func TestUnknownIsRememberedWithoutTheStore(t *testing.T) {
+	house := newHouse(t, func(config *Config) { config.ClaimTTL = 100 * time.Millisecond })
+	tools := house.move()
+
+	var claims atomic.Int32
+
+	house.store.setTrouble(func(method string, applied bool) error {
+		if method == "ClaimCall" && !applied && claims.Add(1) > 1 {
+			return fault.New(codes.PermissionDenied, "GONE", "no more claims")
+		}
+
+		return nil
+	})
+
+	wantOutcome(t, tools.execute("u1", "puppet_effect", `{"crashes":100}`), unknown)
+	house.store.setTrouble(nil)
+	wantOutcome(t, tools.execute("u1", "puppet_effect", `{"crashes":100}`), unknown)
+
+	if house.effectLines() != 1 || house.store.row("u1").started != 1 {
+		t.Errorf("%d effects, started %d times", house.effectLines(), house.store.row("u1").started)
+	}
+}
+
+// panicking is a backend with a mistake in it.
+type panicking struct{ backend }
+
+func (panicking) call(context.Context, invocation) (reply, error) { panic("a mistake") }
+
+func TestPanicEndsOneCallAlone(t *testing.T) {
+	house := newHouse(t)
+	tools := house.move()
+
+	wantOutcome(t, tools.execute("h1", "puppet_echo", `{}`), ok)
+
+	broken := *tools.service.catalog.builtins["clock"]
+	broken.backend = panicking{broken.backend}
+	tools.service.catalog.builtins["clock"] = &broken
+
+	wantOutcome(t, tools.execute("h2", "clock", `{}`), unknown)
+	wantOutcome(t, tools.execute("h3", "puppet_echo", `{}`), ok)
+}

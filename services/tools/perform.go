@@ -39,6 +39,7 @@ func (s *Service) guarded(ctx context.Context, r *run) (result *eventv1.ToolResu
 			s.config.Telemetry.Logger.ErrorContext(ctx, "a tool call panicked", "call_id", r.callID(), "panic", fmt.Sprint(value),
 				"stack", string(debug.Stack()))
 
+			r.unsettled = true
 			result, err = r.unknown("the tool service failed while the call ran"), nil
 		}
 	}()
@@ -86,11 +87,12 @@ func (s *Service) advance(ctx context.Context, r *run) (*eventv1.ToolResult, err
 
 // attempt asks the store once whether the call may run, with a slot of the tool in hand.
 func (s *Service) attempt(ctx context.Context, r *run) (*contextv1.ClaimCallResponse, func(), error) {
+	//nolint:contextcheck // waiting ends with those who wait; the run goes on
 	if err := r.tool.backend.ready(r.waiting); err != nil {
 		return nil, nil, err
 	}
 
-	release, err := r.tool.slots.acquire(r.waiting, r.toolName(), s.config.QueueWait)
+	release, err := r.tool.slots.acquire(r.waiting, r.toolName(), s.config.QueueWait) //nolint:contextcheck // as above
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,7 +129,9 @@ func (s *Service) carryOut(ctx context.Context, r *run) (*eventv1.ToolResult, er
 	s.metrics.record(ctx, r.toolName(), outcome.outcome, took)
 
 	if outcome.outcome == eventv1.ToolResult_OUTCOME_UNKNOWN {
-		return r.unknown(outcome.output), nil
+		stopRenewing()
+
+		return s.settle(ctx, r, outcome.output), nil
 	}
 
 	result := &eventv1.ToolResult{
@@ -135,11 +139,18 @@ func (s *Service) carryOut(ctx context.Context, r *run) (*eventv1.ToolResult, er
 		Duration: durationpb.New(took),
 	}
 
-	if err := s.complete(ctx, r, result); err != nil {
-		return r.unrecorded(err)
+	err := s.complete(ctx, r, result)
+	if err == nil {
+		return result, nil
 	}
 
-	return result, nil
+	if r.tool.about.GetIdempotent() { // it may run again, elsewhere too
+		return nil, fault.New(codes.Unavailable, "CALL_NOT_RECORDED", "the result of call %s could not be recorded: %w", r.callID(), err)
+	}
+
+	stopRenewing()
+
+	return s.settle(ctx, r, "it ran, but its result could not be recorded: "+clip(err.Error(), maxProblem)), nil
 }
 
 // try runs the tool, unless its arguments are not valid. An idempotent call whose server ended is sent again.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -75,7 +76,7 @@ func addPuppetTools(server *mcp.Server) {
 		return strings.Join(os.Environ(), "\n"), nil
 	})
 	add("pid", readOnly, func(context.Context, *mcp.CallToolRequest, puppetInput) (string, error) {
-		return fmt.Sprint(os.Getpid()), nil
+		return strconv.Itoa(os.Getpid()), nil
 	})
 	add("grow", nil, func(context.Context, *mcp.CallToolRequest, puppetInput) (string, error) {
 		add("grown", readOnly, func(context.Context, *mcp.CallToolRequest, puppetInput) (string, error) { return "new", nil })

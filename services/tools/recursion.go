@@ -196,4 +196,6 @@ func pointerOf(reference string) (string, error) {
 	return pointer, nil
 }
 
-func escapePointer(part string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(part) }
+func escapePointer(part string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(part)
+}

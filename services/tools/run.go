@@ -29,6 +29,9 @@ type run struct {
 	waiting context.Context
 	abandon context.CancelFunc
 
+	// unsettled means that the effect may exist and the store still takes the claim for held. Set before the run ends.
+	unsettled bool
+
 	done   chan struct{} // closed after result and err were set
 	result *eventv1.ToolResult
 	err    error

@@ -13,8 +13,8 @@ import (
 type runs struct {
 	mu     sync.Mutex
 	active map[string]*run
-	// unknown are calls that this process claimed and whose effect may exist without a result. The store would grant the
-	// same holder its claim again, so they are kept for as long as the process lives; they are few.
+	// unknown are calls of this process whose effect may exist without the store knowing that they are lost: it would
+	// grant them to the same holder again. They are kept for as long as the process lives, and are few.
 	unknown map[string]*run
 }
 
@@ -86,12 +86,12 @@ func (r *runs) abandonIfIdle(idle *run) {
 	idle.abandon()
 }
 
-// finish tells all who watch. A call whose outcome is unknown is remembered before the run is forgotten.
+// finish tells all who watch. A call that must not run again is remembered before its run is forgotten.
 func (r *runs) finish(ended *run, result *eventv1.ToolResult, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	if result.GetOutcome() == eventv1.ToolResult_OUTCOME_UNKNOWN {
+	if ended.unsettled {
 		r.unknown[ended.callID()] = ended
 	}
 

@@ -49,7 +49,7 @@ func newServer(spec agentspec.MCPServer, config Config) *server {
 		name: name, spec: spec.Spec, config: config,
 		logger:  config.Telemetry.Logger.With("server", name),
 		slots:   map[string]slots{},
-		problem: fmt.Errorf("it has not been started yet"),
+		problem: errors.New("it has not been started yet"),
 		wake:    make(chan struct{}),
 	}
 }
@@ -173,7 +173,9 @@ func (s *server) command() []string {
 
 // environment is the server's whole environment: it gets none of this process's secrets.
 func (s *server) environment() []string {
-	environment := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	environment := make([]string, 0, 2+len(s.spec.Env)) //nolint:mnd // PATH and HOME
+	environment = append(environment, "PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"))
+
 	for name, value := range s.spec.Env {
 		environment = append(environment, name+"="+value)
 	}

@@ -83,7 +83,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 	<-ctx.Done()
 
-	err := s.Close()
+	err := s.Close() //nolint:contextcheck // the context has ended
 
 	stopServers()
 	<-ended

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -35,9 +35,9 @@ type session struct {
 	listeners map[string]func(*eventv1.ToolProgress) // by call id, which is the progress token
 }
 
-// connect starts the process and greets it; version "" is the newest protocol, with older ones to fall back to.
+// connect starts the process and greets it; protocol "" is the newest protocol, with older ones to fall back to.
 func connect(
-	ctx context.Context, command, environment []string, version string, grace time.Duration, logger *slog.Logger,
+	ctx context.Context, command, environment []string, protocol string, grace time.Duration, logger *slog.Logger,
 ) (*session, error) {
 	process, err := startProcess(command, environment, &diagnostics{logger: logger})
 	if err != nil {
@@ -51,7 +51,7 @@ func connect(
 	}
 
 	made.client, err = made.newClient(logger).Connect(ctx,
-		&mcp.IOTransport{Reader: process.stdout, Writer: process}, &mcp.ClientSessionOptions{ProtocolVersion: version})
+		&mcp.IOTransport{Reader: process.stdout, Writer: process}, &mcp.ClientSessionOptions{ProtocolVersion: protocol})
 	if err != nil {
 		process.stop(grace)
 
@@ -64,7 +64,7 @@ func connect(
 }
 
 func (s *session) newClient(logger *slog.Logger) *mcp.Client {
-	return mcp.NewClient(&mcp.Implementation{Name: "serin", Title: "Serin"}, &mcp.ClientOptions{
+	return mcp.NewClient(&mcp.Implementation{Name: "serin", Title: "Serin", Version: version()}, &mcp.ClientOptions{
 		Logger:                      logger,
 		Capabilities:                &mcp.ClientCapabilities{}, // no roots, no sampling, no elicitation
 		MultiRoundTrip:              &mcp.MultiRoundTripOptions{Disabled: true},
@@ -161,10 +161,45 @@ func (s *session) call(ctx context.Context, call invocation) (reply, error) {
 
 	select {
 	case answer := <-answers:
-		return readAnswer(answer.result, answer.err)
+		if answer.err != nil && ctx.Err() != nil {
+			return reply{}, answer.err
+		}
+
+		return s.read(answer.result, answer.err)
 	case <-ctx.Done():
-		return reply{}, context.Cause(ctx)
+		return reply{}, fmt.Errorf("giving up: %w", context.Cause(ctx))
 	}
+}
+
+// read tells an answer from none. A JSON-RPC error is the server's answer; a broken connection is none, and is waited
+// for to be known as such, so that a second try goes to the next session.
+func (s *session) read(result *mcp.CallToolResult, err error) (reply, error) {
+	if err == nil {
+		return newReply(result), nil
+	}
+
+	// The SDK uses error codes for broken connections that a server may use for reasons of its own.
+	var refusal *jsonrpc.Error
+
+	if errors.As(err, &refusal) && !errors.Is(err, mcp.ErrConnectionClosed) {
+		return refuse(refusal.Message), nil
+	}
+
+	select {
+	case <-s.ended:
+		return reply{}, fmt.Errorf("the server ended: %w", err)
+	case <-time.After(lastOutput):
+	}
+
+	if errors.Is(err, mcp.ErrConnectionClosed) {
+		return refuse(err.Error()), nil
+	}
+
+	return reply{}, err
+}
+
+func refuse(message string) reply {
+	return reply{text: "the tool server refused the call: " + message, failed: true}
 }
 
 func callParams(call invocation) *mcp.CallToolParams {
@@ -174,24 +209,6 @@ func callParams(call invocation) *mcp.CallToolParams {
 	params.SetProgressToken(call.callID)
 
 	return params
-}
-
-// readAnswer: a JSON-RPC error is the server's answer, a broken connection is none.
-func readAnswer(result *mcp.CallToolResult, err error) (reply, error) {
-	var refusal *jsonrpc.Error
-
-	switch {
-	case err == nil:
-		return newReply(result), nil
-	case errors.Is(err, mcp.ErrConnectionClosed):
-		return reply{}, err
-	case errors.As(err, &refusal):
-		return reply{text: "the tool server refused the call: " + refusal.Message, failed: true}, nil
-	case errors.Is(err, io.EOF):
-		return reply{}, fmt.Errorf("the server ended: %w", err)
-	default:
-		return reply{}, err
-	}
 }
 
 func (s *session) listen(token string, progress func(*eventv1.ToolProgress)) (stop func()) {
@@ -228,6 +245,15 @@ func (s *session) noteChange() {
 	case s.changed <- struct{}{}:
 	default: // it is known already
 	}
+}
+
+// version is this build's, as servers ask for one.
+func version() string {
+	if build, ok := debug.ReadBuildInfo(); ok && build.Main.Version != "" {
+		return build.Main.Version
+	}
+
+	return "(devel)"
 }
 
 // exitText says how a process ended, for people.

@@ -145,7 +145,7 @@ func (m *memoryStore) record(ctx context.Context, request *contextv1.CompleteCal
 	}
 
 	row := m.claims[request.GetResult().GetCallId()]
-	if row == nil || row.holder != request.GetHolder() || row.unknown {
+	if row == nil || row.holder != request.GetHolder() {
 		return fault.New(codes.FailedPrecondition, "CLAIM_NOT_HELD", "call is not claimed by %s", request.GetHolder())
 	}
 

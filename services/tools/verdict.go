@@ -92,12 +92,3 @@ func (r *run) unknown(why string) *eventv1.ToolResult {
 		Output: fmt.Sprintf("Nobody knows whether %s took effect: %s. It is not run again.", r.toolName(), why),
 	}
 }
-
-// unrecorded: the tool has run, and the store does not take its result. An idempotent one may run again, elsewhere too.
-func (r *run) unrecorded(err error) (*eventv1.ToolResult, error) {
-	if r.tool.about.GetIdempotent() {
-		return nil, fault.New(codes.Unavailable, "CALL_NOT_RECORDED", "the result of call %s could not be recorded: %w", r.callID(), err)
-	}
-
-	return r.unknown("it ran, but its result could not be recorded: " + clip(err.Error(), maxProblem)), nil
-}

@@ -60,7 +60,7 @@ func (c *conn) statement(query string) (*sql.Stmt, error) {
 
 // exec runs a statement that returns no rows.
 func (c *conn) exec(query string, args ...any) error {
-	statement, err := c.statement(query)
+	statement, err := c.statement(query) //nolint:sqlclosecheck // closed with the connection
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (c *conn) exec(query string, args ...any) error {
 
 // one reads at most one row; found says whether there was one.
 func (c *conn) one(query string, args []any, into ...any) (found bool, err error) {
-	statement, err := c.statement(query)
+	statement, err := c.statement(query) //nolint:sqlclosecheck // closed with the connection
 	if err != nil {
 		return false, err
 	}
@@ -93,7 +93,7 @@ func (c *conn) one(query string, args []any, into ...any) (found bool, err error
 
 // each reads rows until there are no more or read says that it is enough.
 func (c *conn) each(query string, args []any, read func(scan func(into ...any) error) (more bool, err error)) error {
-	statement, err := c.statement(query)
+	statement, err := c.statement(query) //nolint:sqlclosecheck // closed with the connection
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,15 @@ import (
 	"github.com/serinhq/serin/services/contextstore"
 )
 
-const conversationColumns = `conversation_id, request_id, request_digest, tenant, user_name, agent, version,
-	active_turn_id, created_at, updated_at`
+const (
+	conversationColumns = `conversation_id, request_id, request_digest, tenant, user_name, agent, active_turn_id, created_at`
+
+	// selectConversation joins a conversation with its last event.
+	selectConversation = `SELECT c.conversation_id, c.request_id, c.request_digest, c.tenant, c.user_name, c.agent,
+		c.active_turn_id, c.created_at, e.sequence, e.created_at
+		FROM conversations c JOIN events e ON e.conversation_id = c.conversation_id AND e.sequence =
+			(SELECT MAX(sequence) FROM events WHERE conversation_id = c.conversation_id)`
+)
 
 // Conversation returns a conversation. Errors: NOT_FOUND.
 func (c *conn) Conversation(conversationID string) (contextstore.Conversation, error) {
@@ -25,19 +32,19 @@ func (c *conn) ConversationByRequest(requestID string) (contextstore.Conversatio
 func (c *conn) conversation(column, value string) (contextstore.Conversation, error) {
 	var row conversationScan
 
-	_, err := c.one("SELECT "+conversationColumns+" FROM conversations WHERE "+column+" = ?", []any{value}, row.into()...)
+	_, err := c.one(selectConversation+" WHERE c."+column+" = ?", []any{value}, row.into()...)
 
 	return row.row(), err
 }
 
 // Conversations returns up to limit conversations, newest first, that are older than the one named before.
 func (c *conn) Conversations(tenant, user, before string, limit int) ([]contextstore.Conversation, error) {
-	query, args := "SELECT "+conversationColumns+" FROM conversations WHERE TRUE", []any{}
+	query, args := selectConversation+" WHERE TRUE", []any{}
 
 	for _, filter := range []struct{ condition, value string }{
-		{" AND tenant = ?", tenant},
-		{" AND user_name = ?", user},
-		{" AND conversation_id < ?", before},
+		{" AND c.tenant = ?", tenant},
+		{" AND c.user_name = ?", user},
+		{" AND c.conversation_id < ?", before},
 	} {
 		if filter.value != "" {
 			query, args = query+filter.condition, append(args, filter.value)
@@ -46,7 +53,7 @@ func (c *conn) Conversations(tenant, user, before string, limit int) ([]contexts
 
 	var found []contextstore.Conversation
 
-	err := c.each(query+" ORDER BY conversation_id DESC LIMIT ?", append(args, limit),
+	err := c.each(query+" ORDER BY c.conversation_id DESC LIMIT ?", append(args, limit),
 		func(scan func(...any) error) (bool, error) {
 			var row conversationScan
 			if err := scan(row.into()...); err != nil {
@@ -63,15 +70,14 @@ func (c *conn) Conversations(tenant, user, before string, limit int) ([]contexts
 
 // InsertConversation adds a conversation.
 func (c *conn) InsertConversation(row contextstore.Conversation) error {
-	return c.exec("INSERT INTO conversations ("+conversationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		row.ID, row.RequestID, row.RequestDigest, row.Tenant, row.User, row.Agent, row.Version, row.ActiveTurnID,
-		nanos(row.CreatedAt), nanos(row.UpdatedAt))
+	return c.exec("INSERT INTO conversations ("+conversationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		row.ID, row.RequestID, row.RequestDigest, row.Tenant, row.User, row.Agent, row.ActiveTurnID, nanos(row.CreatedAt))
 }
 
-// UpdateConversation writes what changes in a conversation.
+// UpdateConversation writes a conversation's agent and active turn.
 func (c *conn) UpdateConversation(row contextstore.Conversation) error {
-	return c.exec("UPDATE conversations SET agent = ?, version = ?, active_turn_id = ?, updated_at = ? "+
-		"WHERE conversation_id = ?", row.Agent, row.Version, row.ActiveTurnID, nanos(row.UpdatedAt), row.ID)
+	return c.exec("UPDATE conversations SET agent = ?, active_turn_id = ? WHERE conversation_id = ?",
+		row.Agent, row.ActiveTurnID, row.ID)
 }
 
 // Pins returns the conversation's pinned revisions by agent.
@@ -107,8 +113,8 @@ type conversationScan struct {
 
 func (s *conversationScan) into() []any {
 	return []any{
-		&s.ID, &s.RequestID, &s.RequestDigest, &s.Tenant, &s.User, &s.Agent, &s.Version, &s.ActiveTurnID,
-		&s.created, &s.updated,
+		&s.ID, &s.RequestID, &s.RequestDigest, &s.Tenant, &s.User, &s.Agent, &s.ActiveTurnID, &s.created,
+		&s.Version, &s.updated,
 	}
 }
 

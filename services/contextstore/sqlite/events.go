@@ -39,8 +39,8 @@ func (c *conn) InsertEvents(conversationID string, events []*eventv1.Event) erro
 			return err
 		}
 
-		if err := c.exec("INSERT INTO events (conversation_id, sequence, data) VALUES (?, ?, ?)",
-			conversationID, event.GetSequence(), data); err != nil {
+		if err := c.exec("INSERT INTO events (conversation_id, sequence, created_at, data) VALUES (?, ?, ?, ?)",
+			conversationID, event.GetSequence(), nanos(event.GetTime().AsTime()), data); err != nil {
 			return err
 		}
 	}

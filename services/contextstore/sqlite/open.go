@@ -50,7 +50,7 @@ func dsn(path string) string {
 		"_foreign_keys": {"on"},
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"NORMAL"},
-		"_pragma":       {"cache_size(-8192)"},
+		"_pragma":       {"cache_size(-8192)", "wal_autocheckpoint(4000)"}, // 8 MiB of memory, 16 MiB of WAL
 	}
 
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
@@ -92,8 +92,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // opening names the file in an error of Open, in one line.
 func opening(path string, err error) error {
-	var known *fault.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*fault.Error](err); ok {
 		return fault.New(known.Code, known.Reason, "context store %s: %w", path, err)
 	}
 
@@ -114,8 +113,7 @@ func notWritable(path string, err error) error {
 
 // failed turns an error of SQLite into a fault.
 func failed(err error) error {
-	var known *fault.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*fault.Error](err); ok {
 		return known
 	}
 
@@ -131,8 +129,7 @@ func failed(err error) error {
 
 // codeOf returns SQLite's primary result code, or 0.
 func codeOf(err error) int {
-	var own *sqlite.Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*sqlite.Error](err); ok {
 		return own.Code() & 0xff
 	}
 

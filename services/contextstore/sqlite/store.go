@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"runtime"
+	"sync"
 
 	"google.golang.org/grpc/codes"
 
@@ -27,7 +28,9 @@ type Store struct {
 	db      *sql.DB
 	writer  *writer
 	readers chan *conn
-	size    int
+	// connected is how many readers there are.
+	connected int
+	closing   sync.Once
 }
 
 var _ contextstore.Store = (*Store)(nil)
@@ -44,13 +47,14 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, opening(config.Path, err)
 	}
 
-	store := &Store{db: db, size: config.Readers}
-	if store.size <= 0 {
-		store.size = max(4, runtime.NumCPU())
+	readers := config.Readers
+	if readers <= 0 {
+		readers = max(4, runtime.NumCPU())
 	}
 
+	store := &Store{db: db, readers: make(chan *conn, readers)}
 	if err := store.start(ctx); err != nil {
-		return nil, errors.Join(opening(config.Path, err), store.Close())
+		return nil, errors.Join(opening(config.Path, err), store.Close()) //nolint:contextcheck // see conn
 	}
 
 	return store, nil
@@ -68,14 +72,13 @@ func (s *Store) start(ctx context.Context) error {
 	}
 
 	s.writer = newWriter(first)
-	s.readers = make(chan *conn, s.size)
-
-	for range s.size {
+	for range cap(s.readers) {
 		reader, err := connect(ctx, s.db)
 		if err != nil {
 			return err
 		}
 
+		s.connected++
 		s.readers <- reader
 	}
 
@@ -90,7 +93,7 @@ func (s *Store) Update(ctx context.Context, fn func(contextstore.Tx) error) erro
 // View runs fn on a snapshot.
 func (s *Store) View(ctx context.Context, fn func(contextstore.Reader) error) error {
 	if err := ctx.Err(); err != nil {
-		return err //nolint:wrapcheck // a context's error is complete
+		return err
 	}
 
 	select {
@@ -101,29 +104,29 @@ func (s *Store) View(ctx context.Context, fn func(contextstore.Reader) error) er
 
 		defer func() { s.readers <- reader }()
 
-		return reader.view(fn)
+		return reader.view(fn) //nolint:contextcheck // see conn
 	case <-ctx.Done():
-		return ctx.Err() //nolint:wrapcheck // a context's error is complete
+		return ctx.Err()
 	}
 }
 
 // Close waits for what runs and closes the file.
-func (s *Store) Close() error {
-	var err error
+func (s *Store) Close() (err error) {
+	s.closing.Do(func() {
+		if s.writer != nil {
+			err = s.writer.close()
+		}
 
-	if s.writer != nil {
-		err = s.writer.close()
-	}
-
-	if s.readers != nil {
-		for range s.size {
+		for range s.connected {
 			err = errors.Join(err, (<-s.readers).close())
 		}
 
 		close(s.readers)
-	}
 
-	return errors.Join(err, s.db.Close())
+		err = errors.Join(err, s.db.Close())
+	})
+
+	return err
 }
 
 func closed() error {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -41,7 +40,7 @@ func newWriter(conn *conn) *writer { return &writer{conn: conn, turn: make(chan 
 // do runs a transaction and waits for its commit. Once it has begun it is not interrupted by the context.
 func (w *writer) do(ctx context.Context, run func(contextstore.Tx) error) error {
 	if err := ctx.Err(); err != nil {
-		return err //nolint:wrapcheck // a context's error is complete
+		return err
 	}
 
 	own := &job{run: run, done: make(chan error, 1)}
@@ -54,11 +53,11 @@ func (w *writer) do(ctx context.Context, run func(contextstore.Tx) error) error 
 		case err := <-own.done:
 			return err
 		case w.turn <- struct{}{}:
-			w.lead()
+			w.lead() //nolint:contextcheck // see conn
 			<-w.turn
 		case <-ctx.Done():
 			if own.begun.CompareAndSwap(false, true) {
-				return ctx.Err() //nolint:wrapcheck // a context's error is complete
+				return ctx.Err()
 			}
 
 			return <-own.done
@@ -197,13 +196,8 @@ func (w *writer) rollback(why error) error {
 // close waits for what was asked for, and closes the connection.
 func (w *writer) close() error {
 	w.mu.Lock()
-	first := !w.closed
 	w.closed = true
 	w.mu.Unlock()
-
-	if !first {
-		return nil
-	}
 
 	w.turn <- struct{}{}
 	defer func() { <-w.turn }()
@@ -214,7 +208,7 @@ func (w *writer) close() error {
 
 	_ = w.conn.exec("PRAGMA optimize")
 
-	return errors.Join(w.conn.close())
+	return w.conn.close()
 }
 
 func (w *writer) pending() bool {

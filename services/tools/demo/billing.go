@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,23 +55,23 @@ func addBilling(server *mcp.Server, config Config) error {
 		return fmt.Errorf("schema of refund: %w", err)
 	}
 
-	refundSchema.Properties["amount_cents"].Minimum = jsonschema.Ptr(1.0)
+	refundSchema.Properties["amount_cents"].Minimum = new(1.0)
 
 	mcp.AddTool(server, &mcp.Tool{
 		Name:        "list_invoices",
 		Description: "List the customer's invoices and charges of the last months; find charges billed twice, amounts and refunds.",
-		Annotations: &mcp.ToolAnnotations{Title: "List invoices", ReadOnlyHint: true, OpenWorldHint: jsonschema.Ptr(false)},
+		Annotations: &mcp.ToolAnnotations{Title: "List invoices", ReadOnlyHint: true, OpenWorldHint: new(false)},
 	}, b.list)
 	mcp.AddTool(server, &mcp.Tool{
 		Name:        "get_invoice",
 		Description: "Get one invoice by its id, such as INV-1007: its amount, date and whether it was refunded.",
-		Annotations: &mcp.ToolAnnotations{Title: "Get an invoice", ReadOnlyHint: true, OpenWorldHint: jsonschema.Ptr(false)},
+		Annotations: &mcp.ToolAnnotations{Title: "Get an invoice", ReadOnlyHint: true, OpenWorldHint: new(false)},
 	}, b.get)
 	mcp.AddTool(server, &mcp.Tool{
 		Name:        "refund",
 		Description: "Refund a charge: pay money back to the customer for an invoice, such as one that was charged twice.",
 		InputSchema: refundSchema,
-		Annotations: &mcp.ToolAnnotations{Title: "Refund a charge", DestructiveHint: jsonschema.Ptr(true)},
+		Annotations: &mcp.ToolAnnotations{Title: "Refund a charge", DestructiveHint: new(true)},
 	}, b.refund)
 
 	return nil
@@ -142,7 +143,7 @@ func (b *billing) refund(
 func (b *billing) record(input refundInput, callID string) (Refund, error) {
 	now := b.config.Now()
 	made := Refund{
-		RefundID: fmt.Sprintf("REF-%d", now.UnixMilli()), InvoiceID: input.InvoiceID, AmountCents: input.AmountCents,
+		RefundID: "REF-" + rand.Text()[:8], InvoiceID: input.InvoiceID, AmountCents: input.AmountCents,
 		Reason: input.Reason, Time: now.UTC().Format(time.RFC3339), CallID: callID,
 	}
 

@@ -62,12 +62,12 @@ func addCalendar(server *mcp.Server, config Config) error {
 		Name:        "list_slots",
 		Description: "List free appointment slots in the calendar: which times are available to schedule a call or a meeting.",
 		InputSchema: listSchema,
-		Annotations: &mcp.ToolAnnotations{Title: "List free slots", ReadOnlyHint: true, OpenWorldHint: jsonschema.Ptr(false)},
+		Annotations: &mcp.ToolAnnotations{Title: "List free slots", ReadOnlyHint: true, OpenWorldHint: new(false)},
 	}, c.list)
 	mcp.AddTool(server, &mcp.Tool{
 		Name:        "book",
 		Description: "Book an appointment: reserve a free slot of the calendar for the customer.",
-		Annotations: &mcp.ToolAnnotations{Title: "Book an appointment", DestructiveHint: jsonschema.Ptr(false)},
+		Annotations: &mcp.ToolAnnotations{Title: "Book an appointment", DestructiveHint: new(false)},
 	}, c.book)
 
 	return nil

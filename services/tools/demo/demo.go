@@ -61,11 +61,11 @@ func Run(ctx context.Context, config Config) error {
 	}
 
 	err = server.Run(ctx, &mcp.IOTransport{Reader: config.In, Writer: config.Out})
-	if err == nil || errors.Is(err, io.EOF) || ctx.Err() != nil {
-		return nil
+	if err != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("serving MCP: %w", err)
 	}
 
-	return fmt.Errorf("serving MCP: %w", err)
+	return nil
 }
 
 func (c Config) withDefaults() (Config, error) {

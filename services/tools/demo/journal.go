@@ -1,7 +1,7 @@
 package demo
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,15 +30,20 @@ func (j *journal[T]) append(entry T) (err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 
-	file, err := os.OpenFile(j.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(j.path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("opening the journal: %w", err)
 	}
 
 	defer func() { err = errors.Join(err, file.Close()) }()
 
+	line = append(line, '\n')
+	if isTorn(file) {
+		line = append([]byte("\n"), line...)
+	}
+
 	// One write, so that two processes don't mix their lines.
-	if _, err := file.Write(append(line, '\n')); err != nil {
+	if _, err := file.Write(line); err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
 
@@ -49,33 +54,36 @@ func (j *journal[T]) append(entry T) (err error) {
 	return nil
 }
 
-// all returns the entries in order. A line that is not whole, as after a crash, is left out.
+// isTorn reports whether a file ends in a line that is not whole, as after a crash of the machine.
+func isTorn(file *os.File) bool {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return false
+	}
+
+	last := make([]byte, 1)
+	_, err = file.ReadAt(last, info.Size()-1)
+
+	return err == nil && last[0] != '\n'
+}
+
+// all returns the entries in order. A line that is not whole is left out.
 func (j *journal[T]) all() ([]T, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 
-	file, err := os.Open(j.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+	data, err := os.ReadFile(j.path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading the journal: %w", err)
 	}
-
-	if err != nil {
-		return nil, fmt.Errorf("opening the journal: %w", err)
-	}
-	defer file.Close() //nolint:errcheck // it was only read
 
 	var entries []T
 
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
+	for line := range bytes.Lines(data) {
 		var entry T
-		if json.Unmarshal(lines.Bytes(), &entry) == nil {
+		if json.Unmarshal(line, &entry) == nil {
 			entries = append(entries, entry)
 		}
-	}
-
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading the journal: %w", err)
 	}
 
 	return entries, nil

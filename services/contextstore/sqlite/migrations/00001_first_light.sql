@@ -9,18 +9,18 @@ CREATE TABLE conversations (
     tenant          TEXT    NOT NULL,
     user_name       TEXT    NOT NULL,
     agent           TEXT    NOT NULL,
-    version         INTEGER NOT NULL,
     active_turn_id  TEXT    NOT NULL,
-    created_at      INTEGER NOT NULL,
-    updated_at      INTEGER NOT NULL
+    created_at      INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX conversations_by_user ON conversations (tenant, user_name, conversation_id);
 CREATE INDEX conversations_by_tenant ON conversations (tenant, conversation_id);
 
+-- A conversation's version and time of update are those of its last event, so that most appends write no other row.
 CREATE TABLE events (
     conversation_id TEXT    NOT NULL REFERENCES conversations (conversation_id),
     sequence        INTEGER NOT NULL,
-    data            BLOB    NOT NULL,
+    created_at      INTEGER NOT NULL,
+    data            BLOB    NOT NULL, -- serin.event.v1.Event
     PRIMARY KEY (conversation_id, sequence)
 ) WITHOUT ROWID;
 
@@ -28,7 +28,7 @@ CREATE TABLE requests (
     conversation_id TEXT NOT NULL REFERENCES conversations (conversation_id),
     request_id      TEXT NOT NULL,
     digest          TEXT NOT NULL,
-    response        BLOB NOT NULL,
+    response        BLOB NOT NULL, -- serin.context.v1.AppendResponse
     PRIMARY KEY (conversation_id, request_id)
 ) WITHOUT ROWID;
 

@@ -1,0 +1,132 @@
+package app
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+)
+
+var clockForm = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3}`)
+
+func TestConversationsList(t *testing.T) {
+	gateway := newFakeGateway(t)
+
+	code, stdout, stderr := run(t, "conversations", "list", "--url", gateway.URL)
+	if want := "CONVERSATION   AGENT     STATE   USER   UPDATED\n" +
+		strings.Repeat("c1             billing   idle    ann    -\n", 2); code != 0 || stdout != want {
+		t.Errorf("exit %d, %s\n%s", code, stderr, stdout)
+	}
+
+	code, stdout, _ = run(t, "conversations", "list", "--url", gateway.URL, "--limit", "1", "-o", "yaml")
+	if code != 0 || strings.Count(stdout, "conversationId: c1") != 1 || !strings.Contains(stdout, `nextPageToken: "2"`) {
+		t.Errorf("exit %d\n%s", code, stdout)
+	}
+}
+
+func TestConversationsShow(t *testing.T) {
+	gateway := newFakeGateway(t)
+	gateway.happen(inSegment(0, 0, &eventv1.Event{Kind: &eventv1.Event_TurnAccepted{TurnAccepted: &eventv1.TurnAccepted{Text: "hello"}}}))
+	gateway.happen(aWholeTurn()...)
+
+	code, stdout, stderr := run(t, "conversations", "show", "c1", "--url", gateway.URL)
+	if code != 0 {
+		t.Fatalf("exit %d, %s", code, stderr)
+	}
+
+	want := `conversation: c1
+user:         ann of default
+agent:        billing
+state:        idle
+opened:       -
+updated:      -
+revision:     billing 0123456789ab
+
+you: hello
+` + strings.Replace(aWholeTurnText, "    reading (1 of 2)\n", "", 1) // transient: seen live only
+	if diff := cmp.Diff(want, stdout); diff != "" {
+		t.Error(diff)
+	}
+
+	code, stdout, _ = run(t, "conversations", "show", "c1", "--url", gateway.URL, "-o", "json")
+	if code != 0 || !strings.HasPrefix(stdout, "{\n  \"conversation\": {\n") || strings.Count(stdout, `"sequence"`) != int(gateway.sequence) {
+		t.Errorf("exit %d\n%s", code, stdout)
+	}
+
+	if code, _, _ = run(t, "conversations", "show", "c2", "--url", gateway.URL); code != 2 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+func TestConversationsEvents(t *testing.T) {
+	gateway := newFakeGateway(t)
+	gateway.happen(inSegment(0, 0, &eventv1.Event{Kind: &eventv1.Event_TurnAccepted{TurnAccepted: &eventv1.TurnAccepted{Text: "hello you"}}}))
+	gateway.happen(aWholeTurn()...)
+
+	code, stdout, stderr := run(t, "conversations", "events", "c1", "--url", gateway.URL)
+	if code != 0 {
+		t.Fatalf("exit %d, %s", code, stderr)
+	}
+
+	want := `SEQ   TIME         AGENT          EVENT                DETAIL
+1     00:00:00.000 billing        turn_accepted        text="hello you"
+2     00:00:00.000 billing        agent_message        message_id=m0 tool_calls=(1) simulated=true
+3     00:00:00.000 billing        tool_result          call_id=k0 tool=handoff_to_billing outcome=OUTCOME_OK output="Control passed to billing."
+4     00:00:00.000 triage         handoff              from_agent=triage to_agent=billing reason="about an\ninvoice"
+5     00:00:00.000 billing        message_part         message_id=m1 text="Let me look."
+6     00:00:00.000 billing        agent_message        message_id=m1 text="Let me look." tool_calls=(1) simulated=true
+7     00:00:00.000 billing        tool_result          call_id=k1 tool=billing_list outcome=OUTCOME_OK output="two\ninvoices \x1b[31m"
+8     00:00:00.000 billing        agent_message        message_id=m2 text="It was charged twice." simulated=true
+9     00:00:00.000 billing        turn_completed       text="It was charged twice."
+`
+	if diff := cmp.Diff(want, clockForm.ReplaceAllString(stdout, "00:00:00.000")); diff != "" {
+		t.Error(diff)
+	}
+
+	code, stdout, _ = run(t, "conversations", "events", "c1", "--url", gateway.URL, "--from", "8", "-o", "json")
+	if code != 0 || strings.Count(stdout, "\n") != 2 || !strings.HasPrefix(stdout, `{"sequence":"8",`) {
+		t.Errorf("exit %d\n%s", code, stdout)
+	}
+
+	code, stdout, _ = run(t, "conversations", "events", "c1", "--url", gateway.URL, "--from", "9", "-o", "yaml")
+	if code != 0 || !strings.HasPrefix(stdout, "---\nsequence: \"9\"\n") {
+		t.Errorf("exit %d\n%s", code, stdout)
+	}
+}
+
+// TestEventsFollow follows over cuts until it is told to end.
+func TestEventsFollow(t *testing.T) {
+	gateway := newFakeGateway(t)
+	gateway.cuts = []int{1, 2}
+	gateway.happen(aQuestion()...)
+
+	term := newTerminal(t, strings.NewReader(""), false)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int)
+
+	go func() {
+		ended <- Execute(ctx, term.env, []string{"conversations", "events", "c1", "-f", "--from", "2", "--url", gateway.URL})
+	}()
+
+	term.out.wait(t, "turn_waiting")
+	gateway.happen(anEnd()...)
+	term.out.wait(t, "turn_completed")
+	cancel()
+
+	if code := <-ended; code != 0 {
+		t.Errorf("exit %d, %s", code, term.err)
+	}
+
+	sequences := []string{}
+	for line := range strings.Lines(term.out.String()) {
+		sequences = append(sequences, strings.Fields(line)[0])
+	}
+
+	if diff := cmp.Diff([]string{"SEQ", "2", "3", "4", "5"}, sequences); diff != "" {
+		t.Error(diff)
+	}
+}
