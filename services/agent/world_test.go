@@ -350,6 +350,16 @@ func (w *world) drive() *contextv1.Turn {
 	limit := time.After(20 * time.Second)
 
 	for {
+		// A dead process is replaced before anything is sent to its agent again.
+		select {
+		case dead := <-w.killed:
+			w.revive(dead)
+		case <-limit:
+			events, turn, _ := w.store.snapshot()
+			w.t.Fatalf("the turn does not end: %v\n%s", turn, strings.Join(describeLog(events), "\n"))
+		default:
+		}
+
 		_, turn, changed := w.store.snapshot()
 
 		if turn.GetStatus() >= contextv1.TurnStatus_TURN_STATUS_COMPLETED {
@@ -370,16 +380,18 @@ func (w *world) drive() *contextv1.Turn {
 
 		select {
 		case dead := <-w.killed:
-			dead.stop()
-			w.store.expire()
-			w.start(w.specs[dead.name])
+			w.revive(dead)
 		case <-changed:
 		case <-time.After(10 * time.Millisecond):
-		case <-limit:
-			events, turn, _ := w.store.snapshot()
-			w.t.Fatalf("the turn does not end: %v\n%s", turn, strings.Join(describeLog(events), "\n"))
 		}
 	}
+}
+
+// revive starts a dead agent anew, after its lease ran out.
+func (w *world) revive(dead *process) {
+	dead.stop()
+	w.store.expire()
+	w.start(w.specs[dead.name])
 }
 
 // begin accepts a turn for the agent.
