@@ -28,8 +28,11 @@ test: ## Vet and test; what needs more than Go skips with a line that says what 
 	go vet ./...
 	go test ./...
 
+bin/grpcurl: internal/tools/go.mod
+	go build -modfile=internal/tools/go.mod -o $@ github.com/fullstorydev/grpcurl/cmd/grpcurl
+
 .PHONY: check
-check: lint ## Everything strict: race detector, no skips, lint, breaking changes, generated code up to date
+check: lint bin/grpcurl ## Everything strict: race detector, no skips, lint, breaking changes, generated code up to date
 	$(TOOL) buf breaking --against '.git#ref=$(AGAINST)'
 	$(MAKE) gen
 	git diff --exit-code -- gen proto go.mod go.sum

@@ -119,8 +119,8 @@ func checkEntry(documents []*document, complete bool) Problems {
 		places(rest, "metadata.name")}}
 }
 
-// broken reports whether the object's entry can't be known.
-func broken(doc *document) bool { return doc.report.follows("spec.entry") }
+// broken reports whether the object has problems of its own, which come first: they may be why its entry is not known.
+func broken(doc *document) bool { return len(doc.report.problems) > 0 }
 
 func places(documents []*document, field string) string {
 	texts := make([]string, len(documents))

@@ -45,8 +45,10 @@ func TestPrintError(t *testing.T) {
 	}{
 		{errors.New("anything"), "serin: anything\n"},
 		{errors.New("a \x1b[31mred\x1b[0m lie"), "serin: a [31mred[0m lie\n"},
-		{agentspec.Problems{{File: "a.yaml", Line: 1, Column: 2, Field: "spec", Message: "wrong"}, {Message: "none"}},
-			"a.yaml:1:2: spec: wrong\nnone\n"},
+		{
+			agentspec.Problems{{File: "a.yaml", Line: 1, Column: 2, Field: "spec", Message: "wrong"}, {Message: "none"}},
+			"a.yaml:1:2: spec: wrong\nnone\n",
+		},
 	} {
 		stderr := &strings.Builder{}
 		(&Env{Stderr: stderr}).PrintError(test.err)

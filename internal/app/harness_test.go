@@ -28,7 +28,7 @@ const patience = 60 * time.Second
 
 // testPlatform is the production platform on free ports, in a directory of its own.
 type testPlatform struct {
-	t         *testing.T
+	t         testing.TB
 	platform  *app.Platform
 	config    app.PlatformConfig
 	url       string
@@ -36,11 +36,11 @@ type testPlatform struct {
 	stop      func()
 }
 
-func startPlatform(t *testing.T, configure ...func(*app.PlatformConfig)) *testPlatform {
-	t.Helper()
+func startPlatform(tb testing.TB, configure ...func(*app.PlatformConfig)) *testPlatform {
+	tb.Helper()
 
-	dir := t.TempDir()
-	p := &testPlatform{t: t, crashFile: filepath.Join(dir, "crash")}
+	dir := tb.TempDir()
+	p := &testPlatform{t: tb, crashFile: filepath.Join(dir, "crash")}
 	p.config = app.PlatformConfig{
 		Data: filepath.Join(dir, "data"), HTTP: "127.0.0.1:0", GRPC: "127.0.0.1:0", Executable: binary,
 		LeaseTTL: time.Second, ExtraEnv: []string{"SERIN_CRASH_FILE=" + p.crashFile},
@@ -51,7 +51,7 @@ func startPlatform(t *testing.T, configure ...func(*app.PlatformConfig)) *testPl
 	}
 
 	p.start()
-	t.Cleanup(func() { p.stop() })
+	tb.Cleanup(func() { p.stop() })
 
 	return p
 }
@@ -289,8 +289,8 @@ func (p *testPlatform) stream(method, path string, body any, lastID int64, handl
 	readFrames(p.t, response.Body, handle)
 }
 
-func readFrames(t *testing.T, body io.Reader, handle func(id int64, event *eventv1.Event) bool) {
-	t.Helper()
+func readFrames(tb testing.TB, body io.Reader, handle func(id int64, event *eventv1.Event) bool) {
+	tb.Helper()
 
 	var (
 		id   int64
@@ -312,7 +312,7 @@ func readFrames(t *testing.T, body io.Reader, handle func(id int64, event *event
 		case scanner.Text() == "" && data != "":
 			event := &eventv1.Event{}
 			if err := protojson.Unmarshal([]byte(data), event); err != nil {
-				t.Fatalf("frame %q: %v", data, err)
+				tb.Fatalf("frame %q: %v", data, err)
 			}
 
 			if !handle(id, event) {

@@ -22,7 +22,7 @@ func runTests(m *testing.M) int {
 
 		return 1
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	defer os.RemoveAll(dir)
 
 	binary = filepath.Join(dir, "serin")
 	arguments := []string{"build", "-o", binary}
@@ -31,7 +31,7 @@ func runTests(m *testing.M) int {
 		arguments = append(arguments, "-race")
 	}
 
-	build := exec.Command("go", append(arguments, "../..")...) //nolint:gosec,noctx // constant arguments
+	build := exec.Command("go", append(arguments, "../..")...)
 	if output, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, output)
 

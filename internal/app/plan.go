@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -80,9 +81,7 @@ func (p *Platform) demoEnv(spec agentspec.MCPServerSpec) map[string]string {
 		}
 	}
 
-	for name, value := range spec.Env {
-		env[name] = value
-	}
+	maps.Copy(env, spec.Env)
 
 	return env
 }
@@ -214,7 +213,9 @@ func (p *Platform) connectTargets() {
 }
 
 func (p *Platform) issueCertificates() error {
-	names := []string{rpc.Operator, rpc.Supervisor}
+	names := make([]string, 0, 2+len(p.workloads))
+	names = append(names, rpc.Operator, rpc.Supervisor)
+
 	for _, workload := range p.workloads {
 		names = append(names, workload.config.Name)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/serinhq/serin/gateway"
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/drain"
 	"github.com/serinhq/serin/internal/fault"
@@ -51,16 +52,16 @@ type PlatformConfig struct {
 
 // Platform is everything on one machine. Open it, Run it, Close it.
 type Platform struct {
-	config     PlatformConfig
-	env        *Env
-	logger     *slog.Logger
-	data       *dataDir
-	set        *agentspec.Set
-	ca         *identity.CA
-	supervisor *supervise.Supervisor
-	workloads  []plannedWorkload
-	simulated  bool
-	opened     time.Time
+	config             PlatformConfig
+	env                *Env
+	logger             *slog.Logger
+	data               *dataDir
+	set                *agentspec.Set
+	ca                 *identity.CA
+	supervisor         *supervise.Supervisor
+	workloads          []plannedWorkload
+	simulated          bool
+	opened             time.Time
 	httpAddr, grpcAddr string
 	files              []*os.File
 	writing            sync.Mutex
@@ -99,6 +100,12 @@ func (p *Platform) open() (err error) {
 	if p.config.Executable == "" {
 		if p.config.Executable, err = os.Executable(); err != nil {
 			return fmt.Errorf("find own executable: %w", err)
+		}
+	}
+
+	if p.config.TokenFile != "" {
+		if _, err := gateway.LoadTokens(p.config.TokenFile); err != nil {
+			return usageErrorf("--auth-token-file: %w", err)
 		}
 	}
 
@@ -239,7 +246,7 @@ func (p *Platform) Statuses() []supervise.Status { return p.supervisor.Statuses(
 
 // WaitReady returns once every workload is ready.
 func (p *Platform) WaitReady(ctx context.Context) error {
-	return p.supervisor.WaitReady(ctx) //nolint:wrapcheck // names the workload that is not
+	return p.supervisor.WaitReady(ctx)
 }
 
 func (p *Platform) newSupervisor() *supervise.Supervisor {
@@ -257,19 +264,19 @@ func (p *Platform) newSupervisor() *supervise.Supervisor {
 	})
 }
 
-// upFile is what a running platform tells other commands.
-type upFile struct {
+// UpFile is what a running platform tells other commands.
+type UpFile struct {
 	HTTP      string            `json:"http"`
 	GRPC      string            `json:"grpc"`
 	CA        string            `json:"ca"`
 	TokenFile string            `json:"token_file,omitempty"`
 	PID       int               `json:"pid"`
 	Simulated bool              `json:"simulated"`
-	Workloads []workloadSummary `json:"workloads"`
+	Workloads []WorkloadSummary `json:"workloads"`
 }
 
-// workloadSummary is one line of the status.
-type workloadSummary struct {
+// WorkloadSummary is one line of the status.
+type WorkloadSummary struct {
 	supervise.Status
 
 	Address  string `json:"address"`
@@ -277,8 +284,9 @@ type workloadSummary struct {
 	Revision string `json:"revision,omitempty"`
 }
 
-func (p *Platform) summary() upFile {
-	up := upFile{
+// Summary is what a running platform tells other commands.
+func (p *Platform) Summary() UpFile {
+	up := UpFile{
 		HTTP: "http://" + p.httpAddr, GRPC: p.grpcAddr, CA: p.data.join("certs", publicName, "bundle.pem"),
 		PID: os.Getpid(), Simulated: p.simulated,
 	}
@@ -288,7 +296,7 @@ func (p *Platform) summary() upFile {
 	}
 
 	for i, status := range p.supervisor.Statuses() {
-		up.Workloads = append(up.Workloads, workloadSummary{
+		up.Workloads = append(up.Workloads, WorkloadSummary{
 			Status: status, Address: p.workloads[i].address, Pages: "http://" + p.workloads[i].pages,
 			Revision: p.workloads[i].revision,
 		})
@@ -301,7 +309,7 @@ func (p *Platform) writeUpFile() error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 
-	data, err := json.MarshalIndent(p.summary(), "", "  ")
+	data, err := json.MarshalIndent(p.Summary(), "", "  ")
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}

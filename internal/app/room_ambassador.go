@@ -39,7 +39,9 @@ func (w *workload) ambassadorRoom() (*room, error) {
 	}
 
 	server := &http.Server{Handler: service.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	secured := tls.NewListener(listener, w.credentials.ServerTLS(rpc.AnyAgent))
+	security := w.credentials.ServerTLS(rpc.AnyAgent)
+	security.NextProtos = []string{"h2", "http/1.1"}
+	secured := tls.NewListener(listener, security)
 
 	return &room{
 		checks: service.Checks(),

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
 
-	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/gateway"
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/internal/drain"
 	"github.com/serinhq/serin/internal/health"
 	"github.com/serinhq/serin/internal/rpc"
@@ -98,4 +98,3 @@ func gatewayAgent(agent agentEntry) (gateway.Agent, error) {
 }
 
 func (w *workload) leaseTTL() time.Duration { return time.Duration(w.config.LeaseTTL) }
-

@@ -74,7 +74,7 @@ func (w *workload) close() error {
 		_ = conn.Close() // it only says that it was closed before
 	}
 
-	return w.telemetry.Shutdown(context.Background()) //nolint:wrapcheck // nothing to add
+	return w.telemetry.Shutdown(context.Background())
 }
 
 func (w *workload) room(ctx context.Context) (*room, error) {
@@ -177,6 +177,8 @@ func (w *workload) llmClient() *http.Client {
 		TLSClientConfig:     w.credentials.ClientTLS(w.config.identity(rpc.Ambassador)),
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 5 * time.Second,
+		// With HTTP/2 a stream that is closed after its last event does not cost its connection, and the next a handshake.
+		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: 256,
 		IdleConnTimeout:     90 * time.Second,
 	}}

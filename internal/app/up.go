@@ -166,13 +166,13 @@ func (r *upReporter) ready(platform *Platform) {
 	defer r.mu.Unlock()
 
 	r.isReady = true
-	summary := platform.summary()
+	summary := platform.Summary()
 
 	if r.json {
 		r.encode(struct {
 			Ready   bool  `json:"ready"`
 			ReadyMS int64 `json:"ready_ms"`
-			upFile
+			UpFile        //nolint:embeddedstructfieldcheck // in the order of the output
 		}{true, time.Since(platform.opened).Milliseconds(), summary})
 
 		return
@@ -192,7 +192,7 @@ func (r *upReporter) stopped(err error) {
 	}
 }
 
-func table(summary upFile) string {
+func table(summary UpFile) string {
 	var text strings.Builder
 
 	writer := tabwriter.NewWriter(&text, 0, 4, 3, ' ', 0)

@@ -27,10 +27,10 @@ type workloadConfig struct {
 	LeaseTTL agentspec.Duration `json:"leaseTTL,omitempty"`
 	LogLevel string             `json:"logLevel,omitempty"`
 
-	Context    *contextSettings    `json:"context,omitempty"`
-	Tools      *toolsSettings      `json:"tools,omitempty"`
-	Gateway    *gatewaySettings    `json:"gateway,omitempty"`
-	Agent      *agentSettings      `json:"agent,omitempty"`
+	Context *contextSettings `json:"context,omitempty"`
+	Tools   *toolsSettings   `json:"tools,omitempty"`
+	Gateway *gatewaySettings `json:"gateway,omitempty"`
+	Agent   *agentSettings   `json:"agent,omitempty"`
 }
 
 type contextSettings struct {

@@ -130,8 +130,7 @@ func (s *Supervisor) Run(ctx context.Context, processes []Process) error {
 	<-ctx.Done()
 	stopByStage(processes, stops, dones)
 
-	var bad *ConfigError
-	if errors.As(context.Cause(ctx), &bad) {
+	if bad, ok := errors.AsType[*ConfigError](context.Cause(ctx)); ok {
 		return bad
 	}
 

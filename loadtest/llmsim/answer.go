@@ -70,12 +70,12 @@ func (p *planner) chatter() string {
 
 // abilities says what this agent can do.
 func (p *planner) abilities() string {
-	can := []string{}
+	can := make([]string, 0, len(p.own))
 	for _, candidate := range p.own {
 		can = append(can, humanise(candidate))
 	}
 
-	names := []string{}
+	names := make([]string, 0, len(p.handoffs))
 	for _, other := range p.handoffs {
 		names = append(names, strings.TrimPrefix(other.Name, handoffPrefix))
 	}

@@ -13,6 +13,7 @@
 package llmsim
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -61,7 +62,7 @@ type Faults struct {
 }
 
 // settings are what holds for one request.
-type settings struct {
+type settings struct { //nolint:recvcheck // only set changes its receiver
 	ttft   time.Duration
 	tps    float64
 	words  int
@@ -132,7 +133,7 @@ func (s settings) validate() error {
 	case s.faults.Status < http.StatusBadRequest || s.faults.Status > 599:
 		return fmt.Errorf("status is %d; it must be from 400 to 599", s.faults.Status)
 	case s.ttft < 0, s.tps < 0, s.words < 0, s.faults.SlowBy < 0, s.faults.RetryAfter < 0:
-		return fmt.Errorf("times, tps and words must not be negative")
+		return errors.New("times, tps and words must not be negative")
 	default:
 		return nil
 	}

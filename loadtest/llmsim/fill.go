@@ -252,7 +252,7 @@ func (f *filler) text(name string, schema map[string]any) (any, bool) {
 
 // formatted are the message's dates, at its first time of day if it has one.
 func (f *filler) formatted(layout string) []string {
-	found := []string{}
+	found := make([]string, 0, len(f.said.dates))
 
 	for _, date := range f.said.dates {
 		if len(f.said.times) > 0 {
@@ -400,7 +400,7 @@ var exact = set("id number reference code key date time email mail url uri link 
 func (f *filler) free(name string, schema map[string]any) (any, bool) {
 	words := split(name)
 	format, _ := schema["format"].(string)
-	certain := format == "" && !(len(words) > 0 && exact[words[len(words)-1]])
+	certain := format == "" && (len(words) == 0 || !exact[words[len(words)-1]])
 	text := strings.TrimSpace(f.turn.text)
 
 	switch cmp.Or(words...) {
@@ -441,7 +441,7 @@ func example(format string, now time.Time) string {
 
 // query are the message's keywords as they were written.
 func (f *filler) query() string {
-	written := []string{}
+	written := make([]string, 0, len(f.turn.words))
 	for _, word := range f.turn.words {
 		written = append(written, word.word)
 	}

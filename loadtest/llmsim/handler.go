@@ -186,7 +186,7 @@ func (s *Server) serveModels(writer http.ResponseWriter, _ *http.Request) {
 		OwnedBy string `json:"owned_by"`
 	}
 
-	models := []model{}
+	models := make([]model, 0, len(s.cfg.Models))
 	for _, name := range s.cfg.Models {
 		models = append(models, model{ID: name, Object: "model", OwnedBy: "serin-llmsim"})
 	}

@@ -117,7 +117,7 @@ func (p *planner) next(words []keyword) []planned {
 	first := len(p.turn.done) == 0 || p.onlyHandoffs()
 
 	if first {
-		if handoff, clear := p.handoff(words, p.fit(words)); clear {
+		if handoff, sure := p.handoff(words, p.fit(words)); sure {
 			return []planned{handoff}
 		}
 	}
@@ -131,7 +131,7 @@ func (p *planner) next(words []keyword) []planned {
 	}
 
 	if !first {
-		if handoff, clear := p.handoff(left, 0); clear {
+		if handoff, sure := p.handoff(left, 0); sure {
 			return []planned{handoff}
 		}
 	}
@@ -244,7 +244,7 @@ func (p *planner) related(action candidate, words []keyword) []planned {
 
 	slices.SortStableFunc(options, func(a, b option) int { return cmp.Compare(b.score, a.score) })
 
-	calls := []planned{}
+	calls := make([]planned, 0, len(options))
 	for _, option := range options {
 		calls = append(calls, option.planned)
 	}

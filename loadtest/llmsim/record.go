@@ -39,7 +39,7 @@ func records(calls []done) []record {
 func collect(value any, kind string) []record {
 	switch value := value.(type) {
 	case []any:
-		found := []record{}
+		found := make([]record, 0, len(value))
 		for _, item := range value {
 			found = append(found, collect(item, kind)...)
 		}
@@ -98,20 +98,12 @@ func (r record) suits(words []keyword, dates []string, text string) float64 {
 	score := 0.0
 
 	for key, value := range r.fields {
-		written := strings.ToLower(fmt.Sprint(value))
-
-		switch {
-		case value == nil || !scalar(value):
+		if !scalar(value) {
 			continue
-		case r.duplicateField(key, written):
-			score += evidence(words, "refund") * 3
-		case len(written) > 2 && strings.Contains(strings.ToLower(text), written) && strings.ContainsAny(written, "0123456789"):
-			score += 5
-		case goneStates[stem(written)] && written != "", (key == "available" || key == "free") && written == "false":
-			score -= 10
-		case (key == "booked" || key == "taken" || key == "refunded") && written == "true":
-			score -= 10
 		}
+
+		written := strings.ToLower(fmt.Sprint(value))
+		score += r.fieldSuits(key, written, words, text)
 
 		for _, date := range dates {
 			if strings.Contains(written, date) {
@@ -121,6 +113,22 @@ func (r record) suits(words []keyword, dates []string, text string) float64 {
 	}
 
 	return score
+}
+
+// fieldSuits says what one field adds to that.
+func (r record) fieldSuits(key, written string, words []keyword, text string) float64 {
+	switch {
+	case r.duplicateField(key, written):
+		return evidence(words, "refund") * 3
+	case len(written) > 2 && strings.Contains(strings.ToLower(text), written) && strings.ContainsAny(written, "0123456789"):
+		return 5
+	case goneStates[stem(written)] && written != "", (key == "available" || key == "free") && written == "false":
+		return -10
+	case (key == "booked" || key == "taken" || key == "refunded") && written == "true":
+		return -10
+	default:
+		return 0
+	}
 }
 
 func (r record) duplicateField(key, written string) bool {

@@ -32,7 +32,7 @@ func (s settings) steer(prompt string) (settings, error) {
 			continue
 		}
 
-		for _, pair := range strings.Fields(rest) {
+		for pair := range strings.FieldsSeq(rest) {
 			key, value, _ := strings.Cut(strings.TrimSuffix(pair, ","), "=")
 			if given[key] {
 				return s, fmt.Errorf("%s: %s is given twice", mark, key)

@@ -1,6 +1,9 @@
 package llmsim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // turn is what a request is about: the latest user message and what was done since.
 type turn struct {
@@ -55,14 +58,14 @@ func (t *turn) readEarlier(messages []message) {
 	seen, weight := map[string]bool{}, earlierWeight
 	texts := []string{}
 
-	for i := len(messages) - 1; i >= 0; i-- {
-		if messages[i].Role != "user" {
+	for _, earlier := range slices.Backward(messages) {
+		if earlier.Role != "user" {
 			continue
 		}
 
-		texts = append(texts, string(messages[i].Content))
+		texts = append(texts, string(earlier.Content))
 
-		for _, word := range keywords(string(messages[i].Content)) {
+		for _, word := range keywords(string(earlier.Content)) {
 			if !seen[word.stem] {
 				seen[word.stem] = true
 				word.weight *= weight

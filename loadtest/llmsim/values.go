@@ -89,14 +89,15 @@ func dates(text string, now time.Time) []time.Time {
 
 // times are hours of the day as 15:04.
 func times(text string) []string {
-	found := []string{}
+	clocks, hours := timePattern.FindAllStringSubmatch(text, -1), hourPattern.FindAllStringSubmatch(text, -1)
+	found := make([]string, 0, len(clocks)+len(hours))
 
-	for _, match := range timePattern.FindAllStringSubmatch(text, -1) {
+	for _, match := range clocks {
 		hour, _ := strconv.Atoi(match[1]) // the pattern has digits only
 		found = append(found, time.Date(0, 1, 1, hour, 0, 0, 0, time.UTC).Format("15:")+match[2])
 	}
 
-	for _, match := range hourPattern.FindAllStringSubmatch(text, -1) {
+	for _, match := range hours {
 		hour, _ := strconv.Atoi(match[1])
 		if hour %= 12; strings.EqualFold(match[2], "pm") {
 			hour += 12

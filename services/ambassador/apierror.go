@@ -48,7 +48,7 @@ func apiErrorOf(failed *failure) *apiError {
 		Message: failed.message,
 	}
 
-	switch failed.class {
+	switch failed.class { //nolint:exhaustive // the others are told as they are
 	case classInvalid, classContext, classModel:
 		told.raw, told.Type = failed.body, "invalid_request_error"
 		if failed.status != 0 {
@@ -90,15 +90,12 @@ func (e *apiError) write(writer http.ResponseWriter) {
 	header := writer.Header()
 	header.Set("Content-Type", "application/json")
 
-	switch {
-	case e.retryAfter > 0:
-		header.Set("Retry-After", retrySeconds(e.retryAfter))
-	case e.status == http.StatusTooManyRequests, e.status == http.StatusServiceUnavailable:
-		header.Set("Retry-After", retrySeconds(queueRetry))
-	default:
+	if e.status == http.StatusTooManyRequests || e.status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", retrySeconds(max(e.retryAfter, queueRetry)))
+	} else {
 		header.Set("X-Should-Retry", "false")
 	}
 
 	writer.WriteHeader(e.status)
-	_, _ = writer.Write(e.body()) // a client that is gone needs no answer
+	_, _ = writer.Write(e.body()) //nolint:gosec // it is JSON and says so; a client that is gone needs no answer
 }

@@ -95,7 +95,7 @@ func (c *call) walk(ctx context.Context, next target) *failure {
 	failed := &failure{class: classCredential, message: "there is no API key"}
 	soonest := time.Duration(0)
 
-	for _, key := range next.provider.keys.order() {
+	for _, key := range next.provider.keys.order() { //nolint:contextcheck // only logs, of all requests' keys
 		permit, wait := c.service.cooldowns.enter(next.provider.Name, key, next.model)
 		if permit == nil {
 			soonest = sooner(soonest, wait)

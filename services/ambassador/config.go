@@ -26,7 +26,7 @@ const AnyModel = "*"
 const DefaultModel = "default"
 
 // Config configures the ambassador. Zero values mean the defaults.
-type Config struct {
+type Config struct { //nolint:recvcheck // withDefaults works on a copy
 	// Providers are the upstreams; at least one.
 	Providers []ProviderConfig
 	// Primary is the name of the provider that is asked first. Without it, providers are drawn by weight.

@@ -84,8 +84,8 @@ func TestRetryAfter(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	const base, longest = 100 * time.Millisecond, time.Second
 
-	for try, want := range []time.Duration{75, 150, 300, 600, 750, 750} {
-		if got := backoff(try, base, longest, 0, 0.5); got != want*time.Millisecond {
+	for try, want := range []int{75, 150, 300, 600, 750, 750} {
+		if got := backoff(try, base, longest, 0, 0.5); got != time.Duration(want)*time.Millisecond {
 			t.Errorf("%d: got %s", try, got)
 		}
 	}
@@ -153,12 +153,12 @@ func TestCooldownsDoubleWithoutRetryAfter(t *testing.T) {
 	rests := newCooldowns()
 	rests.now = func() time.Time { return now }
 
-	for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+	for _, want := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
 		permit, _ := rests.enter("p", "k", "m")
 		permit.cool(scopeModel, 0)
 
 		_, wait := rests.enter("p", "k", "m")
-		if wait != want*time.Second {
+		if wait != time.Duration(want)*time.Second {
 			t.Errorf("got %s, want %ds", wait, want)
 		}
 
@@ -336,7 +336,9 @@ func FuzzChunk(f *testing.F) {
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(`{"model":"default","models":["a","b"],"messages":[{}],"stream":true,"stream_options":null}`))
 	f.Add([]byte(`{"messages":[1],"stream":true,"stream_options":5,"model":null}`))
-	f.Add([]byte(`{"messages":[1],"stream":true,"stream_options":[],"models":[]}`))
+	f.Add([]byte(`{"messages":[1],"stream":true,"stream_options":{"include_usage":null},"models":[]}`))
+	f.Add([]byte(`{"messages":[1],"model":"a","mod\u0065l":"b"}`))
+	f.Add([]byte(`{"messages":[1],"stream":true,"str\u0065am_options":{}}`))
 
 	f.Fuzz(func(t *testing.T, body []byte) {
 		chat, refused := readChat(body)
@@ -351,6 +353,11 @@ func FuzzRequest(f *testing.F) {
 
 		if !gjson.ValidBytes(upstream) || gjson.GetBytes(upstream, "model").String() != "some \"model\"" {
 			t.Fatalf("%q became %q", body, upstream)
+		}
+
+		again, refused := readChat(upstream)
+		if refused != nil || again.stream && !again.usage || len(again.models) != 1 {
+			t.Fatalf("%q became %q: %v", body, upstream, refused)
 		}
 	})
 }

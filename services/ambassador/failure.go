@@ -127,7 +127,7 @@ func classify(status int, header http.Header, body []byte, now time.Time) *failu
 }
 
 // classOf decides by the status and the words of an error: quota before rate limit, since both are 429.
-func classOf(status int, words string) class {
+func classOf(status int, words string) class { //nolint:cyclop // a table, read from the top
 	switch {
 	case status == http.StatusPaymentRequired, status == http.StatusTooManyRequests && about(words, quotaWords):
 		return classQuota

@@ -39,7 +39,7 @@ func (s *Service) serveChat(writer http.ResponseWriter, request *http.Request) {
 	}
 
 	// The client's own context: when it goes away, the provider stops.
-	ctx, cancel := context.WithTimeoutCause(request.Context(), s.cfg.Deadlines.Total, lateAnswer)
+	ctx, cancel := context.WithTimeoutCause(request.Context(), s.cfg.Deadlines.Total, errLateAnswer)
 	defer cancel()
 
 	targets := s.targets(ctx, chat.models)

@@ -75,7 +75,7 @@ func (k *keyring) refresh() {
 
 // reread keeps what was read before when a file can't be read: a rotation replaces it in a moment.
 func (k *keyring) reread(file string) {
-	content, err := os.ReadFile(file)
+	content, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
 		k.logger.LogAttrs(context.Background(), slog.LevelWarn, "API key file can't be read", slog.Any("error", err))
 

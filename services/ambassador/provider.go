@@ -11,8 +11,9 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/serinhq/serin/internal/fault"
 	"google.golang.org/grpc/codes"
+
+	"github.com/serinhq/serin/internal/fault"
 )
 
 const (
@@ -132,7 +133,7 @@ func (p *provider) get(ctx context.Context, path string) ([]byte, error) {
 
 	request.Header.Set("User-Agent", userAgent)
 
-	if keys := p.keys.order(); len(keys) > 0 {
+	if keys := p.keys.order(); len(keys) > 0 { //nolint:contextcheck // only logs, of all requests' keys
 		authorize(request, keys[0])
 	}
 

@@ -18,9 +18,14 @@ type chatRequest struct {
 	stream bool
 	// usage: the client asked for the stream's usage chunk.
 	usage bool
+	// fields are those that routing reads, with their places in the body.
+	fields routed
 }
 
-// readChat reads and checks a request. Everything that is not checked here is the provider's to judge.
+// routed are the fields of a request that the ambassador reads; those that are absent do not exist.
+type routed struct{ model, models, messages, stream, options gjson.Result }
+
+// readChat reads and checks a request in one pass. Everything that is not checked here is the provider's to judge.
 func readChat(body []byte) (*chatRequest, *apiError) {
 	if !gjson.ValidBytes(body) {
 		return nil, badRequest("", "the body is not valid JSON")
@@ -31,22 +36,61 @@ func readChat(body []byte) (*chatRequest, *apiError) {
 		return nil, badRequest("", "the body must be a JSON object")
 	}
 
-	found := gjson.GetManyBytes(body, "model", "models", "messages", "stream", "stream_options.include_usage")
-	request := &chatRequest{body: body, stream: found[3].Bool(), usage: found[4].Bool()}
-
-	switch {
-	case found[0].Type != gjson.String && found[0].Exists():
-		return nil, badRequest("model", "model must be a string")
-	case !found[2].IsArray() || len(found[2].Raw) < len("[0]"):
-		return nil, badRequest("messages", "messages must be an array with at least one message")
-	case found[3].Exists() && !found[3].IsBool() && found[3].Type != gjson.Null:
-		return nil, badRequest("stream", "stream must be a boolean")
+	fields, twice := readFields(root)
+	request := &chatRequest{
+		body: body, stream: fields.stream.Bool(), usage: fields.options.Get("include_usage").Bool(), fields: fields,
 	}
 
-	models, err := readModels(found[0], found[1])
+	switch {
+	case twice != "":
+		return nil, badRequest(twice, twice+" is given twice")
+	case fields.model.Type != gjson.String && fields.model.Type != gjson.Null:
+		return nil, badRequest("model", "model must be a string")
+	case !fields.messages.IsArray() || len(fields.messages.Raw) < len("[0]"):
+		return nil, badRequest("messages", "messages must be an array with at least one message")
+	case !fields.stream.IsBool() && fields.stream.Type != gjson.Null:
+		return nil, badRequest("stream", "stream must be a boolean")
+	case !fields.options.IsObject() && fields.options.Type != gjson.Null:
+		return nil, badRequest("stream_options", "stream_options must be an object")
+	}
+
+	models, err := readModels(fields.model, fields.models)
 	request.models = models
 
 	return request, err
+}
+
+// readFields finds the fields. It names one that is given twice: readers differ in which of the two they take, so that
+// a provider could be asked for a model that nobody routed to.
+func readFields(root gjson.Result) (fields routed, twice string) {
+	root.ForEach(func(key, value gjson.Result) bool {
+		var field *gjson.Result
+
+		switch key.Str {
+		case "model":
+			field = &fields.model
+		case "models":
+			field = &fields.models
+		case "messages":
+			field = &fields.messages
+		case "stream":
+			field = &fields.stream
+		case "stream_options":
+			field = &fields.options
+		default:
+			return true
+		}
+
+		if field.Exists() {
+			twice = key.Str
+		}
+
+		*field = value
+
+		return true
+	})
+
+	return fields, twice
 }
 
 // readModels joins the model and the extra field "models", which names fallbacks in order.
@@ -76,17 +120,39 @@ func readModels(model, fallbacks gjson.Result) ([]string, *apiError) {
 // upstream is the body for a provider: the model is the provider's name for it, streams always report their usage, and
 // the extra field is gone. Everything else stays byte for byte as it was.
 func (r *chatRequest) upstream(model string) ([]byte, error) {
-	body, err := sjson.SetBytes(r.body, "model", model)
+	body, err := r.withModel(model), error(nil)
 
-	if err == nil && r.stream && !r.usage {
+	switch {
+	case !r.stream || r.usage:
+	case !r.fields.options.Exists():
+		body = withField(body, "stream_options", []byte(`{"include_usage":true}`))
+	case r.fields.options.IsObject():
 		body, err = sjson.SetBytes(body, "stream_options.include_usage", true)
+	default:
+		body, err = sjson.SetRawBytes(body, "stream_options", []byte(`{"include_usage":true}`))
 	}
 
-	if err == nil && gjson.GetBytes(r.body, "models").Exists() {
+	if err == nil && r.fields.models.Exists() {
 		body, err = sjson.DeleteBytes(body, "models")
 	}
 
 	return body, err //nolint:wrapcheck // can only fail for bodies that readChat refused
+}
+
+// withModel is a copy of the body with another model. It has room for the field that streams get.
+func (r *chatRequest) withModel(model string) []byte {
+	const room = 64
+
+	name, old := gjson.AppendJSONString(nil, model), r.fields.model
+	if !old.Exists() {
+		return withField(r.body, "model", name)
+	}
+
+	body := make([]byte, 0, len(r.body)+len(name)+room)
+	body = append(body, r.body[:old.Index]...)
+	body = append(body, name...)
+
+	return append(body, r.body[old.Index+len(old.Raw):]...)
 }
 
 // readBody reads a bounded body.
@@ -97,8 +163,7 @@ func readBody(writer http.ResponseWriter, request *http.Request, limit int64) ([
 
 	body, err := readAll(http.MaxBytesReader(writer, request.Body, limit), request.ContentLength)
 
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, tooLarge(limit)
 	}
 

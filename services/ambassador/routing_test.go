@@ -241,7 +241,7 @@ func TestEveryKeyCoolingIs429WithRetryAfter(t *testing.T) {
 
 	for range 3 {
 		response, body, _ := rig.raw(notStreamed)
-		if response.StatusCode != 429 || response.Header.Get("Retry-After") != "20" || !strings.Contains(body, `"code":"rate_limit_exceeded"`) {
+		if response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") != "20" || !strings.Contains(body, `"code":"rate_limit_exceeded"`) {
 			t.Errorf("got %s, Retry-After %s, %s", response.Status, response.Header.Get("Retry-After"), body)
 		}
 	}
@@ -286,7 +286,7 @@ func TestOverloadedStaysOnTheKey(t *testing.T) {
 	cfg := only(upstream.config("one", "a", "b", "c"))
 	cfg.Retry.Max = -1
 
-	if response, _, _ := start(t, cfg).raw(notStreamed); response.StatusCode != 503 || upstream.count() != 1 {
+	if response, _, _ := start(t, cfg).raw(notStreamed); response.StatusCode != http.StatusServiceUnavailable || upstream.count() != 1 {
 		t.Errorf("got %s after %d tries", response.Status, upstream.count())
 	}
 }
@@ -295,7 +295,7 @@ func TestKeysAreNotTold(t *testing.T) {
 	rig := start(t, only(provider(t, failing(401, "invalid_api_key", "Incorrect API key provided: sk-secret")).config("one", "sk-secret")))
 
 	response, body, _ := rig.raw(notStreamed)
-	if response.StatusCode != 502 || response.Header.Get("X-Should-Retry") != "false" || strings.Contains(body+rig.log.String(), "sk-secret") {
+	if response.StatusCode != http.StatusBadGateway || response.Header.Get("X-Should-Retry") != "false" || strings.Contains(body+rig.log.String(), "sk-secret") {
 		t.Errorf("got %s %s", response.Status, body)
 	}
 }
@@ -374,7 +374,7 @@ func TestModelsAreMapped(t *testing.T) {
 	cfg = only(one.config("one"))
 	cfg.Providers[0].Models = map[string]string{"fast": "finch-8b"}
 
-	if response, body, _ := start(t, cfg).raw(`{"model":"other","messages":[{}]}`); response.StatusCode != 404 || !strings.Contains(body, "no provider serves the model other") {
+	if response, body, _ := start(t, cfg).raw(`{"model":"other","messages":[{}]}`); response.StatusCode != http.StatusNotFound || !strings.Contains(body, "no provider serves the model other") {
 		t.Errorf("got %s, %s", response.Status, body)
 	}
 }
@@ -398,7 +398,7 @@ func TestModelsList(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	ids := []string{}
+	ids := make([]string, 0, len(page.Data))
 	for _, model := range page.Data {
 		ids = append(ids, model.ID)
 	}
@@ -479,7 +479,7 @@ func TestQueueIsBounded(t *testing.T) {
 	var done sync.WaitGroup
 	for range 5 {
 		done.Go(func() {
-			if response, body, _ := rig.raw(notStreamed); response.StatusCode != 200 {
+			if response, body, _ := rig.raw(notStreamed); response.StatusCode != http.StatusOK {
 				t.Errorf("got %s %s", response.Status, body)
 			}
 		})
@@ -488,7 +488,7 @@ func TestQueueIsBounded(t *testing.T) {
 	rig.wantMetric(`llm_request_queue_depth{provider="one"} 3`)
 
 	response, body, _ := rig.raw(notStreamed)
-	if response.StatusCode != 429 || response.Header.Get("Retry-After") != "1" {
+	if response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") != "1" {
 		t.Errorf("got %s %s", response.Status, body)
 	}
 
@@ -508,7 +508,7 @@ func TestQueueHeedsTheDeadline(t *testing.T) {
 	var done sync.WaitGroup
 	for range 2 {
 		done.Go(func() {
-			if response, body, _ := rig.raw(streamed); response.StatusCode != 504 {
+			if response, body, _ := rig.raw(streamed); response.StatusCode != http.StatusGatewayTimeout {
 				t.Errorf("got %s %s", response.Status, body)
 			}
 		})

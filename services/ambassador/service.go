@@ -13,9 +13,10 @@ import (
 	"errors"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/health"
-	"google.golang.org/grpc/codes"
 )
 
 // Service routes LLM requests. Make it with New.

@@ -197,7 +197,7 @@ func (t *try) pass(data []byte, out *stream, sum *tally) *failure {
 	}
 
 	if out.committed {
-		t.dog.expect(lateChunk, t.service.cfg.Deadlines.Idle)
+		t.dog.expect(errLateChunk, t.service.cfg.Deadlines.Idle)
 	}
 
 	return nil

@@ -269,9 +269,14 @@ func TestShutdownFinishesStreams(t *testing.T) {
 	go func() { stopped <- rig.server.Config.Shutdown(t.Context()) }()
 
 	eventually(t, func() bool {
-		_, err := http.DefaultTransport.(*http.Transport).Clone().RoundTrip(httpGet(t, rig.server.URL+"/v1/models"))
+		response, err := http.DefaultTransport.(*http.Transport).Clone().RoundTrip(httpGet(t, rig.server.URL+"/v1/models"))
+		if err != nil {
+			return true
+		}
 
-		return err != nil
+		response.Body.Close()
+
+		return false
 	}, func() string { return "the server still accepts requests" })
 	close(step)
 
@@ -359,7 +364,7 @@ func TestPartialStreamsAreBilled(t *testing.T) {
 		chunks(writer, roleChunk, helloChunk, helloChunk)
 	}).config("one")))
 
-	_, _, _ = rig.raw(streamed)
+	rig.raw(streamed)
 	rig.wantMetric(`serin_llm_tokens_total{kind="output",model="one-model",provider="one"} 3`)
 }
 
@@ -440,7 +445,7 @@ func TestSimulatedFaultsNeverLookLikeSuccess(t *testing.T) {
 	}})))
 	good, bad := 0, 0
 
-	for _, word := range strings.Fields(strings.Repeat("swift swallow siskin serin stork starling ", 6)) {
+	for word := range strings.FieldsSeq(strings.Repeat("swift swallow siskin serin stork starling ", 6)) {
 		params := hello()
 		params.Messages = append(params.Messages, openai.UserMessage("Tell me about the "+word+strings.Repeat("x", good+bad)))
 

@@ -104,12 +104,12 @@ func (t *try) ask(ctx context.Context) *failure {
 		first = limits.Total
 	}
 
-	t.ctx, t.dog = watch(ctx, lateHeaders, first)
+	t.ctx, t.dog = watch(ctx, errLateHeaders, first)
 	defer t.dog.stop()
 
 	provider := t.target.provider
 
-	request, err := provider.dialect.request(t.ctx, outgoing{
+	request, err := provider.dialect.request(t.ctx, outgoing{ //nolint:contextcheck // watch made it from ctx
 		chat: t.chat, baseURL: provider.BaseURL, model: t.target.model, key: t.key, number: t.number,
 	})
 	if err != nil {
@@ -170,7 +170,7 @@ func (t *try) streamed(response *http.Response) *failure {
 		limit: t.service.cfg.HoldBytes, onCommit: t.succeeded, deadline: deadline.Add(time.Second),
 	}
 
-	t.dog.expect(lateToken, t.service.cfg.Deadlines.FirstToken)
+	t.dog.expect(errLateToken, t.service.cfg.Deadlines.FirstToken)
 
 	sum := &tally{}
 	failed := t.relay(response.Body, out, sum)
@@ -183,7 +183,7 @@ func (t *try) streamed(response *http.Response) *failure {
 	}
 
 	// The rest is nothing but the end of the body.
-	t.dog.expect(lateChunk, afterDone)
+	t.dog.expect(errLateChunk, afterDone)
 
 	_, _ = io.CopyN(io.Discard, response.Body, maxErrorBytes)
 

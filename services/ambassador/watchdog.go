@@ -37,16 +37,15 @@ func (w *watchdog) stop() {
 
 // The phases, as the failures that they end in.
 var (
-	lateHeaders = &failure{class: classTimeout, message: "the provider sent no headers in time"}
-	lateToken   = &failure{class: classTimeout, message: "the provider sent no content in time"}
-	lateChunk   = &failure{class: classTimeout, message: "the provider's stream stood still"}
-	lateAnswer  = &failure{class: classTimeout, message: "the request took longer than its total deadline"}
+	errLateHeaders = &failure{class: classTimeout, message: "the provider sent no headers in time"}
+	errLateToken   = &failure{class: classTimeout, message: "the provider sent no content in time"}
+	errLateChunk   = &failure{class: classTimeout, message: "the provider's stream stood still"}
+	errLateAnswer  = &failure{class: classTimeout, message: "the request took longer than its total deadline"}
 )
 
 // causeOf tells why a context ended: a phase's failure, or the client that went away.
 func causeOf(ctx context.Context) *failure {
-	var cause *failure
-	if errors.As(context.Cause(ctx), &cause) {
+	if cause, ok := errors.AsType[*failure](context.Cause(ctx)); ok {
 		clone := *cause
 
 		return &clone

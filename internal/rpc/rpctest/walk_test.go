@@ -19,7 +19,9 @@ type recorder struct {
 	errors []string
 }
 
-func (r *recorder) Errorf(format string, args ...any) { r.errors = append(r.errors, fmt.Sprintf(format, args...)) }
+func (r *recorder) Errorf(format string, args ...any) {
+	r.errors = append(r.errors, fmt.Sprintf(format, args...))
+}
 
 // TestWalkMethodsFindsHoles serves one policy and walks another: each difference must be noticed.
 func TestWalkMethodsFindsHoles(t *testing.T) {
