@@ -99,12 +99,12 @@ func (t *try) spent(failed *failure) usage {
 func (t *try) ask(ctx context.Context) *failure {
 	limits := t.service.cfg.Deadlines
 
-	first := limits.Headers
+	phase, limit := errLateHeaders, limits.Headers
 	if !t.chat.stream { // headers come with the whole answer
-		first = limits.Total
+		phase, limit = errLateAnswer, limits.Total
 	}
 
-	t.ctx, t.dog = watch(ctx, errLateHeaders, first)
+	t.ctx, t.dog = watch(ctx, phase, limit)
 	defer t.dog.stop()
 
 	provider := t.target.provider
