@@ -11,7 +11,7 @@ help: ## Show this help
 
 .PHONY: gen
 gen: ## Generate Go, gateway and OpenAPI from proto/
-	$(TOOL) buf format -w proto/serin
+	$(TOOL) buf format -w --path proto/serin
 	$(TOOL) buf generate
 
 .PHONY: third-party

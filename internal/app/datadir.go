@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -37,7 +39,7 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, unusable(path, err)
 	}
 
-	if err := syscall.Flock(int(dir.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := dir.take(); err != nil {
 		_ = dir.lock.Close()
 
 		if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -49,6 +51,47 @@ func openDataDir(path string) (*dataDir, error) {
 	}
 
 	return dir, nil
+}
+
+// takeover is how long the workloads of a supervisor that was killed may take to drain.
+const takeover = 15 * time.Second
+
+// take locks the directory. Workloads hold the lock together with their supervisor: if that was killed, they are about
+// to end and are waited for; if it lives, there is nothing to wait for.
+func (d *dataDir) take() error {
+	for deadline := time.Now().Add(takeover); ; time.Sleep(100 * time.Millisecond) {
+		err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return d.sign()
+		}
+
+		if !errors.Is(err, syscall.EWOULDBLOCK) || d.holderLives() || time.Now().After(deadline) {
+			return err //nolint:wrapcheck // the caller tells what it means
+		}
+	}
+}
+
+// sign writes who holds the lock.
+func (d *dataDir) sign() error {
+	if err := d.lock.Truncate(0); err != nil {
+		return err //nolint:wrapcheck // as above
+	}
+
+	_, err := d.lock.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+
+	return err //nolint:wrapcheck // as above
+}
+
+// holderLives reports whether the supervisor that signed the lock is running.
+func (d *dataDir) holderLives() bool {
+	data, err := os.ReadFile(d.lock.Name())
+	if err != nil {
+		return true
+	}
+
+	pid, err := strconv.Atoi(string(data))
+
+	return err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
 func unusable(path string, err error) error {

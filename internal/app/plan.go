@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/health"
 	"github.com/serinhq/serin/internal/rpc"
 	"github.com/serinhq/serin/internal/supervise"
 	"github.com/serinhq/serin/services/ambassador"
@@ -228,11 +231,43 @@ func (p *Platform) issueCertificates() error {
 	}
 
 	id := rpc.Identity{TrustDomain: rpc.DefaultTrustDomain, Namespace: namespace, Name: rpc.Gateway}
-	if err := p.ca.Issue(p.data.join("certs", publicName), id.String(), "localhost", "127.0.0.1", "::1"); err != nil {
+	if err := p.ca.Issue(p.data.join("certs", publicName), id.String(), publicNames(p.config.GRPC)...); err != nil {
 		return fmt.Errorf("issue certificate of the public door: %w", err)
 	}
 
 	return nil
+}
+
+// publicNames are the names by which outside clients may know the gRPC door: this machine's own, if it is open to all.
+func publicNames(address string) []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	host, _, _ := net.SplitHostPort(address) // it was checked before
+
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return union(names, host)
+	}
+
+	if name, err := os.Hostname(); err == nil {
+		names = union(names, name)
+	}
+
+	addresses, _ := net.InterfaceAddrs() // without them the other names serve
+
+	for _, address := range addresses {
+		if network, ok := address.(*net.IPNet); ok {
+			names = union(names, network.IP.String())
+		}
+	}
+
+	return names
+}
+
+func union(names []string, name string) []string {
+	if slices.Contains(names, name) {
+		return names
+	}
+
+	return append(names, name)
 }
 
 // processes turns the plan into what the supervisor runs.
@@ -253,7 +288,8 @@ func (p *Platform) processes() ([]supervise.Process, error) {
 
 		processes = append(processes, supervise.Process{
 			Name: workload.config.Name, Path: p.config.Executable, Args: []string{"serve", "--config", path},
-			Env: p.environment(workload.config.Room), Files: workload.files,
+			// The lock goes along, so that it lasts as long as anyone works on the data.
+			Env: p.environment(workload.config.Room), Files: append(slices.Clone(workload.files), p.data.lock),
 			LogPath: p.data.join("logs", workload.config.Name+".log"),
 			Ready:   readyPage("http://" + workload.pages + "/health/ready"), Stage: workload.stage,
 		})
@@ -264,14 +300,15 @@ func (p *Platform) processes() ([]supervise.Process, error) {
 
 // environment keeps provider keys away from everyone but the ambassador.
 func (p *Platform) environment(room string) []string {
-	allowed := []string{"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"}
-
+	allowed := []string{
+		"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
+		"GOMAXPROCS", "GOMEMLIMIT", "GOGC", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR",
+	}
 	env := slices.Clone(p.config.ExtraEnv)
 
 	for _, variable := range p.env.Environ {
 		name, _, _ := strings.Cut(variable, "=")
-		if room == "ambassador" || slices.Contains(allowed, name) || strings.HasPrefix(name, "SERIN_") ||
-			strings.HasPrefix(name, "GO") || strings.HasPrefix(name, "OTEL_") {
+		if room == "ambassador" || slices.Contains(allowed, name) {
 			env = append(env, variable)
 		}
 	}
@@ -292,15 +329,38 @@ func readyPage(url string) func(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("probe: %w", err)
 		}
+		defer response.Body.Close() //nolint:errcheck // only read
 
-		if err := response.Body.Close(); err != nil {
-			return fmt.Errorf("probe: %w", err)
+		if response.StatusCode == http.StatusOK {
+			return nil
 		}
 
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("probe: %s", response.Status)
-		}
-
-		return nil
+		return failedChecks(response)
 	}
+}
+
+// failedChecks says which checks of a health page fail, and why.
+func failedChecks(response *http.Response) error {
+	var page struct {
+		Status string          `json:"status"`
+		Checks []health.Result `json:"checks"`
+	}
+
+	if err := json.NewDecoder(response.Body).Decode(&page); err != nil {
+		return fmt.Errorf("probe: %s", response.Status)
+	}
+
+	var failed []string
+
+	for _, check := range page.Checks {
+		if check.Error != "" {
+			failed = append(failed, check.Name+": "+check.Error)
+		}
+	}
+
+	if len(failed) == 0 {
+		return errors.New(page.Status)
+	}
+
+	return errors.New(strings.Join(failed, "; "))
 }

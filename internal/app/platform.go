@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,7 +104,16 @@ func (p *Platform) open() (err error) {
 		}
 	}
 
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(orString(p.config.LogLevel, "info"))); err != nil {
+		return usageErrorf("--log-level %q: want debug, info, warn or error", p.config.LogLevel)
+	}
+
 	if p.config.TokenFile != "" {
+		if p.config.TokenFile, err = filepath.Abs(p.config.TokenFile); err != nil {
+			return usageErrorf("--auth-token-file: %w", err)
+		}
+
 		if _, err := gateway.LoadTokens(p.config.TokenFile); err != nil {
 			return usageErrorf("--auth-token-file: %w", err)
 		}
@@ -287,13 +297,11 @@ type WorkloadSummary struct {
 // Summary is what a running platform tells other commands.
 func (p *Platform) Summary() UpFile {
 	up := UpFile{
-		HTTP: "http://" + p.httpAddr, GRPC: p.grpcAddr, CA: p.data.join("certs", publicName, "bundle.pem"),
+		HTTP: "http://" + reachable(p.httpAddr), GRPC: p.grpcAddr, CA: p.data.join("certs", publicName, "bundle.pem"),
 		PID: os.Getpid(), Simulated: p.simulated,
 	}
 
-	if p.config.TokenFile != "" {
-		up.TokenFile, _ = filepath.Abs(p.config.TokenFile) // fails only without a working directory
-	}
+	up.TokenFile = p.config.TokenFile
 
 	for i, status := range p.supervisor.Statuses() {
 		up.Workloads = append(up.Workloads, WorkloadSummary{
@@ -305,14 +313,51 @@ func (p *Platform) Summary() UpFile {
 	return up
 }
 
+// reachable turns an address that stands for all of the machine's into one that a client can be given.
+func reachable(address string) string {
+	host, port, _ := net.SplitHostPort(address) // it is a listener's own
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+
+	return address
+}
+
 func (p *Platform) writeUpFile() error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 
-	data, err := json.MarshalIndent(p.Summary(), "", "  ")
+	summary := p.Summary()
+	if err := p.writeScrapeTargets(summary); err != nil {
+		return err
+	}
+
+	data, err := json.MarshalIndent(summary, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 
 	return writeFile(p.data.join("run", "up.json"), append(data, '\n'))
+}
+
+// writeScrapeTargets tells Prometheus where metrics are, in the format of its file_sd_configs.
+func (p *Platform) writeScrapeTargets(summary UpFile) error {
+	type group struct {
+		Targets []string          `json:"targets"`
+		Labels  map[string]string `json:"labels"`
+	}
+
+	groups := []group{}
+	for _, workload := range summary.Workloads {
+		groups = append(groups, group{
+			Targets: []string{strings.TrimPrefix(workload.Pages, "http://")}, Labels: map[string]string{"workload": workload.Name},
+		})
+	}
+
+	data, err := json.MarshalIndent(groups, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write scrape targets: %w", err)
+	}
+
+	return writeFile(p.data.join("run", "prometheus.json"), append(data, '\n'))
 }

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
+
+	"google.golang.org/grpc/codes"
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/rpc"
 	"github.com/serinhq/serin/mesh/identity"
 )
@@ -68,18 +72,51 @@ func (p *Platform) retireRevisions(ctx context.Context) error {
 			continue
 		}
 
+		// The attempt is taken before it is used: after a crash in between, the next start uses another one, and what
+		// it says then holds.
+		known.Agents[agent] = runningRevision{Revision: before.Revision, Attempt: before.Attempt + 1}
+		if err := writeRunningRevisions(path, known); err != nil {
+			return err
+		}
+
 		if before.Revision != "" {
-			if _, err := store.Withdraw(ctx, &contextv1.WithdrawRequest{
+			if err := withdraw(ctx, store, &contextv1.WithdrawRequest{
 				Agent: agent, Revision: before.Revision, Replacement: workload.revision,
 				Attempt: before.Attempt + 1, Cause: "retired",
 			}); err != nil {
-				return fmt.Errorf("retire revision %s of %s: %w", before.Revision, agent, err)
+				return err
 			}
 		}
 
 		known.Agents[agent] = runningRevision{Revision: workload.revision, Attempt: before.Attempt + 1}
+		if err := writeRunningRevisions(path, known); err != nil {
+			return err
+		}
 	}
 
+	return nil
+}
+
+// withdraw tries until it succeeds, the context ends, or the store refuses for good.
+func withdraw(ctx context.Context, store contextv1.ContextServiceClient, request *contextv1.WithdrawRequest) error {
+	for {
+		_, err := store.Withdraw(ctx, request)
+		if err == nil {
+			return nil
+		}
+
+		if code := fault.CodeOf(err); ctx.Err() != nil || code != codes.Unavailable && code != codes.DeadlineExceeded {
+			return fmt.Errorf("retire revision %s of %s: %w", request.GetRevision(), request.GetAgent(), err)
+		}
+
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func writeRunningRevisions(path string, known runningRevisions) error {
 	data, err := json.MarshalIndent(known, "", "  ")
 	if err != nil {
 		return fmt.Errorf("remember revisions: %w", err)

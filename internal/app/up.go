@@ -224,13 +224,21 @@ func thingsToTry(env *Env, platform *Platform) string {
 		chat = "SERIN_DATA=" + data + " " + chat
 	}
 
-	url := "http://" + platform.httpAddr
+	url, token := platform.Summary().HTTP, ""
+	if platform.config.TokenFile != "" {
+		token = " -H 'Authorization: Bearer TOKEN'"
+	}
+
+	hello, booking := "My invoice was charged twice, please refund it", "I would like to book an appointment"
+	if platform.config.Agents != "" {
+		hello, booking = "Hello! What can you do?", "Hello! What can you do?"
+	}
 
 	return fmt.Sprintf(`Try, in another terminal:
-  1. %s "My invoice was charged twice, please refund it"
-  2. ID=$(curl -s %s/v1/conversations --json '{}' | sed 's/.*"conversationId":"\([^"]*\)".*/\1/')
-     curl -s %s/v1/conversations/$ID/messages --json '{"text":"I would like to book an appointment"}'
-  3. curl -sN %s/v1/conversations/$ID/events -H 'Accept: text/event-stream'`, chat, url, url, url)
+  1. %[1]s "%[2]s"
+  2. ID=$(curl -s%[5]s %[4]s/v1/conversations --json '{}' | sed 's/.*"conversationId":"\([^"]*\)".*/\1/')
+     curl -s%[5]s %[4]s/v1/conversations/$ID/messages --json '{"text":"%[3]s"}'
+  3. curl -sN%[5]s %[4]s/v1/conversations/$ID/events -H 'Accept: text/event-stream'`, chat, hello, booking, url, token)
 }
 
 // selfCommand is how the user started this binary, for things to try.

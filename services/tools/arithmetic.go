@@ -20,11 +20,11 @@ const (
 
 // calculate evaluates an expression:
 //
-//	sum     = product { ("+" | "-") product }
-//	product = signed { ("*" | "/" | "%") signed }
-//	signed  = { "+" | "-" } raised
-//	raised  = atom [ "^" signed ]
-//	atom    = digits [ "." digits ] | "." digits | "(" sum ")"
+//	sum     = product { ("+" | "-") product } .
+//	product = signed { ("*" | "/" | "%") signed } .
+//	signed  = { "+" | "-" } raised .
+//	raised  = atom [ "^" signed ] .
+//	atom    = digits [ "." digits ] | "." digits | "(" sum ")" .
 //
 // A power binds tighter than a sign before it and is right-associative: -2^2 is -4 and 2^3^2 is 512.
 func calculate(expression string) (string, error) {

@@ -61,6 +61,7 @@ func (s *Service) claimAs(
 		ConversationId:  r.request.GetConversationId(),
 		CallId:          r.callID(),
 		Tool:            r.toolName(),
+		Agent:           r.agent,
 		ArgumentsDigest: r.digest,
 		Idempotent:      r.tool.about.GetIdempotent(),
 		NeedsApproval:   r.needsApproval,

@@ -1983,7 +1983,9 @@ type ClaimCallRequest struct {
 	// The process that asks; unique per process start.
 	Holder string `protobuf:"bytes,8,opt,name=holder,proto3" json:"holder,omitempty"`
 	// How long the claim lasts without renewal: 100 ms to 5 min.
-	Ttl           *durationpb.Duration `protobuf:"bytes,9,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	Ttl *durationpb.Duration `protobuf:"bytes,9,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// The agent that executes the call, as its certificate says; must be the one that proposed it.
+	Agent         string `protobuf:"bytes,10,opt,name=agent,proto3" json:"agent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2079,6 +2081,13 @@ func (x *ClaimCallRequest) GetTtl() *durationpb.Duration {
 		return x.Ttl
 	}
 	return nil
+}
+
+func (x *ClaimCallRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
 }
 
 // ClaimCallResponse is the decision.
@@ -2927,7 +2936,7 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x0eGetTurnRequest\x12\"\n" +
 	"\aturn_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06turnId\"=\n" +
 	"\x0fGetTurnResponse\x12*\n" +
-	"\x04turn\x18\x01 \x01(\v2\x16.serin.context.v1.TurnR\x04turn\"\xa8\x03\n" +
+	"\x04turn\x18\x01 \x01(\v2\x16.serin.context.v1.TurnR\x04turn\"\xc9\x03\n" +
 	"\x10ClaimCallRequest\x128\n" +
 	"\x05lease\x18\x01 \x01(\v2\x1a.serin.context.v1.LeaseRefB\x06\xbaH\x03\xc8\x01\x01R\x05lease\x122\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\"\n" +
@@ -2941,7 +2950,9 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x0eneeds_approval\x18\a \x01(\bR\rneedsApproval\x12\"\n" +
 	"\x06holder\x18\b \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06holder\x12B\n" +
-	"\x03ttl\x18\t \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\xac\x022\x05\x10\x80\xc2\xd7/R\x03ttl\"\xc6\x02\n" +
+	"\x03ttl\x18\t \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\xac\x022\x05\x10\x80\xc2\xd7/R\x03ttl\x12\x1f\n" +
+	"\x05agent\x18\n" +
+	" \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x05agent\"\xc6\x02\n" +
 	"\x11ClaimCallResponse\x12B\n" +
 	"\x06status\x18\x01 \x01(\x0e2*.serin.context.v1.ClaimCallResponse.StatusR\x06status\x122\n" +
 	"\x06result\x18\x02 \x01(\v2\x1a.serin.event.v1.ToolResultR\x06result\x129\n" +

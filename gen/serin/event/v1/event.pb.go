@@ -1127,7 +1127,10 @@ type TurnAccepted struct {
 	// What the turn may use in all.
 	Budget *Budget `protobuf:"bytes,3,opt,name=budget,proto3" json:"budget,omitempty"`
 	// Who acts on whose behalf, the user first; agents are added as control passes.
-	Actors        []string `protobuf:"bytes,4,rep,name=actors,proto3" json:"actors,omitempty"`
+	Actors []string `protobuf:"bytes,4,rep,name=actors,proto3" json:"actors,omitempty"`
+	// The agent that gets the turn and the conversation; by default the one that has the conversation. Set when that one
+	// does not exist any more.
+	Agent         string `protobuf:"bytes,5,opt,name=agent,proto3" json:"agent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1188,6 +1191,13 @@ func (x *TurnAccepted) GetActors() []string {
 		return x.Actors
 	}
 	return nil
+}
+
+func (x *TurnAccepted) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
 }
 
 // AgentJoined is a pin: this conversation keeps this revision of the agent.
@@ -2829,12 +2839,13 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\x13ConversationCreated\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
-	"\x04user\x18\x03 \x01(\tR\x04user\"\xc1\x01\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\"\xe0\x01\n" +
 	"\fTurnAccepted\x12\x1f\n" +
 	"\x04text\x18\x01 \x01(\tB\v\xbaH\br\x06 \x01(\x80\x80\x04R\x04text\x12>\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\bdeadline\x12.\n" +
 	"\x06budget\x18\x03 \x01(\v2\x16.serin.event.v1.BudgetR\x06budget\x12 \n" +
-	"\x06actors\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x06actors\"?\n" +
+	"\x06actors\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x06actors\x12\x1d\n" +
+	"\x05agent\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05agent\"?\n" +
 	"\vAgentJoined\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\"\x83\x01\n" +
