@@ -29,10 +29,32 @@ func exhausted(s *state, r *rules, reserve int64) string {
 	}
 }
 
+// nothingFor says which budget leaves the next agent nothing to work with; empty if none does. The next agent works
+// within what is left of the turn's budget and of the handing agent's own.
+func nothingFor(s *state, r *rules, to string) string {
+	segment := &s.turn.segment
+
+	switch {
+	case over(int64(segment.steps)+1, int64(r.budgets.Steps)):
+		return fmt.Sprintf("%s used its model calls: spec.budgets.steps: %d leaves nothing for %s", r.agent, r.budgets.Steps, to)
+	case over(int64(s.turn.steps)+1, int64(s.turn.budget.GetSteps())):
+		return fmt.Sprintf("the turn used its %d model calls and has nothing left for %s", s.turn.budget.GetSteps(), to)
+	case over(segment.tokens+1, r.budgets.Tokens):
+		return fmt.Sprintf("%s used %d tokens: spec.budgets.tokens: %d leaves nothing for %s",
+			r.agent, segment.tokens, r.budgets.Tokens, to)
+	case over(s.turn.tokens+1, s.turn.budget.GetTokens()):
+		return fmt.Sprintf("the turn used %d of its %d tokens and has nothing left for %s",
+			s.turn.tokens, s.turn.budget.GetTokens(), to)
+	default:
+		return ""
+	}
+}
+
 // over reports whether a use is beyond a limit; a limit of 0 is none.
 func over(use, limit int64) bool { return limit > 0 && use > limit }
 
-// remaining is what the next agents may still use of this agent's own budgets.
+// remaining is what the next agents may still use of this agent's own budgets. As 0 would mean no limit, it may be asked
+// for only where [nothingFor] says that something is left.
 func remaining(s *state, r *rules) *eventv1.Budget {
 	left := &eventv1.Budget{Hops: r.budgets.Hops}
 	if r.budgets.Steps > 0 {
@@ -40,7 +62,7 @@ func remaining(s *state, r *rules) *eventv1.Budget {
 	}
 
 	if r.budgets.Tokens > 0 {
-		left.Tokens = max(1, r.budgets.Tokens-s.turn.segment.tokens)
+		left.Tokens = r.budgets.Tokens - s.turn.segment.tokens
 	}
 
 	return left

@@ -12,6 +12,7 @@ const (
 	textConfirmed = "A person confirmed that the call took effect; its output is not known."
 	textDenied    = "A person confirmed that the call did not take effect."
 	textRejected  = "A person rejected this call. It did not run."
+	textCut       = "The call was cut at %d tokens, the most that one answer may have. It did not run. Write it again, shorter."
 	textSecond    = "Control passes to one agent at a time; this handoff was ignored."
 )
 
@@ -27,8 +28,14 @@ type plan struct {
 // tool come first, then the calls that may run, then the questions for humans, then the handoff.
 func decideCalls(s *state, r *rules) action {
 	var next plan
-	for _, call := range s.current() {
-		next.add(call, r)
+
+	calls := s.current()
+	for i, call := range calls {
+		if s.turn.segment.finish == finishLength && i == len(calls)-1 {
+			next.addCut(call, r)
+		} else {
+			next.add(call, r)
+		}
 	}
 
 	switch {
@@ -63,6 +70,17 @@ func (p *plan) add(c call, r *rules) {
 	}
 
 	p.addTool(c, r)
+}
+
+// addCut settles the call that the model was writing when it ran out of tokens: what is there may even look whole.
+func (p *plan) addCut(c call, r *rules) {
+	switch {
+	case c.Result != nil:
+	case c.Started: // by a release that did not look
+		p.add(c, r)
+	default:
+		p.result(c, eventv1.ToolResult_OUTCOME_ERROR, fmt.Sprintf(textCut, r.maxOutput))
+	}
 }
 
 func (p *plan) addHandoff(c call) {

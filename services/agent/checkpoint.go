@@ -8,7 +8,7 @@ import (
 )
 
 // checkpointFormat is the version of [checkpoint]; readers ignore all others and fold the whole log.
-const checkpointFormat = 1
+const checkpointFormat = 2
 
 // checkpointAfter is how many events make a new checkpoint worth its write.
 const checkpointAfter = 128

@@ -64,8 +64,9 @@ type modelReply struct {
 	error  string
 	cut    bool
 	inBand string
-	hang   bool // never ends: until the client goes away
-	silent bool // reports no usage
+	hang   bool   // never ends: until the client goes away
+	silent bool   // reports no usage
+	finish string // why it stops, if not for what its answer is
 }
 
 type modelCall struct{ name, arguments string }
@@ -187,6 +188,10 @@ func (m *fakeModel) finish(w http.ResponseWriter, reply modelReply) {
 		m.chunk(w, map[string]any{"delta": map[string]any{"tool_calls": []any{map[string]any{
 			"index": i, "function": map[string]any{"arguments": call.arguments[half:]},
 		}}}})
+	}
+
+	if reply.finish != "" {
+		reason = reply.finish
 	}
 
 	m.chunk(w, map[string]any{"delta": map[string]any{}, "finish_reason": reason})

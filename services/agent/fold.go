@@ -42,10 +42,12 @@ func (s *state) apply(event *eventv1.Event) {
 		s.step(event, kind.StepStarted)
 	case *eventv1.Event_AgentMessage:
 		s.say(event, kind.AgentMessage)
-	case *eventv1.Event_ToolResult:
-		if found := s.call(kind.ToolResult.GetCallId()); found != nil && found.Result == nil {
-			found.Result = &result{Outcome: kind.ToolResult.GetOutcome(), Output: kind.ToolResult.GetOutput()}
+	case *eventv1.Event_ToolStarted:
+		if found := s.call(kind.ToolStarted.GetCallId()); found != nil {
+			found.Started = found.Result == nil
 		}
+	case *eventv1.Event_ToolResult:
+		s.result(kind.ToolResult)
 	case *eventv1.Event_Handoff:
 		s.handOver(kind.Handoff)
 	default:
@@ -120,10 +122,18 @@ func (s *state) say(event *eventv1.Event, said *eventv1.AgentMessage) {
 
 	segment := &s.turn.segment
 	segment.step, segment.open, segment.message = event.GetStep(), false, len(s.history)-1
+	segment.finish = said.GetFinishReason()
 
 	segment.empty++
 	if said.GetText() != "" || len(calls) > 0 {
 		segment.empty = 0
+	}
+}
+
+// result keeps a call's first result.
+func (s *state) result(came *eventv1.ToolResult) {
+	if found := s.call(came.GetCallId()); found != nil && found.Result == nil {
+		found.Result, found.Started = &result{Outcome: came.GetOutcome(), Output: came.GetOutput()}, false
 	}
 }
 

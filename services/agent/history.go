@@ -9,8 +9,11 @@ import (
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 )
 
-// missing is what a model reads where a call has no result, since every call it made must have one.
-const missing = "No result was recorded. The call may not have run."
+// What a model reads where a call has no result, since every call it made must have one.
+const (
+	missing  = "No result was recorded. The call may not have run."
+	underway = "The call was started and may still take effect. Do not repeat it without asking the user."
+)
 
 // chat is one message of a prompt, in OpenAI's words.
 type chat struct {
@@ -110,15 +113,21 @@ func (m message) chats() []chat {
 			calls[i].Arguments = "{}"
 		}
 
-		output := missing
-		if call.Result != nil {
-			output = call.Result.Output
-		}
-
-		chats = append(chats, chat{Role: roleTool, CallID: call.ID, Text: output})
+		chats = append(chats, chat{Role: roleTool, CallID: call.ID, Text: call.output()})
 	}
 
 	return chats
+}
+
+func (c call) output() string {
+	switch {
+	case c.Result != nil:
+		return c.Result.Output
+	case c.Started:
+		return underway
+	default:
+		return missing
+	}
 }
 
 // note tells an agent that sees a filtered history why it has the conversation; empty for all others.

@@ -12,6 +12,9 @@ import (
 // readPage is how many events are asked for at once.
 const readPage = 1000
 
+// saveTimeout bounds saving a checkpoint, and so how long that may hold back the end of a segment.
+const saveTimeout = 5 * time.Second
+
 // load folds the conversation's log up to the lease. If many events came since the last checkpoint, what precedes the
 // turn becomes a new one in the background: a state between turns is the smallest, and the lease permits to save it now.
 func (x *execution) load() error {
@@ -89,12 +92,16 @@ func (x *execution) save(s *state) {
 
 	encoded.ConversationId = x.tenure.conversation
 
+	ctx, cancel := context.WithTimeout(x.work, saveTimeout) // here, since the segment's own goroutine sets x.work later
+
 	x.helpers.Go(func() {
-		_, err := x.service.config.Context.SaveCheckpoint(x.work, &contextv1.SaveCheckpointRequest{
+		defer cancel()
+
+		_, err := x.service.config.Context.SaveCheckpoint(ctx, &contextv1.SaveCheckpointRequest{
 			Lease: x.tenure.ref(), Checkpoint: encoded,
 		})
 		if err != nil {
-			x.logger.DebugContext(x.work, "checkpoint not saved", "error", err)
+			x.logger.DebugContext(ctx, "checkpoint not saved", "error", err)
 		}
 	})
 }

@@ -26,7 +26,7 @@ func newMetrics(meter metric.Meter, agent, revision string) (*metrics, error) {
 	}
 
 	active, err := meter.Int64UpDownCounter("active_conversations",
-		metric.WithDescription("Segments that the agent executes now."))
+		metric.WithDescription("Segments that this process executes now; a turn that waits for a human is not one of them."))
 	if err != nil {
 		return nil, fmt.Errorf("metric: %w", err)
 	}

@@ -1,12 +1,20 @@
 package agent
 
 import (
+	"fmt"
+
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
 )
 
 // bytesPerToken estimates prompts; it is low for prose on purpose, so that reservations err on the safe side.
 const bytesPerToken = 4
+
+// Why a model stopped without having said all, in OpenAI's words.
+const (
+	finishLength = "length"
+	finishFilter = "content_filter"
+)
 
 // decide returns the next action of the agent's segment. The same state and rules always give the same action.
 func decide(s *state, r *rules) action {
@@ -23,6 +31,8 @@ func decide(s *state, r *rules) action {
 		return first(s, r)
 	case segment.open:
 		return model(s, r, segment.step)
+	case segment.finish == finishFilter:
+		return fail{reason: reasonProvider, message: "the provider withheld the answer (content_filter)"}
 	}
 
 	if next := decideCalls(s, r); next != nil {
@@ -46,7 +56,12 @@ func afterMessage(s *state, r *rules) action {
 	segment := &s.turn.segment
 
 	switch {
-	case len(s.current()) > 0 || segment.empty == 1:
+	case len(s.current()) > 0:
+		return model(s, r, segment.step+1)
+	case segment.finish == finishLength:
+		return fail{reason: reasonProvider, message: fmt.Sprintf(
+			"the answer was cut at %d tokens (spec.model.maxOutputTokens)", r.maxOutput)}
+	case segment.empty == 1:
 		return model(s, r, segment.step+1)
 	case segment.empty > 1:
 		return fail{reason: reasonProvider, message: "the model answered with nothing, twice; try again or ask differently"}

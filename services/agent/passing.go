@@ -41,7 +41,7 @@ func decideHandoff(s *state, r *rules, c call) action {
 		return *failed
 	}
 
-	if message := exhausted(s, r, 0); message != "" {
+	if message := nothingFor(s, r, route.agent); message != "" {
 		return fail{reason: reasonBudget, message: message}
 	}
 

@@ -19,6 +19,9 @@ import (
 //	segment AGENT                                 an agent's part begins
 //	step [N]                                      a model call begins, reserving N tokens (default 100)
 //	says TEXT [call TOOL ARGUMENTS]...            the model's message: 10 tokens in, 5 out
+//	cut TEXT [call TOOL ARGUMENTS]...             the same, ended by the limit of tokens
+//	withheld TEXT [call TOOL ARGUMENTS]...        the same, ended by the provider's content filter
+//	started TOOL                                  the call of the last message was claimed
 //	result TOOL OUTCOME TEXT                      what the call of the last message came to
 //	asked TOOL approval|outcome                   a human is asked
 //	decided TOOL approve|reject|happened|did_not_happen [COMMENT]
@@ -80,7 +83,11 @@ func (s *script) event(verb string, words []string) *eventv1.Event {
 	case "again":
 		kind.Kind = &eventv1.Event_StepStarted{StepStarted: &eventv1.StepStarted{ReservedTokens: 100}}
 	case "says":
-		kind.Kind = s.says(words)
+		kind.Kind = s.says("", words)
+	case "cut":
+		kind.Kind = s.says(finishLength, words)
+	case "withheld":
+		kind.Kind = s.says(finishFilter, words)
 	default:
 		s.late(kind, verb, words)
 	}
@@ -96,6 +103,8 @@ func (s *script) late(event *eventv1.Event, verb string, words []string) {
 	s.t.Helper()
 
 	switch verb {
+	case "started":
+		event.Kind = &eventv1.Event_ToolStarted{ToolStarted: &eventv1.ToolStarted{CallId: s.callID(words[0]), Tool: words[0]}}
 	case "result":
 		event.Kind = &eventv1.Event_ToolResult{ToolResult: &eventv1.ToolResult{
 			CallId: s.callID(words[0]), Tool: words[0], Output: words[2],
@@ -133,7 +142,7 @@ func (s *script) late(event *eventv1.Event, verb string, words []string) {
 	}
 }
 
-func (s *script) says(words []string) *eventv1.Event_AgentMessage {
+func (s *script) says(finish string, words []string) *eventv1.Event_AgentMessage {
 	s.calls = nil
 	for i := 1; i+2 < len(words); i += 3 {
 		s.calls = append(s.calls, &eventv1.ToolCall{
@@ -142,7 +151,7 @@ func (s *script) says(words []string) *eventv1.Event_AgentMessage {
 	}
 
 	return &eventv1.Event_AgentMessage{AgentMessage: &eventv1.AgentMessage{
-		Text: words[0], ToolCalls: s.calls, Usage: &eventv1.Usage{InputTokens: 10, OutputTokens: 5},
+		Text: words[0], ToolCalls: s.calls, FinishReason: finish, Usage: &eventv1.Usage{InputTokens: 10, OutputTokens: 5},
 	}}
 }
 

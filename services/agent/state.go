@@ -34,6 +34,8 @@ type call struct {
 	Tool      string  `json:"tool"`
 	Arguments string  `json:"arguments"`
 	Result    *result `json:"result,omitempty"`
+	// Started is set while the call's effect may exist and no result says so.
+	Started bool `json:"started,omitempty"`
 
 	// asked is the question that a human was asked about the call.
 	asked eventv1.InputRequested_Kind
@@ -98,6 +100,8 @@ type segment struct {
 	reserved int64
 	// message is the index of the last message of the segment, -1 if it has none.
 	message int
+	// finish is why the model stopped writing that message, in OpenAI's words.
+	finish string
 	// empty counts the model's answers with neither text nor calls in a row.
 	empty  int
 	steps  int32

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
@@ -140,6 +142,27 @@ func TestCallsThatNoToolCanRun(t *testing.T) {
 	w.expect("turn_accepted", "segment_started billing", "step_started", `agent_message billing: "" lookup nosuch clock`,
 		"tool_result lookup OUTCOME_ERROR", "tool_result nosuch OUTCOME_ERROR", "tool_started", "tool_result clock OUTCOME_OK",
 		"step_started", `agent_message billing: "Done."`, "turn_completed")
+}
+
+func TestACutCallNeverRuns(t *testing.T) {
+	w := newWorld(t, func(asked modelAsked) modelReply {
+		if asked.answered() {
+			return modelReply{text: []string{"Done."}}
+		}
+
+		return modelReply{calls: []modelCall{{"lookup", `{}`}, {"clock", `{}`}}, finish: "length"}
+	})
+	w.start(with(spec("billing"), "lookup", "clock"))
+	w.begin("billing", "Hello")
+	w.drive()
+	w.verify()
+	w.expect("turn_accepted", "segment_started billing", "step_started", `agent_message billing: "" lookup clock`,
+		"tool_result clock OUTCOME_ERROR", "tool_started", "tool_result lookup OUTCOME_OK",
+		"step_started", `agent_message billing: "Done."`, "turn_completed")
+
+	if read := w.model.asked()[1].last(); !strings.Contains(read, "cut at 100 tokens") {
+		t.Errorf("the model read %q", read)
+	}
 }
 
 func TestHandoff(t *testing.T) {
@@ -289,7 +312,13 @@ func TestCancelReachesTheProvider(t *testing.T) {
 }
 
 func TestCancelWhileAToolRuns(t *testing.T) {
-	w := newWorld(t, calling("Done.", modelCall{"lookup", `{}`}))
+	w := newWorld(t, func(asked modelAsked) modelReply {
+		if asked.last() == "Look" {
+			return modelReply{calls: []modelCall{{"lookup", `{}`}}}
+		}
+
+		return modelReply{text: []string{"Done."}}
+	})
 	w.tools.wait["lookup"] = make(chan struct{})
 	w.start(with(spec("billing"), "lookup"))
 	w.begin("billing", "Look")
@@ -304,6 +333,13 @@ func TestCancelWhileAToolRuns(t *testing.T) {
 	}
 
 	w.verify()
+
+	w.begin("billing", "And?")
+	w.drive()
+
+	if read := w.model.asked()[1].Messages[3].Content; read != underway {
+		t.Errorf("the model read %q of the call", read)
+	}
 }
 
 func TestStaleEpochStopsSilently(t *testing.T) {
@@ -391,6 +427,15 @@ func TestProviderErrors(t *testing.T) {
 		},
 		"in the stream": {
 			modelReply{text: []string{"Half an"}, inBand: "overloaded"}, `the model "default" did not answer: overloaded`,
+		},
+		"too long": {
+			modelReply{text: []string{"Half an"}, finish: "length"}, "the answer was cut at 100 tokens (spec.model.maxOutputTokens)",
+		},
+		"too long before it began": {
+			modelReply{finish: "length"}, "the answer was cut at 100 tokens (spec.model.maxOutputTokens)",
+		},
+		"withheld": {
+			modelReply{text: []string{"Half an"}, finish: "content_filter"}, "the provider withheld the answer (content_filter)",
 		},
 		"nothing": {modelReply{}, "the model answered with nothing, twice; try again or ask differently"},
 	} {
@@ -628,5 +673,59 @@ func TestCheckpoint(t *testing.T) {
 
 	if text := lastEvent(t, w).GetTurnCompleted().GetText(); text != "I saw 120 messages" {
 		t.Error(text)
+	}
+}
+
+// heldSave is a store that saves a checkpoint only when it is let.
+type heldSave struct {
+	contextv1.ContextServiceClient
+
+	let, saved chan struct{}
+	limit      chan time.Duration
+}
+
+func (h heldSave) SaveCheckpoint(
+	ctx context.Context, request *contextv1.SaveCheckpointRequest, opts ...grpc.CallOption,
+) (*contextv1.SaveCheckpointResponse, error) {
+	deadline, _ := ctx.Deadline()
+	h.limit <- time.Until(deadline)
+
+	<-h.let
+	defer close(h.saved)
+
+	return h.ContextServiceClient.SaveCheckpoint(ctx, request, opts...)
+}
+
+// TestCheckpointBesideTheSegment saves a checkpoint while the segment goes on; with -race it tells what both touch.
+func TestCheckpointBesideTheSegment(t *testing.T) {
+	held := heldSave{let: make(chan struct{}), saved: make(chan struct{}), limit: make(chan time.Duration, 1)}
+	w := newWorld(t, func(modelAsked) modelReply {
+		close(held.let) // the segment is well beyond its beginning
+		<-held.saved    // and holds the lease that saving needs
+
+		return modelReply{text: []string{"Hi"}}
+	})
+	w.start(spec("triage"), func(config *Config) {
+		held.ContextServiceClient = config.Context
+		config.Context = held
+	})
+
+	w.begin("triage", "Hello")
+	w.store.update(func() {
+		for range checkpointAfter + 1 {
+			w.store.log(&eventv1.Event{Kind: &eventv1.Event_FeedbackGiven{FeedbackGiven: &eventv1.FeedbackGiven{}}})
+		}
+
+		w.store.log(&eventv1.Event{Kind: &eventv1.Event_TurnCompleted{TurnCompleted: &eventv1.TurnCompleted{}}})
+	})
+	w.begin("triage", "Hello again")
+	w.drive()
+
+	if limit := <-held.limit; limit <= 0 || limit > saveTimeout {
+		t.Errorf("saving may take %v", limit)
+	}
+
+	if covers := w.store.saved.GetSequence(); covers <= checkpointAfter {
+		t.Errorf("the checkpoint covers %d events", covers)
 	}
 }
