@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/serinhq/serin/internal/fault"
 )
 
@@ -46,6 +48,25 @@ func (a agents) entry() (string, error) {
 	return "", fault.Invalid(fault.Violation{
 		Field: "agent", Message: "must be named, because no agent is marked as entry; there are: " + a.names(),
 	})
+}
+
+// heir returns the agent that goes on with a conversation: the one that has it, or the entry if that one is not there
+// any more. Errors: FAILED_PRECONDITION (AGENT_REMOVED).
+func (a agents) heir(owner string) (Agent, error) {
+	if agent, known := a.find(owner); known {
+		return agent, nil
+	}
+
+	entry, err := a.entry()
+	if err != nil {
+		return Agent{}, fault.New(codes.FailedPrecondition, "AGENT_REMOVED",
+			"agent %q, which had this conversation, is not there any more, and no other agent takes over; open a new conversation",
+			owner).With("agent", owner)
+	}
+
+	agent, _ := a.find(entry)
+
+	return agent, nil
 }
 
 func (a agents) names() string {

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,6 +101,47 @@ func TestAuthMatrix(t *testing.T) {
 				if got.status == 401 && got.header.Get("WWW-Authenticate") == "" {
 					t.Error("401 without WWW-Authenticate")
 				}
+			}
+		})
+	}
+}
+
+func TestAuthorize(t *testing.T) {
+	behind := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+
+	for name, c := range map[string]struct {
+		open          bool
+		authorization string
+		status        int
+		reason        any
+	}{
+		"no token":      {false, "", 401, "TOKEN_MISSING"},
+		"unknown token": {false, "Bearer " + annToken + "X", 401, "TOKEN_INVALID"},
+		"wrong scheme":  {false, "Basic " + bossToken, 401, "TOKEN_INVALID"},
+		"user":          {false, "Bearer " + annToken, 403, "OPERATOR_REQUIRED"},
+		"operator":      {false, "Bearer " + bossToken, 204, nil},
+		"no tokens":     {true, "", 204, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			adjust := withTokens(t)
+			if c.open {
+				adjust = func(*Config) {}
+			}
+
+			handler := newWorld(t, adjust).service.Authorize(behind)
+			r, w := httptest.NewRequest(http.MethodGet, "/metrics", nil), httptest.NewRecorder()
+			r.Header.Set("Authorization", c.authorization)
+			handler.ServeHTTP(w, r)
+
+			got := answer{status: w.Code}
+			_ = json.Unmarshal(w.Body.Bytes(), &got.body) // what passed has no body
+
+			if got.status != c.status || got.reason() != c.reason {
+				t.Errorf("%d %v", got.status, got.body)
+			}
+
+			if challenged := w.Header().Get("WWW-Authenticate") != ""; challenged != (c.status == 401) {
+				t.Errorf("WWW-Authenticate: %v", w.Header())
 			}
 		})
 	}

@@ -26,6 +26,7 @@ type dispatcher struct {
 	store   contextv1.ContextServiceClient
 	handoff func(agent string) (handoffv1.HandoffServiceClient, error)
 	log     *slog.Logger
+	metrics *metrics
 	limit   int
 
 	ctx    context.Context
@@ -42,15 +43,17 @@ type dispatcher struct {
 
 // flight is a turn that is being dispatched.
 type flight struct {
+	// began is when this dispatcher first saw the turn.
+	began time.Time
 	// again says that the turn was wanted once more meanwhile: it may have gone on after waiting for a human before the
 	// agent's report of the wait arrived here.
 	again bool
 }
 
-func newDispatcher(cfg Config) *dispatcher {
+func newDispatcher(cfg Config, instruments *metrics) *dispatcher {
 	d := &dispatcher{
-		store: cfg.Context, handoff: cfg.Handoff, log: cfg.Telemetry.Logger, limit: cfg.MaxDispatches,
-		flights: map[string]*flight{},
+		store: cfg.Context, handoff: cfg.Handoff, log: cfg.Telemetry.Logger, metrics: instruments,
+		limit: cfg.MaxDispatches, flights: map[string]*flight{},
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 
@@ -87,7 +90,7 @@ func (d *dispatcher) take(turn *contextv1.Turn) {
 		return
 	}
 
-	d.flights[turn.GetTurnId()] = &flight{}
+	d.flights[turn.GetTurnId()] = &flight{began: time.Now()}
 
 	d.group.Go(func() { d.fly(turn) })
 }
@@ -257,7 +260,7 @@ func (d *dispatcher) fail(turn *contextv1.Turn, reason, message string) {
 	ctx, cancel := context.WithTimeout(d.ctx, storeTimeout)
 	defer cancel()
 
-	_, err := d.store.Append(ctx, &contextv1.AppendRequest{
+	appended, err := d.store.Append(ctx, &contextv1.AppendRequest{
 		ConversationId: turn.GetConversationId(),
 		RequestId:      fmt.Sprintf("fail/%s/%d", turn.GetTurnId(), turn.GetEpoch()),
 		RequestDigest:  "fail",
@@ -273,5 +276,24 @@ func (d *dispatcher) fail(turn *contextv1.Turn, reason, message string) {
 		return
 	}
 
+	if !appended.GetReplayed() { // else another gateway ended it
+		d.metrics.turnFailed(ctx, turn.GetAgent(), time.Since(d.accepted(ctx, turn)))
+	}
+
 	d.log.WarnContext(d.ctx, "turn failed", "turn", turn.GetTurnId(), "agent", turn.GetAgent(), "reason", reason, "message", message)
+}
+
+// accepted is when the turn was accepted, or else when it was first seen here.
+func (d *dispatcher) accepted(ctx context.Context, turn *contextv1.Turn) time.Time {
+	page, err := d.store.ReadEvents(ctx, &contextv1.ReadEventsRequest{
+		ConversationId: turn.GetConversationId(), FromSequence: turn.GetAcceptedSequence(), Limit: 1,
+	})
+	if err == nil && len(page.GetEvents()) == 1 {
+		return page.GetEvents()[0].GetTime().AsTime()
+	}
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+
+	return d.flights[turn.GetTurnId()].began
 }

@@ -152,6 +152,7 @@ func (f *fakeStore) fold(conversation *contextv1.Conversation, event *eventv1.Ev
 
 	switch kind := event.GetKind().(type) {
 	case *eventv1.Event_TurnAccepted:
+		conversation.Agent = cmp.Or(kind.TurnAccepted.GetAgent(), conversation.GetAgent())
 		turn = &contextv1.Turn{
 			TurnId: event.GetTurnId(), ConversationId: conversation.GetConversationId(), Tenant: conversation.GetTenant(),
 			Agent: conversation.GetAgent(), Status: contextv1.TurnStatus_TURN_STATUS_RUNNING, Epoch: 1,

@@ -125,7 +125,12 @@ func (s *Service) take(ctx context.Context, principal Principal, req message) (*
 		return nil, err
 	}
 
-	appended, err := s.store.Append(ctx, s.acceptance(principal, conversation, req.GetText(), key, time.Now()))
+	agent, err := s.agents.heir(conversation.GetAgent())
+	if err != nil {
+		return nil, err
+	}
+
+	appended, err := s.store.Append(ctx, acceptance(principal, conversation, agent, req.GetText(), key))
 	if err != nil {
 		return nil, err
 	}
@@ -142,24 +147,26 @@ func (s *Service) take(ctx context.Context, principal Principal, req message) (*
 	}, nil
 }
 
-// acceptance is the request that begins a turn.
-func (s *Service) acceptance(principal Principal, conversation *contextv1.Conversation, text, key string, now time.Time) *contextv1.AppendRequest {
+// acceptance is the request that begins a turn of the agent. It names the agent only if the conversation is another's.
+func acceptance(principal Principal, conversation *contextv1.Conversation, agent Agent, text, key string) *contextv1.AppendRequest {
 	if key == "" {
 		key = newID("r")
 	}
 
-	agent, _ := s.agents.find(conversation.GetAgent())
+	accepted := &eventv1.TurnAccepted{
+		Text: text, Deadline: timestamppb.New(agent.deadline(time.Now())), Budget: agent.Budget,
+		Actors: []string{principal.User},
+	}
+	if agent.Name != conversation.GetAgent() {
+		accepted.Agent = agent.Name
+	}
 
 	return &contextv1.AppendRequest{
 		ConversationId: conversation.GetConversationId(),
 		RequestId:      "msg/" + key,
 		RequestDigest:  digest(text),
 		Events: []*eventv1.Event{{
-			TurnId: newID("t"),
-			Kind: &eventv1.Event_TurnAccepted{TurnAccepted: &eventv1.TurnAccepted{
-				Text: text, Deadline: timestamppb.New(agent.deadline(now)), Budget: agent.Budget,
-				Actors: []string{principal.User},
-			}},
+			TurnId: newID("t"), Kind: &eventv1.Event_TurnAccepted{TurnAccepted: accepted},
 		}},
 	}
 }

@@ -5,12 +5,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/telemetry"
 )
@@ -81,6 +85,42 @@ func TestLogAndMetrics(t *testing.T) {
 	if text := log.String(); strings.Contains(text, "secret") || !strings.Contains(text, `"request_id":"find-me"`) || !strings.Contains(text, `"tenant":"default"`) {
 		t.Errorf("log: %s", text)
 	}
+}
+
+// TestTurnsThatTheGatewayEndsAreMeasured: nobody else can.
+func TestTurnsThatTheGatewayEndsAreMeasured(t *testing.T) {
+	observed, err := telemetry.New(telemetry.Options{Service: "serin-gateway", Writer: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	w := newWorld(t, func(c *Config) { c.Telemetry = observed })
+	w.store.grace = 0
+	w.send(w.create(), "hello") // its agent ends it
+
+	unavailable := w.do("POST", "/v1/conversations", `{"agent":"ghost"}`).at("conversation", "conversationId").(string)
+	w.send(unavailable, "hello")
+
+	late := w.create()
+
+	w.store.mu.Lock()
+	w.store.add(late, fakeEvent("t-late", "", &eventv1.TurnAccepted{Text: "hi", Deadline: timestamppb.Now()}))
+	w.store.logs[late][1].Time = timestamppb.New(time.Now().Add(-100 * time.Second))
+	w.store.mu.Unlock()
+
+	want := []string{
+		`serin_turn_duration_seconds_count{agent="ghost",outcome="failed",revision=""} 1`,
+		`serin_turn_duration_seconds_count{agent="triage",outcome="failed",revision=""} 1`,
+		`serin_turn_duration_seconds_bucket{agent="triage",outcome="failed",revision="",le="60"} 0`, // from its acceptance
+		`serin_turn_duration_seconds_bucket{agent="triage",outcome="failed",revision="",le="120"} 1`,
+	}
+
+	eventually(t, "turns that the gateway ended show", func() bool {
+		recorded := httptest.NewRecorder()
+		observed.Handler().ServeHTTP(recorded, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+
+		return !slices.ContainsFunc(want, func(line string) bool { return !strings.Contains(recorded.Body.String(), line) })
+	})
 }
 
 func TestPresentable(t *testing.T) {

@@ -43,7 +43,7 @@ func New(cfg Config) (*Service, error) {
 
 	s := &Service{
 		cfg: cfg, log: cfg.Telemetry.Logger, store: cfg.Context, agents: cfg.Agents, metrics: instruments,
-		dispatch: newDispatcher(cfg),
+		dispatch: newDispatcher(cfg, instruments),
 	}
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.stopping, s.stop = context.WithCancel(context.Background())

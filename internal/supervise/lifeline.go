@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 )
 
 const lifelineVariable = "SERIN_LIFELINE_FD"
@@ -28,25 +27,4 @@ func WithLifeline(parent context.Context, getenv func(string) string) (context.C
 	}()
 
 	return ctx, cancel
-}
-
-// lastWords returns the last line of a log, at most 500 bytes of it.
-func lastWords(path string) string {
-	const enough = 4096
-
-	file, err := os.Open(path) //nolint:gosec // the path is the supervisor's own
-	if err != nil {
-		return "no log"
-	}
-	defer file.Close() //nolint:errcheck // only read
-
-	if info, err := file.Stat(); err == nil && info.Size() > enough {
-		_, _ = file.Seek(-enough, io.SeekEnd) // else it is read from the start, which is as good
-	}
-
-	data, _ := io.ReadAll(io.LimitReader(file, enough)) // what was read is what there is to say
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	last := lines[len(lines)-1]
-
-	return last[max(0, len(last)-500):]
 }

@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// misconfigured is the exit code of a process that was started wrongly; starting it again would not help.
-const misconfigured = 2
-
 // steady is how long a process must have run for its next restart to come quickly again.
 const steady = 10 * time.Second
 
@@ -26,35 +23,37 @@ func (s *Supervisor) keep(ctx context.Context, process Process) error {
 	everReady := false
 
 	defer func() {
-		status.State, status.PID, status.Since = Stopped, 0, time.Now()
+		status.State, status.PID, status.Since, status.Problem = Stopped, 0, time.Now(), ""
 		s.update(status)
+
+		if process.OnStopped != nil {
+			process.OnStopped()
+		}
 	}()
 
 	for {
 		started := time.Now()
-		wasReady, err := s.once(ctx, process, &status)
-		everReady = everReady || wasReady
+		end := s.once(ctx, process, &status)
+		everReady = everReady || end.wasReady
 
 		if ctx.Err() != nil {
 			return nil
 		}
 
-		words := lastWords(process.LogPath)
-
 		var exit *exec.ExitError
-		if errors.As(err, &exit) && exit.ExitCode() == misconfigured && !everReady {
-			return &ConfigError{Name: process.Name, LastWords: words}
+		if errors.As(end.err, &exit) && exit.ExitCode() == ExitConfig && !everReady {
+			return &ConfigError{Name: process.Name, LastWords: end.words}
 		}
 
 		if time.Since(started) > steady {
 			backoff = s.config.MinBackoff
 		}
 
-		status.State, status.PID, status.Since = Restarting, 0, time.Now()
+		status.State, status.PID, status.Since, status.Problem = Restarting, 0, time.Now(), ""
 		status.Restarts++
-		status.LastExit = fmt.Sprintf("%v: %s", err, words)
+		status.LastExit = fmt.Sprintf("%v: %s", end.err, end.words)
 		s.update(status)
-		s.config.Logger.WarnContext(ctx, "process ended", "process", process.Name, "exit", fmt.Sprint(err), "restart_in", backoff)
+		s.config.Logger.WarnContext(ctx, "process ended", "process", process.Name, "exit", status.LastExit, "restart_in", backoff)
 
 		select {
 		case <-time.After(backoff):
@@ -66,71 +65,184 @@ func (s *Supervisor) keep(ctx context.Context, process Process) error {
 	}
 }
 
+// child is one run of a process.
+type child struct {
+	command  *exec.Cmd
+	lifeline *os.File
+	logBegin int64 // where in the log its words begin
+	ended    chan error
+}
+
+// outcome is how one run of a process ended.
+type outcome struct {
+	err      error
+	words    string // the last that it wrote
+	wasReady bool
+}
+
 // once runs the process until it ends; when the context ends it asks the process to stop, and kills it after the grace.
-func (s *Supervisor) once(ctx context.Context, process Process, status *Status) (ready bool, err error) {
-	command, lifeline, err := s.start(process)
+func (s *Supervisor) once(ctx context.Context, process Process, status *Status) outcome {
+	child, err := s.start(ctx, process)
 	if err != nil {
-		return false, err
+		return outcome{err: err, words: silent}
 	}
-	defer lifeline.Close() //nolint:errcheck // a pipe's end; nothing was written to it
+	defer child.lifeline.Close() //nolint:errcheck // a pipe's end; nothing was written to it
 
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
+	go func() { child.ended <- child.command.Wait() }()
 
-	status.State, status.PID, status.Since = Starting, command.Process.Pid, time.Now()
+	status.State, status.PID, status.Since = Starting, child.command.Process.Pid, time.Now()
 	s.update(*status)
 
-	probing, stopProbing := context.WithCancel(ctx)
-	defer stopProbing()
+	wasReady, err := s.accompany(ctx, process, child, status)
 
-	becameReady := make(chan struct{})
-	go probe(probing, process.Ready, becameReady)
+	return outcome{err: err, words: lastWords(process.LogPath, child.logBegin), wasReady: wasReady}
+}
+
+// accompany keeps the status of a running process and returns once it has ended, why ever.
+func (s *Supervisor) accompany(ctx context.Context, process Process, child *child, status *Status) (ready bool, err error) {
+	looking, stopLooking := context.WithCancel(ctx)
+	defer stopLooking()
+
+	signs := make(chan sign)
+	go s.look(looking, process, signs)
 
 	for {
 		select {
-		case <-becameReady:
-			becameReady, ready = nil, true
-			status.State, status.Since = Ready, time.Now()
+		case seen := <-signs:
+			switch {
+			case seen.dead != nil:
+				_ = child.kill() // why it was killed says more than how it ended
+
+				return ready, fmt.Errorf("killed: not alive: %w", seen.dead)
+			case seen.ready:
+				ready = true
+				status.State, status.Since, status.Problem = Ready, time.Now(), ""
+			default:
+				status.Problem = seen.problem
+			}
+
 			s.update(*status)
-		case err := <-ended:
+		case err := <-child.ended:
 			return ready, err
 		case <-ctx.Done():
-			return ready, s.stop(command, ended)
+			return ready, s.stop(child)
 		}
 	}
 }
 
-// probe closes ready once check succeeds; it gives up when the context ends.
-func probe(ctx context.Context, check func(context.Context) error, ready chan<- struct{}) {
+// sign is what a look at a running process showed.
+type sign struct {
+	problem string // why it is not ready yet
+	ready   bool
+	dead    error // why it is to be killed
+}
+
+// look tells what changes about a running process, until the context ends.
+func (s *Supervisor) look(ctx context.Context, process Process, signs chan<- sign) {
+	show := func(seen sign) {
+		select {
+		case signs <- seen:
+		case <-ctx.Done():
+		}
+	}
+
+	if process.Ready != nil && !awaitReady(ctx, process.Ready, show) {
+		return
+	}
+
+	show(sign{ready: true})
+
+	if process.Alive == nil {
+		return
+	}
+
+	if dead := s.awaitDead(ctx, process.Alive); dead != nil {
+		show(sign{dead: dead})
+	}
+}
+
+// awaitReady polls until check succeeds, and shows each new reason why it does not. It is false if the context ends first.
+func awaitReady(ctx context.Context, check func(context.Context) error, show func(sign)) bool {
 	ticker := time.NewTicker(readyPoll)
 	defer ticker.Stop()
 
-	for check != nil && check(ctx) != nil {
+	for last := ""; ; {
+		err := check(ctx)
+		if err == nil {
+			return true
+		}
+
+		// An end of the context is no problem of the process.
+		if problem := err.Error(); problem != last && ctx.Err() == nil {
+			last = problem
+			show(sign{problem: problem})
+		}
+
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
-
-	close(ready)
 }
 
-func (s *Supervisor) start(process Process) (command *exec.Cmd, lifeline *os.File, err error) {
-	log, err := os.OpenFile(process.LogPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+// awaitDead polls until check has failed too often in a row, and returns its last error. It is nil if the context ends
+// first.
+func (s *Supervisor) awaitDead(ctx context.Context, check func(context.Context) error) error {
+	ticker := time.NewTicker(s.config.AliveInterval)
+	defer ticker.Stop()
+
+	for failures := 0; ; {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+
+		err := bounded(ctx, s.config.AliveInterval, check)
+
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			failures = 0
+		default:
+			failures++
+		}
+
+		if failures == s.config.AliveFailures {
+			return err
+		}
+	}
+}
+
+func bounded(ctx context.Context, limit time.Duration, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+
+	return check(ctx)
+}
+
+func (s *Supervisor) start(ctx context.Context, process Process) (*child, error) {
+	if err := rotate(process.LogPath, s.config.MaxLogBytes); err != nil {
+		// A long log is better than no process.
+		s.config.Logger.WarnContext(ctx, "log goes on growing", "process", process.Name, "error", err)
+	}
+
+	log, begin, err := openLog(process.LogPath)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open log: %w", err)
+		return nil, err
 	}
 	defer log.Close() //nolint:errcheck // the child has its own descriptor
 
 	theirs, ours, err := os.Pipe()
 	if err != nil {
-		return nil, nil, fmt.Errorf("make lifeline: %w", err)
+		return nil, fmt.Errorf("make lifeline: %w", err)
 	}
 	defer theirs.Close() //nolint:errcheck // the child has its own descriptor
 
 	// Not CommandContext: stopping has a grace, and a context would kill at once.
-	command = exec.Command(process.Path, process.Args...) //nolint:gosec,noctx // the path is this very binary; see above
+	command := exec.Command(process.Path, process.Args...) //nolint:gosec,noctx // the path is this very binary; see above
 	command.Stdout, command.Stderr = log, log
 	command.ExtraFiles = append(append([]*os.File{}, process.Files...), theirs)
 	command.Env = append(append([]string{}, process.Env...), fmt.Sprintf("%s=%d", lifelineVariable, 3+len(process.Files)))
@@ -140,21 +252,25 @@ func (s *Supervisor) start(process Process) (command *exec.Cmd, lifeline *os.Fil
 	if err := command.Start(); err != nil {
 		_ = ours.Close()
 
-		return nil, nil, fmt.Errorf("start: %w", err)
+		return nil, fmt.Errorf("start: %w", err)
 	}
 
-	return command, ours, nil
+	return &child{command: command, lifeline: ours, logBegin: begin, ended: make(chan error, 1)}, nil
 }
 
-func (s *Supervisor) stop(command *exec.Cmd, ended <-chan error) error {
-	_ = command.Process.Signal(syscall.SIGTERM) // it may have ended just now; the wait below tells
+func (s *Supervisor) stop(child *child) error {
+	_ = child.command.Process.Signal(syscall.SIGTERM) // it may have ended just now; the wait below tells
 
 	select {
-	case err := <-ended:
+	case err := <-child.ended:
 		return err
 	case <-time.After(s.config.Grace):
-		_ = command.Process.Kill() // as above
-
-		return <-ended
+		return child.kill()
 	}
+}
+
+func (c *child) kill() error {
+	_ = c.command.Process.Kill() // it may have ended just now; the wait below tells
+
+	return <-c.ended
 }

@@ -13,6 +13,10 @@ import (
 	"time"
 )
 
+// ExitConfig is the exit code of a process that was started wrongly, EX_CONFIG of sysexits.h: starting it again would
+// not help. It is not 2, which is how a Go program exits that panics.
+const ExitConfig = 78
+
 // State is where a process is in its life.
 type State string
 
@@ -37,9 +41,17 @@ type Process struct {
 	// supervisor is gone, its number in the variable SERIN_LIFELINE_FD.
 	Files []*os.File
 	// LogPath is a file that standard output and error are appended to.
+	// Each start of the process puts it aside as LogPath.1 if it is larger than [Config.MaxLogBytes].
 	LogPath string
 	// Ready is polled until it returns nil. Nil means ready as soon as it runs.
 	Ready func(context.Context) error
+	// Alive is polled every [Config.AliveInterval] once the process was ready, with a context that ends after that
+	// interval; it must heed it. After [Config.AliveFailures] errors in a row the process is killed and started again.
+	// Nil means that nobody looks.
+	Alive func(context.Context) error
+	// OnStopped is called once, after the process has ended for good and before the next stage stops. Nil means nothing
+	// is to be done.
+	OnStopped func()
 	// Stage orders the stop: higher stages stop first, and each waits for the one before.
 	Stage int
 }
@@ -53,6 +65,8 @@ type Status struct {
 	Since    time.Time `json:"since"`
 	// LastExit says how it ended the last time, with the last line that it wrote.
 	LastExit string `json:"lastExit,omitempty"`
+	// Problem says why a process that is starting is not ready yet.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Config holds what a supervisor needs. The zero value works.
@@ -62,6 +76,13 @@ type Config struct {
 	MinBackoff, MaxBackoff time.Duration
 	// Grace is how long a process may take to stop before it is killed; 10 s by default.
 	Grace time.Duration
+	// AliveInterval is the time between two looks at whether a process is alive, and the time that one look may take;
+	// 5 s by default.
+	AliveInterval time.Duration
+	// AliveFailures is how many looks in a row must fail for a process to be killed; 3 by default.
+	AliveFailures int
+	// MaxLogBytes is how large a log may be when a process starts, or else it is put aside; 10 MiB by default.
+	MaxLogBytes int64
 	// OnChange is called, one call at a time, with every change of a status.
 	OnChange func(Status)
 }
@@ -86,11 +107,14 @@ func New(config Config) *Supervisor {
 	config.MinBackoff = orDefault(config.MinBackoff, 100*time.Millisecond)
 	config.MaxBackoff = orDefault(config.MaxBackoff, 5*time.Second)
 	config.Grace = orDefault(config.Grace, 10*time.Second)
+	config.AliveInterval = orDefault(config.AliveInterval, 5*time.Second)
+	config.AliveFailures = orDefault(config.AliveFailures, 3)
+	config.MaxLogBytes = orDefault(config.MaxLogBytes, 10<<20)
 
 	return &Supervisor{config: config, statuses: map[string]Status{}, changed: make(chan struct{})}
 }
 
-func orDefault(value, standard time.Duration) time.Duration {
+func orDefault[T ~int | ~int64](value, standard T) T {
 	if value <= 0 {
 		return standard
 	}
@@ -99,8 +123,8 @@ func orDefault(value, standard time.Duration) time.Duration {
 }
 
 // Run starts the processes and keeps them running until the context ends; then it stops them, stage by stage, and
-// returns nil. A process that ends with exit code 2 before it was ever ready is misconfigured: Run stops everything and
-// returns an error with its last words.
+// returns nil. A process that ends with [ExitConfig] before it was ever ready is misconfigured: Run stops everything and
+// returns a [ConfigError] with its last words.
 func (s *Supervisor) Run(ctx context.Context, processes []Process) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

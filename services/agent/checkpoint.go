@@ -44,6 +44,10 @@ func decode(from *contextv1.Checkpoint) *state {
 	s.history, s.sequence = stored.History, from.GetSequence()
 
 	for name, arrival := range stored.Arrivals {
+		if arrival.User < 0 || arrival.Handing < 0 || arrival.LastN < 0 {
+			return nil // it was not written by this code, so nothing in it can be relied on
+		}
+
 		s.arrivals[name] = arrival
 	}
 

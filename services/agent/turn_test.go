@@ -374,22 +374,41 @@ func TestASecondHandoffJoins(t *testing.T) {
 	w.start(spec("triage"))
 	w.begin("triage", "Hello")
 
-	done := make(chan *handoffv1.Finished, 2)
+	_, turn, _ := w.store.snapshot()
 
-	for range 2 {
-		go func() {
-			finished, _ := w.handoff("triage")
-			done <- finished
-		}()
+	client, err := w.client(w.gateway, "triage")
+	if err != nil {
+		t.Fatal(err)
 	}
 
-	w.eventually("the model is asked", func() bool { return len(w.model.asked()) == 1 })
-	close(release)
+	var streams []grpc.ServerStreamingClient[handoffv1.HandoffResponse]
 
 	for range 2 {
-		if finished := <-done; finished.GetOutcome() != handoffv1.Finished_OUTCOME_COMPLETED {
-			t.Errorf("finished %v", finished)
+		stream, err := client.Handoff(t.Context(), &handoffv1.HandoffRequest{
+			ConversationId: conversation, TurnId: turn.GetTurnId(), ToAgent: "triage",
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
+
+		if report, err := stream.Recv(); err != nil || report.GetAccepted().GetEpoch() != 2 {
+			t.Fatalf("report %v, %v", report, err)
+		}
+
+		streams = append(streams, stream)
+	}
+
+	close(release)
+
+	for _, stream := range streams {
+		report, err := stream.Recv()
+		if err != nil || report.GetFinished().GetOutcome() != handoffv1.Finished_OUTCOME_COMPLETED {
+			t.Errorf("report %v, %v", report, err)
+		}
+	}
+
+	if len(w.model.asked()) != 1 {
+		t.Errorf("the model was asked %d times", len(w.model.asked()))
 	}
 
 	w.verify()

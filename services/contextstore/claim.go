@@ -52,6 +52,11 @@ func (c Call) same(turn Turn, request *contextv1.ClaimCallRequest) error {
 		return notProposed(request.GetCallId())
 	}
 
+	if c.Agent != request.GetAgent() {
+		return fault.New(codes.FailedPrecondition, "CALL_NOT_PROPOSED", "call %s was proposed by agent %q, not by %q",
+			c.ID, c.Agent, request.GetAgent()).With("agent", c.Agent)
+	}
+
 	if c.ArgumentsDigest != request.GetArgumentsDigest() {
 		return fault.New(codes.FailedPrecondition, "ARGUMENTS_CHANGED",
 			"call %s: the arguments are not those in the log (sha256 %s)", c.ID, c.ArgumentsDigest)

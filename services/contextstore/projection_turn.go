@@ -11,7 +11,7 @@ import (
 	"github.com/serinhq/serin/internal/fault"
 )
 
-// accept begins a turn: owned by the conversation's agent, held by nobody yet.
+// accept begins a turn: owned by the conversation's agent, or by the one that the event gives both to; held by nobody yet.
 func (p *projection) accept(event *eventv1.Event) error {
 	if active := p.conversation.ActiveTurnID; active != "" {
 		return fault.New(codes.FailedPrecondition, "TURN_IN_PROGRESS",
@@ -23,7 +23,7 @@ func (p *projection) accept(event *eventv1.Event) error {
 	}
 
 	accepted := event.GetTurnAccepted()
-	owner := p.conversation.Agent
+	owner := firstOf(accepted.GetAgent(), p.conversation.Agent)
 
 	actors := slices.Clone(accepted.GetActors())
 	if len(actors) == 0 || actors[len(actors)-1] != owner {
@@ -31,7 +31,7 @@ func (p *projection) accept(event *eventv1.Event) error {
 	}
 
 	event.Epoch = 1
-	p.conversation.ActiveTurnID = event.GetTurnId()
+	p.conversation.Agent, p.conversation.ActiveTurnID = owner, event.GetTurnId()
 	p.turnRevised, p.conversationRevised = true, true
 	p.turn = &Turn{Phase: PhaseFresh, Turn: &contextv1.Turn{
 		TurnId: event.GetTurnId(), ConversationId: p.conversation.ID,

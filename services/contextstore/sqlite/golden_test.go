@@ -1,7 +1,9 @@
 package sqlite_test
 
 import (
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"flag"
 	"os"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/rpc"
 	"github.com/serinhq/serin/services/contextstore"
 	"github.com/serinhq/serin/services/contextstore/sqlite"
@@ -206,6 +209,31 @@ func readGolden(t *testing.T, path string) {
 		}))
 	if string(leased.GetCheckpoint().GetData()) != "fold" || leased.GetTurn().GetEpoch() != 3 {
 		t.Errorf("the lease is %v", leased)
+	}
+
+	checkGoldenCall(t, service, id)
+}
+
+// checkGoldenCall claims the approved call: only for the agent that proposed it.
+func checkGoldenCall(t *testing.T, service *contextstore.Service, id string) {
+	t.Helper()
+
+	arguments := sha256.Sum256([]byte("{}"))
+	request := &contextv1.ClaimCallRequest{
+		Lease: &contextv1.LeaseRef{TurnId: "t1", Epoch: 3}, ConversationId: id, CallId: "c1", Tool: "refund", Agent: "billing",
+		ArgumentsDigest: hex.EncodeToString(arguments[:]), NeedsApproval: true, Holder: "h2", Ttl: durationpb.New(time.Second),
+	}
+	tools := peer(t.Context(), rpc.Tools)
+
+	if _, err := service.ClaimCall(tools, request); !fault.Is(err, "CALL_NOT_PROPOSED") {
+		t.Errorf("another agent's claim of the call: %v", err)
+	}
+
+	request.Agent = "triage"
+
+	claimed := must[*contextv1.ClaimCallResponse](t)(service.ClaimCall(tools, request))
+	if claimed.GetStatus() != contextv1.ClaimCallResponse_STATUS_GRANTED {
+		t.Errorf("the claim is %v", claimed)
 	}
 }
 

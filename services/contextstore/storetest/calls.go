@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -17,6 +19,7 @@ func callTests() map[string]func(*world) {
 	return map[string]func(*world){
 		"ClaimAndComplete":        claimAndComplete,
 		"OnlyWhatTheLogHas":       onlyWhatTheLogHas,
+		"OnlyTheProposersCalls":   onlyTheProposersCalls,
 		"OneRunner":               oneRunner,
 		"SameHolderRenews":        sameHolderRenews,
 		"LostIdempotentRunsAgain": lostIdempotentRunsAgain,
@@ -43,7 +46,7 @@ func (w *world) proposed() (*contextv1.Turn, *contextv1.ClaimCallRequest) {
 
 	return turn, &contextv1.ClaimCallRequest{
 		Lease: lease, ConversationId: turn.GetConversationId(), CallId: "c1", Tool: refundTool,
-		ArgumentsDigest: digest(arguments), Holder: holder1, Ttl: durationpb.New(ttl),
+		ArgumentsDigest: digest(arguments), Holder: holder1, Ttl: durationpb.New(ttl), Agent: triage,
 	}
 }
 
@@ -133,6 +136,42 @@ func onlyWhatTheLogHas(w *world) {
 	other.Lease = refOf(foreign)
 	_, err = w.claim(other, holder1)
 	w.refused(err, "CALL_NOT_PROPOSED")
+}
+
+// onlyTheProposersCalls: no agent runs what another one asked for, whoever owns the turn by now, and also not by renewing.
+func onlyTheProposersCalls(w *world) {
+	turn, request := w.proposed()
+	w.claimedBy(request, billing)
+	w.claimedBy(request, "")
+
+	moved, err := w.append(w.as(triage), turn.GetConversationId(), request.GetLease(), handoff(triage, billing, nil))
+	w.ok(err)
+
+	_, lease := w.lease(moved.GetTurn().GetTurnId(), billing, revB, holder2)
+	request.Lease = lease
+	w.claimedBy(request, billing)
+	w.ends(turn.GetConversationId(), "handoff", "agent_joined", "segment_started")
+
+	_, request = w.proposed()
+	w.claims(request, holder1, granted)
+	w.claimedBy(request, billing)
+}
+
+// claimedBy fails the test unless an agent is refused a call of triage's, and told whose it is.
+func (w *world) claimedBy(request *contextv1.ClaimCallRequest, agent string) {
+	w.Helper()
+
+	foreign := proto.CloneOf(request)
+	foreign.Agent = agent
+
+	_, err := w.claim(foreign, holder1)
+	told := w.refused(err, "CALL_NOT_PROPOSED")
+	same(w, "code", told.code, codes.FailedPrecondition)
+	same(w, "proposer", told.metadata["agent"], triage)
+
+	if want := fmt.Sprintf("by agent %q, not by %q", triage, agent); !strings.Contains(err.Error(), want) {
+		w.Fatalf("got %v, want it to say %s", err, want)
+	}
 }
 
 func oneRunner(w *world) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -100,12 +101,12 @@ type machine struct {
 
 // modelCall is a call of the last turn.
 type modelCall struct {
-	id, holder string
-	state      callState
-	idempotent bool
-	expires    time.Time
-	asked      bool
-	decision   eventv1.Decision
+	id, agent, holder string
+	state             callState
+	idempotent        bool
+	expires           time.Time
+	asked             bool
+	decision          eventv1.Decision
 }
 
 func newMachine(w *world) *machine {
@@ -191,13 +192,15 @@ func (m *machine) resume() {
 	m.free(m.clock.Now())
 }
 
-func (m *machine) accept(*rapid.T) {
+func (m *machine) accept(t *rapid.T) {
 	turn := m.fresh("turn")
 	event := m.accepted(turn)
+	event.GetTurnAccepted().Agent = rapid.SampledFrom([]string{"", "", m.agents[0], m.agents[1]}).Draw(t, "given to")
 	_, err := m.world.append(m.gateway(), m.conversation, nil, event)
 
 	m.expect(err, first(when{m.state != turnEnded, "TURN_IN_PROGRESS"}), func() {
 		m.turn, m.state, m.epoch, m.phase, m.segment = turn, turnRunning, 1, fresh, 0
+		m.owner = cmp.Or(event.GetTurnAccepted().GetAgent(), m.owner)
 		m.canceled, m.calls, m.revision = false, nil, ""
 		m.deadline = event.GetTurnAccepted().GetDeadline().AsTime()
 		m.free(m.clock.Now().Add(2 * time.Second))
@@ -351,7 +354,7 @@ func (m *machine) propose(t *rapid.T) {
 	_, err := m.world.append(m.as(agent), m.conversation, lease, message(1, 0, id))
 
 	m.expect(err, m.fenced(agent, lease), func() {
-		m.calls = append(m.calls, &modelCall{id: id, state: callProposed})
+		m.calls = append(m.calls, &modelCall{id: id, agent: agent, state: callProposed})
 		m.log = append(m.log, "agent_message")
 	})
 }
@@ -404,17 +407,19 @@ func (m *machine) decide(t *rapid.T) {
 
 func (m *machine) claim(t *rapid.T) {
 	lease, call := m.shown(t), m.call(t)
+	agent := rapid.SampledFrom([]string{call.agent, call.agent, call.agent, m.agents[0], m.agents[1]}).Draw(t, "agent")
 	holder := rapid.SampledFrom([]string{holder1, holder2}).Draw(t, "holder")
 	idempotent := rapid.Bool().Draw(t, "idempotent")
 	response, err := m.client.ClaimCall(m.as("serin-tools"), &contextv1.ClaimCallRequest{
 		Lease: lease, ConversationId: m.conversation, CallId: call.id, Tool: refundTool, ArgumentsDigest: digest(arguments),
-		Idempotent: idempotent, Holder: holder, Ttl: durationOf(ttl),
+		Idempotent: idempotent, Holder: holder, Ttl: durationOf(ttl), Agent: agent,
 	})
 
 	want, starts := m.decision(call, holder, idempotent)
 	renews := call.state == callClaimed && call.holder == holder
 
 	m.expect(err, first(
+		when{agent != call.agent, "CALL_NOT_PROPOSED"},
 		when{renews, ""},
 		when{m.fenced(m.owner, lease) != "", m.fenced(m.owner, lease)},
 		when{starts && m.canceled, "CANCEL_REQUESTED"},

@@ -15,6 +15,7 @@ import (
 func turnTests() map[string]func(*world) {
 	return map[string]func(*world){
 		"AcceptedTurn":            acceptedTurn,
+		"AcceptedForAnother":      acceptedForAnother,
 		"OneActiveTurn":           oneActiveTurn,
 		"TurnIDsAreNew":           turnIDsAreNew,
 		"EndMakesRoom":            endMakesRoom,
@@ -44,6 +45,41 @@ func acceptedTurn(w *world) {
 	if want := []string{"user:ada", triage}; !slices.Equal(turn.GetActors(), want) {
 		w.Fatalf("actors: got %v, want %v", turn.GetActors(), want)
 	}
+}
+
+// acceptedForAnother: the conversation's agent is gone, so the gateway gives turn and conversation to another.
+func acceptedForAnother(w *world) {
+	conversation := w.open().GetConversationId()
+	accepted := w.accepted(w.fresh("turn"))
+	accepted.GetTurnAccepted().Agent = billing
+
+	response, err := w.append(w.gateway(), conversation, nil, accepted)
+	w.ok(err)
+
+	turn := response.GetTurn()
+	same(w, "owner", turn.GetAgent(), billing)
+	same(w, "visits", len(turn.GetVisited()), 1)
+	same(w, "visited", turn.GetVisited()[0].GetAgent(), billing)
+	same(w, "conversation's agent", w.get(conversation).GetAgent(), billing)
+
+	if want := []string{"user:ada", billing}; !slices.Equal(turn.GetActors(), want) {
+		w.Fatalf("actors: got %v, want %v", turn.GetActors(), want)
+	}
+
+	_, err = w.acquire(turn.GetTurnId(), triage, revA, holder1)
+	w.refused(err, notOwner)
+
+	_, lease := w.lease(turn.GetTurnId(), billing, revB, holder1)
+	_, err = w.append(w.as(billing), conversation, lease, completed())
+	w.ok(err)
+
+	same(w, "owner of the next turn", w.accept(conversation).GetAgent(), billing)
+
+	refused := w.accepted(w.fresh("turn")) // while a turn runs nothing moves
+	refused.GetTurnAccepted().Agent = triage
+	_, err = w.append(w.gateway(), conversation, nil, refused)
+	w.refused(err, "TURN_IN_PROGRESS")
+	same(w, "conversation's agent", w.get(conversation).GetAgent(), billing)
 }
 
 func oneActiveTurn(w *world) {
