@@ -31,6 +31,10 @@ func ExitCode(err error) int {
 		return exitOK
 	}
 
+	if misconfigured := (*misconfiguredError)(nil); errors.As(err, &misconfigured) {
+		return supervise.ExitConfig
+	}
+
 	var (
 		usage    *usageError
 		problems agentspec.Problems
@@ -46,6 +50,22 @@ func ExitCode(err error) int {
 	}
 
 	return exitFailure
+}
+
+// misconfiguredError tells the supervisor that starting a workload again would not help.
+type misconfiguredError struct{ err error }
+
+func (e *misconfiguredError) Error() string { return e.err.Error() }
+func (e *misconfiguredError) Unwrap() error { return e.err }
+
+// forSupervisor marks the errors of a workload that would exit with 2: the supervisor knows a code of its own for them,
+// since Go exits with 2 on a panic as well.
+func forSupervisor(err error) error {
+	if ExitCode(err) == exitUsage {
+		return &misconfiguredError{err}
+	}
+
+	return err
 }
 
 // usageError is a command line that is not right.

@@ -291,7 +291,11 @@ func (p *Platform) processes() ([]supervise.Process, error) {
 			// The lock goes along, so that it lasts as long as anyone works on the data.
 			Env: p.environment(workload.config.Room), Files: append(slices.Clone(workload.files), p.data.lock),
 			LogPath: p.data.join("logs", workload.config.Name+".log"),
-			Ready:   readyPage("http://" + workload.pages + "/health/ready"), Stage: workload.stage,
+			Ready:   healthPage("http://" + workload.pages + "/health/ready"),
+			Alive:   healthPage("http://" + workload.pages + "/health/live"),
+			// A door that has gone must not let anyone wait in front of it.
+			OnStopped: func() { closeFiles(workload.files) },
+			Stage:     workload.stage,
 		})
 	}
 
@@ -316,7 +320,13 @@ func (p *Platform) environment(room string) []string {
 	return env
 }
 
-func readyPage(url string) func(context.Context) error {
+func closeFiles(files []*os.File) {
+	for _, file := range files {
+		_ = file.Close() // the platform's Close tells of everything but files that are closed already
+	}
+}
+
+func healthPage(url string) func(context.Context) error {
 	client := &http.Client{Timeout: time.Second}
 
 	return func(ctx context.Context) error {

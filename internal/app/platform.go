@@ -235,7 +235,9 @@ func ignoreCancel(err error) error {
 func (p *Platform) Close() error {
 	var errs []error
 	for _, file := range p.files {
-		errs = append(errs, file.Close())
+		if err := file.Close(); !errors.Is(err, os.ErrClosed) {
+			errs = append(errs, err)
+		}
 	}
 
 	if p.data != nil {

@@ -54,6 +54,7 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 
 	return &room{
 		pages:  service.Handler(),
+		guard:  service.Authorize,
 		checks: []health.Check{w.reachable(rpc.Context)},
 		serves: []serving{public},
 		tasks:  []drain.Task{{Name: "dispatcher", Run: service.Run}},

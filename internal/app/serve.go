@@ -32,13 +32,13 @@ func newServeCommand(env *Env) *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error {
 			config, err := readWorkloadConfig(path)
 			if err != nil {
-				return err
+				return forSupervisor(err)
 			}
 
 			ctx, cancel := supervise.WithLifeline(command.Context(), env.Getenv)
 			defer cancel()
 
-			return serveWorkload(ctx, env, config)
+			return forSupervisor(serveWorkload(ctx, env, config))
 		},
 	}
 	command.Flags().StringVar(&path, "config", "", "the workload's configuration, a JSON file")
@@ -57,6 +57,8 @@ type room struct {
 	serves []serving
 	// pages are added to the health and metrics listener; the gateway's REST lives here.
 	pages http.Handler
+	// guard decides who may read metrics, where more than this machine can.
+	guard func(http.Handler) http.Handler
 	// drain stops taking work and finishes or gives back what there is.
 	drain func(context.Context) error
 	close func() error
@@ -178,7 +180,12 @@ func (w *workload) servings(room *room, checker *health.Checker) ([]serving, err
 func (w *workload) pages(room *room, checker *health.Checker) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/health/", checker.Handler())
-	mux.Handle("/metrics", w.telemetry.Handler())
+	metrics := w.telemetry.Handler()
+	if room.guard != nil {
+		metrics = room.guard(metrics)
+	}
+
+	mux.Handle("/metrics", metrics)
 
 	if room.pages != nil {
 		mux.Handle("/", room.pages)

@@ -90,7 +90,7 @@ func runUp(ctx context.Context, env *Env, config PlatformConfig, asJSON bool) (e
 	go func() {
 		defer close(reported)
 
-		if platform.WaitReady(waiting) == nil {
+		if reporter.wait(waiting, platform) == nil {
 			reporter.ready(platform)
 		}
 	}()
@@ -121,6 +121,26 @@ func (r *upReporter) starting(platform *Platform) {
 
 func (r *upReporter) printf(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.env.Stdout, format, args...) // a terminal that is gone can't be told so
+}
+
+// wait returns once everything is ready; until then it says from time to time what is waited for, and why.
+func (r *upReporter) wait(ctx context.Context, platform *Platform) error {
+	for {
+		short, cancel := context.WithTimeout(ctx, 3*time.Second)
+		err := platform.WaitReady(short)
+
+		cancel()
+
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+
+		for _, status := range platform.Statuses() {
+			if status.Problem != "" {
+				_, _ = fmt.Fprintf(r.env.Stderr, "serin: waiting for %s: %s\n", status.Name, status.Problem) // as printf
+			}
+		}
+	}
 }
 
 // change reports what happens after everything was ready once.
