@@ -349,7 +349,7 @@ func (p *Platform) writeScrapeTargets(summary UpFile) error {
 		Labels  map[string]string `json:"labels"`
 	}
 
-	groups := []group{}
+	groups := make([]group, 0, len(summary.Workloads))
 	for _, workload := range summary.Workloads {
 		groups = append(groups, group{
 			Targets: []string{strings.TrimPrefix(workload.Pages, "http://")}, Labels: map[string]string{"workload": workload.Name},

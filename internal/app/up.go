@@ -246,7 +246,7 @@ func thingsToTry(env *Env, platform *Platform) string {
 
 	url, token := platform.Summary().HTTP, ""
 	if platform.config.TokenFile != "" {
-		token = " -H 'Authorization: Bearer TOKEN'"
+		token = " -H 'Authorization: Bearer TOKEN'" //nolint:gosec // a placeholder for the reader
 	}
 
 	hello, booking := "My invoice was charged twice, please refund it", "I would like to book an appointment"
