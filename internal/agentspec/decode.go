@@ -249,6 +249,6 @@ func describeScalar(node *yaml.Node) string {
 	case "!!timestamp":
 		return "the date " + node.Value
 	default:
-		return fmt.Sprintf("a value tagged %s", quote(tag))
+		return "a value tagged " + quote(tag)
 	}
 }

@@ -147,8 +147,7 @@ func read(fsys fs.FS, name string) ([]byte, error) {
 
 // reason cuts what the message says already.
 func reason(err error) string {
-	var at *fs.PathError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		return "can't be read: " + at.Err.Error()
 	}
 

@@ -68,7 +68,9 @@ func rewrite(t *testing.T, path string, archive *txtar.Archive, want string) {
 		}
 	}
 
-	archive.Files = append(files, txtar.File{Name: "want", Data: []byte(want)})
+	files = append(files, txtar.File{Name: "want", Data: []byte(want)})
+	archive.Files = files
+
 	if err := os.WriteFile(path, txtar.Format(archive), 0o600); err != nil {
 		t.Fatal(err)
 	}

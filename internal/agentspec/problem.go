@@ -44,7 +44,7 @@ func (p Problem) String() string {
 }
 
 // Problems is an error that lists everything that is wrong, in the order of files and lines.
-type Problems []Problem
+type Problems []Problem //nolint:errname // it is a list of problems, and reads as one
 
 // Error writes one problem per line.
 func (p Problems) Error() string {

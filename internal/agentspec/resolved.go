@@ -79,7 +79,7 @@ func LoadResolved(path, expected string) (Agent, error) {
 		expected = found[1]
 	}
 
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // the supervisor or the pod's template names the file
 	if err != nil {
 		return Agent{}, fmt.Errorf("resolved agent: %w", err)
 	}

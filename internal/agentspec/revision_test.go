@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -43,9 +44,9 @@ func TestRevisionGoldens(t *testing.T) {
 // TestEveryFieldIsDecided makes sure that whoever adds a field says whether it is behaviour.
 func TestEveryFieldIsDecided(t *testing.T) {
 	spec := reflect.TypeFor[AgentSpec]()
-	for i := range spec.NumField() {
-		if tag := spec.Field(i).Tag.Get("revision"); tag != "yes" && tag != "no" {
-			t.Errorf("AgentSpec.%s: the tag revision must be yes or no", spec.Field(i).Name)
+	for field := range spec.Fields() {
+		if tag := field.Tag.Get("revision"); tag != "yes" && tag != "no" {
+			t.Errorf("AgentSpec.%s: the tag revision must be yes or no", field.Name)
 		}
 	}
 }
@@ -393,9 +394,16 @@ func TestCanonical(t *testing.T) {
 		{map[string]any{}, `{}`},
 		{[]any{}, `[]`},
 		{"\u20ac$\u000f\nA'B\"\\\\\"/<>&\u2028", "\"\u20ac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/<>&\u2028\""},
-		{map[string]any{"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\U0001f600": 5, "\u0080": 6, "\u00f6": 7},
-			"{\"\\r\":2,\"1\":4,\"\u0080\":6,\"\u00f6\":7,\"\u20ac\":1,\"\U0001f600\":5,\"\ufb33\":3}"},
-		{1e21, "1e+21"}, {0.000001, "0.000001"}, {1e-7, "1e-7"}, {100.0, "100"}, {-0.0, "0"}, {0.2, "0.2"},
+		{
+			map[string]any{"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\U0001f600": 5, "\u0080": 6, "\u00f6": 7},
+			"{\"\\r\":2,\"1\":4,\"\u0080\":6,\"\u00f6\":7,\"\u20ac\":1,\"\U0001f600\":5,\"\ufb33\":3}",
+		},
+		{1e21, "1e+21"},
+		{0.000001, "0.000001"},
+		{1e-7, "1e-7"},
+		{100.0, "100"},
+		{math.Copysign(0, -1), "0"},
+		{0.2, "0.2"},
 	} {
 		out := &bytes.Buffer{}
 		canonical(out, test.in)

@@ -10,7 +10,7 @@ const (
 )
 
 // Agent is a role: a prompt, a model, tools, guardrails, and whom it may hand off to.
-type Agent struct {
+type Agent struct { //nolint:recvcheck // what changes an agent needs a pointer; what reads one takes a copy
 	APIVersion string    `json:"apiVersion" required:"true" enum:"serin.dev/v1alpha1"`
 	Kind       string    `json:"kind" required:"true" enum:"Agent"`
 	Metadata   Metadata  `json:"metadata" required:"true"`

@@ -142,7 +142,7 @@ func (x *execution) failed(next fail) {
 }
 
 func outcomeLabel(outcome handoffv1.Finished_Outcome) string {
-	switch outcome {
+	switch outcome { //nolint:exhaustive // the other outcomes do not end a turn
 	case handoffv1.Finished_OUTCOME_COMPLETED:
 		return "completed"
 	case handoffv1.Finished_OUTCOME_CANCELLED:

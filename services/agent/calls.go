@@ -128,8 +128,8 @@ func (p *plan) addUnknown(c call) {
 		}
 	}
 
-	p.question(c, eventv1.InputRequested_KIND_OUTCOME, fmt.Sprintf(
-		"%s was started, and the process that ran it was lost. Did the call take effect?", c.Tool))
+	p.question(c, eventv1.InputRequested_KIND_OUTCOME, c.Tool+
+		" was started, and the process that ran it was lost. Did the call take effect?")
 }
 
 func (p *plan) result(c call, outcome eventv1.ToolResult_Outcome, output string) {

@@ -46,7 +46,7 @@ func (s *Service) execute(ctx context.Context, t *tenure) {
 	work, stop := context.WithCancelCause(life)
 	defer stop(nil)
 
-	undo := context.AfterFunc(s.alive, func() { stop(context.Cause(s.alive)) })
+	undo := context.AfterFunc(s.alive, func() { stop(context.Cause(s.alive)) }) //nolint:contextcheck // the service's life
 	defer undo()
 
 	x := &execution{
@@ -63,7 +63,7 @@ func (s *Service) execute(ctx context.Context, t *tenure) {
 
 	x.helpers.Go(func() { x.lease.keep(keeping) })
 
-	t.outcome = x.run()
+	t.outcome = x.run() //nolint:contextcheck // an execution carries its own contexts
 	t.next, t.last = x.state.turn.segment.handedTo, x.journal.last
 }
 
@@ -99,7 +99,7 @@ func (x *execution) loop() handoffv1.Finished_Outcome {
 
 		next := decide(x.state, &x.rules)
 		if _, done := next.(finish); x.work.Err() != nil && !done { // an answer that is there is not thrown away
-			return x.interrupted(context.Cause(x.work))
+			return x.interrupted(x.cause())
 		}
 
 		outcome, err := x.act(next)
@@ -176,7 +176,7 @@ func (x *execution) refresh() error {
 		}
 
 		if x.work.Err() != nil {
-			return context.Cause(x.work)
+			return x.cause()
 		}
 
 		if !retryable(err) {
@@ -189,6 +189,11 @@ func (x *execution) refresh() error {
 	}
 }
 
+// cause is why the work has ended; nil while it goes on.
+func (x *execution) cause() error {
+	return context.Cause(x.work) //nolint:wrapcheck // compared as it is: see interrupted
+}
+
 // failure is an error that ends the turn with turn_failed.
 type failure struct{ fail }
 
@@ -196,7 +201,7 @@ func (f *failure) Error() string { return f.message }
 
 // interrupted ends a segment that can't go on, for whatever reason.
 func (x *execution) interrupted(err error) handoffv1.Finished_Outcome {
-	if cause := context.Cause(x.work); cause != nil && !lostTurn(err) {
+	if cause := x.cause(); cause != nil && !lostTurn(err) {
 		err = cause
 	}
 

@@ -24,7 +24,7 @@ type fakeModel struct {
 
 // modelAsked is a request as the model sees it.
 type modelAsked struct {
-	Agent    string
+	Agent    string   `json:"-"`
 	Model    string   `json:"model"`
 	Models   []string `json:"models"`
 	Messages []struct {
@@ -72,6 +72,8 @@ type modelReply struct {
 type modelCall struct{ name, arguments string }
 
 func newFakeModel(t testing.TB, script func(modelAsked) modelReply) *fakeModel {
+	t.Helper()
+
 	model := &fakeModel{t: t, script: script}
 	model.Server = httptest.NewServer(http.HandlerFunc(model.serve))
 	t.Cleanup(model.Close)

@@ -313,7 +313,7 @@ func (s *fakeStore) Publish(stream grpc.ClientStreamingServer[contextv1.PublishR
 	for {
 		request, err := stream.Recv()
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // the publisher went away
 		}
 
 		s.update(func() {

@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/openai/openai-go/v3"
@@ -52,15 +53,15 @@ func (g *gathering) add(chunk openai.ChatCompletionChunk) string {
 		_ = json.Unmarshal([]byte(field.Raw()), &g.extra) // what is not understood is not needed
 	}
 
-	var text string
+	before := g.text.Len()
 	for _, choice := range chunk.Choices {
-		text += g.choice(choice)
+		g.choice(choice)
 	}
 
-	return text
+	return g.text.String()[before:]
 }
 
-func (g *gathering) choice(choice openai.ChatCompletionChunkChoice) string {
+func (g *gathering) choice(choice openai.ChatCompletionChunkChoice) {
 	if choice.FinishReason != "" {
 		g.finish = choice.FinishReason
 	}
@@ -71,16 +72,14 @@ func (g *gathering) choice(choice openai.ChatCompletionChunkChoice) string {
 		call.arguments.WriteString(delta.Function.Arguments)
 	}
 
-	text := choice.Delta.Content + choice.Delta.Refusal
-	g.text.WriteString(text)
-
-	return text
+	g.text.WriteString(choice.Delta.Content)
+	g.text.WriteString(choice.Delta.Refusal)
 }
 
 // call finds the call that a delta goes on with. Some providers give every call the same index: a new id is a new call.
 func (g *gathering) call(delta openai.ChatCompletionChunkChoiceDeltaToolCall) *gatheredCall {
-	for i := len(g.calls) - 1; i >= 0; i-- {
-		if call := g.calls[i]; call.index == delta.Index && (delta.ID == "" || call.id == "" || delta.ID == call.id) {
+	for _, call := range slices.Backward(g.calls) {
+		if call.index == delta.Index && (delta.ID == "" || call.id == "" || delta.ID == call.id) {
 			if call.id == "" {
 				call.id = delta.ID
 			}

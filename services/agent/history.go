@@ -77,7 +77,11 @@ func (a arrival) before(history []message) []message {
 		return last
 	case eventv1.HistoryFilter_MODE_NO_TOOLS:
 		return withoutTools(history)
-	default:
+	case eventv1.HistoryFilter_MODE_UNSPECIFIED, eventv1.HistoryFilter_MODE_FULL:
+		return history
+	case eventv1.HistoryFilter_MODE_SUMMARY:
+		return []message{task}
+	default: // a mode of a later release: show the least
 		return []message{task}
 	}
 }

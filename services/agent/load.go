@@ -72,7 +72,7 @@ func (x *execution) read(sequence int64) ([]*eventv1.Event, error) {
 		}
 
 		if x.work.Err() != nil {
-			return nil, context.Cause(x.work)
+			return nil, x.cause()
 		}
 
 		if !retryable(err) {

@@ -169,7 +169,7 @@ func assistant(chat chat) openai.ChatCompletionMessageParamUnion {
 }
 
 func tools(request modelRequest) []openai.ChatCompletionToolUnionParam {
-	var list []openai.ChatCompletionToolUnionParam
+	list := make([]openai.ChatCompletionToolUnionParam, 0, len(request.tools)+len(request.routes))
 
 	for _, tool := range request.tools {
 		list = append(list, function(tool.name, tool.description, tool.schema))

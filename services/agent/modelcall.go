@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -47,7 +46,7 @@ func (x *execution) ask(next callModel, show func(string)) (*answer, error) {
 		case err == nil:
 			return answer, x.checkCalls(answer)
 		case x.work.Err() != nil:
-			return nil, context.Cause(x.work)
+			return nil, x.cause()
 		case !errors.Is(err, errUnreachable):
 			return nil, &failure{fail{
 				reason: reasonProvider, message: fmt.Sprintf("the model %q did not answer: %v", x.rules.model, err),

@@ -32,7 +32,7 @@ func (s *Service) pass(ctx context.Context, t *tenure, accepted func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	undo := context.AfterFunc(s.alive, cancel)
+	undo := context.AfterFunc(s.alive, cancel) //nolint:contextcheck // the service's life ends it too
 	defer undo()
 
 	grace := time.AfterFunc(passGrace, cancel)

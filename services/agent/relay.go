@@ -23,7 +23,7 @@ func (s *Service) relay(ctx context.Context, t *tenure, send func(*handoffv1.Han
 		ConversationId: t.conversation, FromSequence: t.lease.GetVersion(), Transient: true,
 	})
 	if err != nil {
-		return nil //nolint:nilerr // the segment goes on, and its end is reported all the same
+		return nil // the segment goes on, and its end is reported all the same
 	}
 
 	var sent atomic.Int64

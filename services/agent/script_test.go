@@ -211,6 +211,8 @@ func (s *script) callID(name string) string {
 }
 
 func budgetOf(t testing.TB, words []string) *eventv1.Budget {
+	t.Helper()
+
 	budget := &eventv1.Budget{}
 
 	for _, word := range words {

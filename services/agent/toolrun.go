@@ -70,7 +70,7 @@ func (x *execution) runCall(c call) ran {
 		}
 
 		if x.work.Err() != nil {
-			return ran{call: c, err: context.Cause(x.work)}
+			return ran{call: c, err: x.cause()}
 		}
 
 		if !again(err) {
@@ -160,5 +160,5 @@ func (x *execution) awaitCancel() error {
 		return errCancelled
 	}
 
-	return context.Cause(x.work)
+	return x.cause()
 }

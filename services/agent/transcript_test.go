@@ -182,7 +182,7 @@ func describeNext(next action, prompt bool) string {
 }
 
 func describePrompt(call callModel) string {
-	lines := []string{"  system: " + oneLine(call.system)}
+	lines := append(make([]string, 0, 1+len(call.prompt)), "  system: "+oneLine(call.system))
 	for _, chat := range call.prompt {
 		line := "  " + chat.Role + ":"
 		if chat.CallID != "" {

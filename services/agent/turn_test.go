@@ -381,7 +381,7 @@ func TestASecondHandoffJoins(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	var streams []grpc.ServerStreamingClient[handoffv1.HandoffResponse]
+	streams := make([]grpc.ServerStreamingClient[handoffv1.HandoffResponse], 0, 2)
 
 	for range 2 {
 		stream, err := client.Handoff(t.Context(), &handoffv1.HandoffRequest{
