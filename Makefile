@@ -44,7 +44,7 @@ check: lint bin/grpcurl ## Everything strict: race detector, no skips, lint, bre
 fuzz: ## Run every fuzz target for FUZZTIME
 	@go list ./... | while read -r package; do \
 	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
-	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
 	  done; \
 	done
 

@@ -2,12 +2,10 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
 
-	"buf.build/go/protovalidate"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -16,6 +14,7 @@ import (
 
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/rpc"
 )
 
 // guarded is ConversationService as outsiders get it. Every door goes through it, so that who calls, whether the
@@ -97,7 +96,7 @@ func guard[Req proto.Message, Resp any](ctx context.Context, s *Service, req Req
 		return resp, err
 	}
 
-	if err := validate(req); err != nil {
+	if err := rpc.Validate(req); err != nil {
 		return resp, err
 	}
 
@@ -158,29 +157,6 @@ func withoutReserved(incoming metadata.MD) metadata.MD {
 	}
 
 	return incoming
-}
-
-// validate checks a request against the rules in the protos.
-func validate(req proto.Message) error {
-	err := protovalidate.Validate(req)
-	if err == nil {
-		return nil
-	}
-
-	var invalid *protovalidate.ValidationError
-	if !errors.As(err, &invalid) {
-		return fault.New(codes.Internal, "INTERNAL", "validation of %s: %w", req.ProtoReflect().Descriptor().FullName(), err)
-	}
-
-	violations := make([]fault.Violation, len(invalid.Violations))
-	for i, violation := range invalid.Violations {
-		violations[i] = fault.Violation{
-			Field:   protovalidate.FieldPathString(violation.Proto.GetField()),
-			Message: violation.Proto.GetMessage(),
-		}
-	}
-
-	return fault.Invalid(violations...)
 }
 
 func panicked(cause any) error {
