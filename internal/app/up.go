@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -200,6 +201,11 @@ func (r *upReporter) ready(platform *Platform) {
 
 	r.printf("\n%s", table(summary))
 	r.printf("\nREST      %s   (API: %s/openapi.json)\n", summary.HTTP, summary.HTTP)
+
+	if host, _, _ := net.SplitHostPort(platform.httpAddr); !isLoopback(host) {
+		r.printf("          REST is plain HTTP: put TLS in front of it before tokens cross a network\n")
+	}
+
 	r.printf("gRPC      %s   (TLS; CA certificate: %s)\n", summary.GRPC, display(summary.CA))
 	r.printf("LLM       %s\n", provider(platform))
 	r.printf("logs      %s\n", display(platform.data.join("logs")))
