@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -189,8 +190,8 @@ func listAgents(env *Env, dir string, format outputFormat) error {
 		}
 
 		rows[i] = []string{
-			agent.Name, agentspec.Short(agent.Revision), entry, agent.Model, orString(strings.Join(agent.Tools, ","), "-"),
-			orString(strings.Join(agent.Handoffs, ","), "-"), agent.File,
+			agent.Name, agentspec.Short(agent.Revision), entry, agent.Model, cmp.Or(strings.Join(agent.Tools, ","), "-"),
+			cmp.Or(strings.Join(agent.Handoffs, ","), "-"), agent.File,
 		}
 	}
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -205,7 +206,7 @@ func progress(progress *eventv1.ToolProgress) string {
 }
 
 func question(request *eventv1.InputRequested) string {
-	text := orString(request.GetQuestion(), "May "+request.GetTool()+" run?")
+	text := cmp.Or(request.GetQuestion(), "May "+request.GetTool()+" run?")
 
 	return oneLine(fmt.Sprintf("%s  [%s %s]", text, request.GetTool(), clip(request.GetArguments(), maxDetail)))
 }

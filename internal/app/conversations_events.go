@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -152,7 +153,7 @@ func (p *eventPrinter) print(event *eventv1.Event) error {
 
 	name, detail := eventDetail(event)
 	_, err := fmt.Fprintf(p.out, eventLine, sequence, localTime(event.GetTime(), "15:04:05.000"),
-		orString(oneLine(event.GetAgent()), "-"), name, clip(oneLine(detail), maxDetail))
+		cmp.Or(oneLine(event.GetAgent()), "-"), name, clip(oneLine(detail), maxDetail))
 
 	if err = errors.Join(header, err); err != nil {
 		return fmt.Errorf("write output: %w", err)

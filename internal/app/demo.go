@@ -1,6 +1,8 @@
 package app
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 
 	"github.com/serinhq/serin/services/tools/demo"
@@ -22,7 +24,7 @@ func newDemoCommand(env *Env) *cobra.Command {
 		},
 	}
 	toolsCommand.Flags().StringVar(&set, "set", "all", "which tools: billing, calendar or all")
-	toolsCommand.Flags().StringVar(&data, "data", orString(env.Getenv("SERIN_DEMO_DATA"), ".serin/demo"),
+	toolsCommand.Flags().StringVar(&data, "data", cmp.Or(env.Getenv("SERIN_DEMO_DATA"), ".serin/demo"),
 		"directory of the demo's records")
 
 	command := &cobra.Command{Use: "demo", Short: "Things that the example agents use"}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ type endpointFlags struct {
 func (f *endpointFlags) register(flags *pflag.FlagSet, env *Env) {
 	flags.StringVar(&f.url, "url", env.get("SERIN_URL"), "REST address of the gateway (default: the serin up of --data)")
 	flags.StringVar(&f.tokenFile, "token-file", env.get("SERIN_TOKEN_FILE"), "file with a bearer token")
-	flags.StringVar(&f.data, "data", orString(env.get("SERIN_DATA"), defaultData), "data directory of the serin up to talk to")
+	flags.StringVar(&f.data, "data", cmp.Or(env.get("SERIN_DATA"), defaultData), "data directory of the serin up to talk to")
 }
 
 // find returns the endpoint. A token file given by hand goes with any address, serin up's own only with its own.
@@ -47,7 +48,7 @@ func (f *endpointFlags) find() (endpoint, error) {
 			return endpoint{}, err
 		}
 
-		address, tokenFile = running.HTTP, orString(tokenFile, running.TokenFile)
+		address, tokenFile = running.HTTP, cmp.Or(tokenFile, running.TokenFile)
 	}
 
 	parsed, err := url.Parse(address)
@@ -74,7 +75,7 @@ func (f *endpointFlags) words(env *Env) string {
 
 	word("url", f.url, env.get("SERIN_URL"))
 	word("token-file", f.tokenFile, env.get("SERIN_TOKEN_FILE"))
-	word("data", f.data, orString(env.get("SERIN_DATA"), defaultData))
+	word("data", f.data, cmp.Or(env.get("SERIN_DATA"), defaultData))
 
 	return text
 }

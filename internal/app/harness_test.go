@@ -145,8 +145,8 @@ func (p *testPlatform) crashed() bool {
 	return os.Remove(p.crashFile) != nil
 }
 
-// call makes a REST call and returns the status and the body.
-func (p *testPlatform) call(method, path string, body any, headers ...string) (int, []byte) {
+// request makes a JSON request that ends when patience does; cancel it once its answer was read.
+func (p *testPlatform) request(method, path string, body any) (*http.Request, context.CancelFunc) {
 	p.t.Helper()
 
 	data, err := json.Marshal(body)
@@ -155,14 +155,24 @@ func (p *testPlatform) call(method, path string, body any, headers ...string) (i
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 
 	request, err := http.NewRequestWithContext(ctx, method, p.url+path, bytes.NewReader(data))
 	if err != nil {
+		cancel()
 		p.t.Fatal(err)
 	}
 
 	request.Header.Set("Content-Type", "application/json")
+
+	return request, cancel
+}
+
+// call makes a REST call and returns the status and the body.
+func (p *testPlatform) call(method, path string, body any, headers ...string) (int, []byte) {
+	p.t.Helper()
+
+	request, cancel := p.request(method, path, body)
+	defer cancel()
 
 	for i := 0; i+1 < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
@@ -255,21 +265,10 @@ func (p *testPlatform) waitFor(conversation, what string, fits func(*eventv1.Eve
 func (p *testPlatform) stream(method, path string, body any, lastID int64, handle func(id int64, event *eventv1.Event) bool) {
 	p.t.Helper()
 
-	data, err := json.Marshal(body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	request, cancel := p.request(method, path, body)
 	defer cancel()
 
-	request, err := http.NewRequestWithContext(ctx, method, p.url+path, bytes.NewReader(data))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-
 	request.Header.Set("Accept", "text/event-stream")
-	request.Header.Set("Content-Type", "application/json")
 
 	if lastID > 0 {
 		request.Header.Set("Last-Event-ID", fmt.Sprint(lastID))

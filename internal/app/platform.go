@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,9 +76,9 @@ const (
 
 // OpenPlatform checks everything that can be wrong (files, directory, ports) and takes the ports; it starts no process.
 func OpenPlatform(env *Env, config PlatformConfig) (*Platform, error) {
-	config.Data = orString(config.Data, ".serin")
-	config.HTTP = orString(config.HTTP, "127.0.0.1:8080")
-	config.GRPC = orString(config.GRPC, "127.0.0.1:9000")
+	config.Data = cmp.Or(config.Data, ".serin")
+	config.HTTP = cmp.Or(config.HTTP, "127.0.0.1:8080")
+	config.GRPC = cmp.Or(config.GRPC, "127.0.0.1:9000")
 
 	if config.LeaseTTL == 0 {
 		config.LeaseTTL = 5 * time.Second
@@ -105,7 +106,7 @@ func (p *Platform) open() (err error) {
 	}
 
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(orString(p.config.LogLevel, "info"))); err != nil {
+	if err := level.UnmarshalText([]byte(cmp.Or(p.config.LogLevel, "info"))); err != nil {
 		return usageErrorf("--log-level %q: want debug, info, warn or error", p.config.LogLevel)
 	}
 

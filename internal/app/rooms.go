@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -37,7 +38,7 @@ type workload struct {
 
 func newWorkload(ctx context.Context, env *Env, config *workloadConfig) (*workload, error) {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(orString(config.LogLevel, "info"))); err != nil {
+	if err := level.UnmarshalText([]byte(cmp.Or(config.LogLevel, "info"))); err != nil {
 		return nil, usageErrorf("--log-level %q: want debug, info, warn or error", config.LogLevel)
 	}
 
@@ -56,14 +57,6 @@ func newWorkload(ctx context.Context, env *Env, config *workloadConfig) (*worklo
 		credentials: rpc.Credentials{SVID: source, Bundle: source},
 		conns:       map[string]*grpc.ClientConn{},
 	}, nil
-}
-
-func orString(value, standard string) string {
-	if value == "" {
-		return standard
-	}
-
-	return value
 }
 
 func (w *workload) close() error {

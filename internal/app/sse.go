@@ -3,6 +3,7 @@ package app
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -60,7 +61,7 @@ func (r *sseReader) next() (sseEvent, error) {
 		case "data":
 			data, some = append(data, value), true
 		case "event":
-			event.Name = orString(value, "message")
+			event.Name = cmp.Or(value, "message")
 		case "id":
 			if !strings.Contains(value, "\x00") {
 				r.lastID = value

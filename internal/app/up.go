@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -48,7 +49,7 @@ without, they use the simulated one, which says so in every answer.`,
 
 	flags := command.Flags()
 	flags.StringVarP(&config.Agents, "file", "f", "", "directory of agent files (default: the example agents)")
-	flags.StringVar(&config.Data, "data", orString(env.Getenv("SERIN_DATA"), ".serin"), "directory for all state")
+	flags.StringVar(&config.Data, "data", cmp.Or(env.Getenv("SERIN_DATA"), ".serin"), "directory for all state")
 	flags.StringVar(&config.HTTP, "http", "127.0.0.1:8080", "address of the REST door")
 	flags.StringVar(&config.GRPC, "grpc", "127.0.0.1:9000", "address of the gRPC door (TLS)")
 	flags.StringVar(&config.TokenFile, "auth-token-file", "", "YAML file of bearer tokens; turns authentication on")
@@ -225,7 +226,7 @@ func table(summary UpFile) string {
 	_, _ = fmt.Fprintln(writer, "WORKLOAD\tREVISION\tSTATE\tPID\tADDRESS\tHEALTH AND METRICS")
 
 	for _, workload := range summary.Workloads {
-		_, _ = fmt.Fprintf(writer, "%s\t%s\t%s\t%d\t%s\t%s\n", workload.Name, orString(workload.Revision, "-"),
+		_, _ = fmt.Fprintf(writer, "%s\t%s\t%s\t%d\t%s\t%s\n", workload.Name, cmp.Or(workload.Revision, "-"),
 			workload.State, workload.PID, workload.Address, workload.Pages)
 	}
 
