@@ -47,6 +47,7 @@ type AgentSpec struct {
 	// Entry marks the one agent that new conversations meet.
 	Entry   bool    `json:"entry,omitempty" revision:"no"`
 	Rollout Rollout `json:"rollout,omitzero" revision:"no"`
+	SLA     SLA     `json:"sla,omitzero" revision:"no"`
 	Scaling Scaling `json:"scaling,omitzero" revision:"no"`
 }
 
@@ -129,12 +130,26 @@ type Budgets struct {
 
 // Rollout is how a new revision takes over.
 type Rollout struct {
-	// Steps are the candidate's percentages in order; default 5, 25, 50, 100.
+	// Steps are the candidate's percentages in order, rising from 1 to 100; default 5, 25, 50, 100.
 	Steps []int32 `json:"steps,omitempty" default:"5,25,50,100" max:"20"`
-	// Pause is the time between steps; default 10m.
+	// Pause is the least time at each step of an automatic rollout; default 10m.
 	Pause Duration `json:"pause,omitempty" default:"10m" min:"1s" max:"720h"`
-	// Promotion is manual (default) or automatic.
+	// Promotion is manual (default): a person promotes each step; or automatic: gates do.
 	Promotion string `json:"promotion,omitempty" default:"manual" enum:"manual,automatic"`
+	// UndoWindow is how long the revision before stays warm after a promotion; default 15m.
+	UndoWindow Duration `json:"undoWindow,omitempty" default:"15m" min:"1s" max:"720h"`
+	// RetireIdle is how long a replaced revision must have been without a turn before it goes; default 24h.
+	RetireIdle Duration `json:"retireIdle,omitempty" default:"24h" min:"1s" max:"720h"`
+	// RetireAfter is when a replaced revision goes at the latest; default 168h.
+	RetireAfter Duration `json:"retireAfter,omitempty" default:"168h" min:"1s" max:"8760h"`
+	// ExcludeTenants never meet a candidate.
+	ExcludeTenants []string `json:"excludeTenants,omitempty" max:"64"`
+}
+
+// SLA is what users may expect of the agent's own part of a turn.
+type SLA struct {
+	// P99 is the latency that 99 of 100 segments keep; default 30s. Automatic rollouts abort above it.
+	P99 Duration `json:"p99,omitempty" default:"30s" min:"1ms" max:"24h"`
 }
 
 // Scaling is how many replicas a cluster runs; one machine runs one process.

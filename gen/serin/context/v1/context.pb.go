@@ -153,6 +153,83 @@ func (ClaimCallResponse_Status) EnumDescriptor() ([]byte, []int) {
 	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{29, 0}
 }
 
+// Kind says how it ended.
+type Outcome_Kind int32
+
+const (
+	// Never used.
+	Outcome_KIND_UNSPECIFIED Outcome_Kind = 0
+	// The turn ended with its answer.
+	Outcome_KIND_COMPLETED Outcome_Kind = 1
+	// Another agent went on.
+	Outcome_KIND_HANDED_OFF Outcome_Kind = 2
+	// It waits for a human; another segment follows.
+	Outcome_KIND_WAITING Outcome_Kind = 3
+	// The turn failed while this agent owned it.
+	Outcome_KIND_FAILED Outcome_Kind = 4
+	// Someone ended the turn.
+	Outcome_KIND_CANCELLED Outcome_Kind = 5
+	// Its process was lost or gave it back; the segment went on elsewhere. The turn did not fail by that.
+	Outcome_KIND_LOST Outcome_Kind = 6
+	// A user liked the turn.
+	Outcome_KIND_THUMBS_UP Outcome_Kind = 7
+	// A user did not like the turn.
+	Outcome_KIND_THUMBS_DOWN Outcome_Kind = 8
+)
+
+// Enum value maps for Outcome_Kind.
+var (
+	Outcome_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_COMPLETED",
+		2: "KIND_HANDED_OFF",
+		3: "KIND_WAITING",
+		4: "KIND_FAILED",
+		5: "KIND_CANCELLED",
+		6: "KIND_LOST",
+		7: "KIND_THUMBS_UP",
+		8: "KIND_THUMBS_DOWN",
+	}
+	Outcome_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_COMPLETED":   1,
+		"KIND_HANDED_OFF":  2,
+		"KIND_WAITING":     3,
+		"KIND_FAILED":      4,
+		"KIND_CANCELLED":   5,
+		"KIND_LOST":        6,
+		"KIND_THUMBS_UP":   7,
+		"KIND_THUMBS_DOWN": 8,
+	}
+)
+
+func (x Outcome_Kind) Enum() *Outcome_Kind {
+	p := new(Outcome_Kind)
+	*p = x
+	return p
+}
+
+func (x Outcome_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Outcome_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_serin_context_v1_context_proto_enumTypes[2].Descriptor()
+}
+
+func (Outcome_Kind) Type() protoreflect.EnumType {
+	return &file_serin_context_v1_context_proto_enumTypes[2]
+}
+
+func (x Outcome_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Outcome_Kind.Descriptor instead.
+func (Outcome_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{39, 0}
+}
+
 // Conversation is a user's thread.
 type Conversation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -365,8 +442,11 @@ type Turn struct {
 	WaitingCallIds []string `protobuf:"bytes,17,rep,name=waiting_call_ids,json=waitingCallIds,proto3" json:"waiting_call_ids,omitempty"`
 	// Sequence of its turn_accepted event.
 	AcceptedSequence int64 `protobuf:"varint,18,opt,name=accepted_sequence,json=acceptedSequence,proto3" json:"accepted_sequence,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Short name of the revision that the owner must have: the conversation's pin after withdrawals, else the one that
+	// turn_accepted forces; empty if any will do. Callers of the owner send it as the header serin-revision.
+	PinnedRevision string `protobuf:"bytes,19,opt,name=pinned_revision,json=pinnedRevision,proto3" json:"pinned_revision,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Turn) Reset() {
@@ -523,6 +603,13 @@ func (x *Turn) GetAcceptedSequence() int64 {
 		return x.AcceptedSequence
 	}
 	return 0
+}
+
+func (x *Turn) GetPinnedRevision() string {
+	if x != nil {
+		return x.PinnedRevision
+	}
+	return ""
 }
 
 // LeaseRef is what a writer shows to prove that it still executes the turn.
@@ -2401,6 +2488,498 @@ func (x *WithdrawResponse) GetFencedTurns() int32 {
 	return 0
 }
 
+// ListRevisionsRequest names an agent.
+type ListRevisionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The agent.
+	Agent         string `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRevisionsRequest) Reset() {
+	*x = ListRevisionsRequest{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRevisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRevisionsRequest) ProtoMessage() {}
+
+func (x *ListRevisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRevisionsRequest.ProtoReflect.Descriptor instead.
+func (*ListRevisionsRequest) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListRevisionsRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+// ListRevisionsResponse is how much an agent's revisions are used.
+type ListRevisionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The revisions by name.
+	Revisions     []*RevisionUse `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRevisionsResponse) Reset() {
+	*x = ListRevisionsResponse{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRevisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRevisionsResponse) ProtoMessage() {}
+
+func (x *ListRevisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRevisionsResponse.ProtoReflect.Descriptor instead.
+func (*ListRevisionsResponse) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ListRevisionsResponse) GetRevisions() []*RevisionUse {
+	if x != nil {
+		return x.Revisions
+	}
+	return nil
+}
+
+// RevisionUse is how much one revision is used.
+type RevisionUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its short name.
+	Revision string `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Conversations whose pin it is; pins that withdrawals moved count for their successor.
+	PinnedConversations int64 `protobuf:"varint,2,opt,name=pinned_conversations,json=pinnedConversations,proto3" json:"pinned_conversations,omitempty"`
+	// Running turns whose current segment it executes.
+	RunningTurns int64 `protobuf:"varint,3,opt,name=running_turns,json=runningTurns,proto3" json:"running_turns,omitempty"`
+	// When a segment of it last began or ended; absent if none did.
+	LastActiveAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last_active_at,json=lastActiveAt,proto3" json:"last_active_at,omitempty"`
+	// Whether it is withdrawn.
+	Withdrawn bool `protobuf:"varint,5,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	// If it is withdrawn: the revision that takes over.
+	Replacement   string `protobuf:"bytes,6,opt,name=replacement,proto3" json:"replacement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevisionUse) Reset() {
+	*x = RevisionUse{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevisionUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevisionUse) ProtoMessage() {}
+
+func (x *RevisionUse) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevisionUse.ProtoReflect.Descriptor instead.
+func (*RevisionUse) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *RevisionUse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *RevisionUse) GetPinnedConversations() int64 {
+	if x != nil {
+		return x.PinnedConversations
+	}
+	return 0
+}
+
+func (x *RevisionUse) GetRunningTurns() int64 {
+	if x != nil {
+		return x.RunningTurns
+	}
+	return 0
+}
+
+func (x *RevisionUse) GetLastActiveAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastActiveAt
+	}
+	return nil
+}
+
+func (x *RevisionUse) GetWithdrawn() bool {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return false
+}
+
+func (x *RevisionUse) GetReplacement() string {
+	if x != nil {
+		return x.Replacement
+	}
+	return ""
+}
+
+// WatchOutcomesRequest says where to begin.
+type WatchOutcomesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first position wanted; 0 and 1 both mean the oldest that there is, -1 only what is yet to come.
+	FromPosition int64 `protobuf:"varint,1,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
+	// Only this agent's; empty for all.
+	Agent         string `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchOutcomesRequest) Reset() {
+	*x = WatchOutcomesRequest{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchOutcomesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchOutcomesRequest) ProtoMessage() {}
+
+func (x *WatchOutcomesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchOutcomesRequest.ProtoReflect.Descriptor instead.
+func (*WatchOutcomesRequest) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *WatchOutcomesRequest) GetFromPosition() int64 {
+	if x != nil {
+		return x.FromPosition
+	}
+	return 0
+}
+
+func (x *WatchOutcomesRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+// WatchOutcomesResponse is the next outcomes. The first answer comes at once, even if it is empty.
+type WatchOutcomesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The outcomes in order.
+	Outcomes []*Outcome `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// The last position that there was when this was sent; a follower that has it has everything.
+	Position      int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchOutcomesResponse) Reset() {
+	*x = WatchOutcomesResponse{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchOutcomesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchOutcomesResponse) ProtoMessage() {}
+
+func (x *WatchOutcomesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchOutcomesResponse.ProtoReflect.Descriptor instead.
+func (*WatchOutcomesResponse) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *WatchOutcomesResponse) GetOutcomes() []*Outcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *WatchOutcomesResponse) GetPosition() int64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+// Outcome is what one segment came to, or what a user said of it.
+type Outcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Grows with each outcome of the store; gaps are possible.
+	Position int64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// How it ended.
+	Kind Outcome_Kind `protobuf:"varint,2,opt,name=kind,proto3,enum=serin.context.v1.Outcome_Kind" json:"kind,omitempty"`
+	// The agent.
+	Agent string `protobuf:"bytes,3,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Short name of its revision; empty if the turn failed before any revision took it.
+	Revision string `protobuf:"bytes,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The conversation.
+	ConversationId string `protobuf:"bytes,5,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// The turn.
+	TurnId string `protobuf:"bytes,6,opt,name=turn_id,json=turnId,proto3" json:"turn_id,omitempty"`
+	// The segment within the turn.
+	Segment int32 `protobuf:"varint,7,opt,name=segment,proto3" json:"segment,omitempty"`
+	// When the segment began, or the agent came to own the turn if it never did.
+	BeganAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=began_at,json=beganAt,proto3" json:"began_at,omitempty"`
+	// When it ended.
+	EndedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	// From its beginning to the first durable text or tool call; absent if there was none.
+	FirstOutput *durationpb.Duration `protobuf:"bytes,10,opt,name=first_output,json=firstOutput,proto3" json:"first_output,omitempty"`
+	// With KIND_FAILED: the reason of turn_failed.
+	Reason string `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	// With KIND_FAILED: true if the agent's caller recorded it, since the agent could not.
+	ByCaller bool `protobuf:"varint,12,opt,name=by_caller,json=byCaller,proto3" json:"by_caller,omitempty"`
+	// What its model calls used.
+	Usage *v1.Usage `protobuf:"bytes,13,opt,name=usage,proto3" json:"usage,omitempty"`
+	// Cost in millionths of a US dollar; 0 while no prices are known.
+	CostMicros int64 `protobuf:"varint,14,opt,name=cost_micros,json=costMicros,proto3" json:"cost_micros,omitempty"`
+	// Model calls.
+	Steps int32 `protobuf:"varint,15,opt,name=steps,proto3" json:"steps,omitempty"`
+	// Tool calls that came to something.
+	ToolCalls int32 `protobuf:"varint,16,opt,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
+	// Tool calls that answered with an error.
+	ToolErrors int32 `protobuf:"varint,17,opt,name=tool_errors,json=toolErrors,proto3" json:"tool_errors,omitempty"`
+	// Guardrails that stopped something.
+	GuardrailHits int32 `protobuf:"varint,18,opt,name=guardrail_hits,json=guardrailHits,proto3" json:"guardrail_hits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outcome) Reset() {
+	*x = Outcome{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outcome) ProtoMessage() {}
+
+func (x *Outcome) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
+func (*Outcome) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Outcome) GetPosition() int64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *Outcome) GetKind() Outcome_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Outcome_KIND_UNSPECIFIED
+}
+
+func (x *Outcome) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *Outcome) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *Outcome) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *Outcome) GetTurnId() string {
+	if x != nil {
+		return x.TurnId
+	}
+	return ""
+}
+
+func (x *Outcome) GetSegment() int32 {
+	if x != nil {
+		return x.Segment
+	}
+	return 0
+}
+
+func (x *Outcome) GetBeganAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BeganAt
+	}
+	return nil
+}
+
+func (x *Outcome) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
+func (x *Outcome) GetFirstOutput() *durationpb.Duration {
+	if x != nil {
+		return x.FirstOutput
+	}
+	return nil
+}
+
+func (x *Outcome) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Outcome) GetByCaller() bool {
+	if x != nil {
+		return x.ByCaller
+	}
+	return false
+}
+
+func (x *Outcome) GetUsage() *v1.Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+func (x *Outcome) GetCostMicros() int64 {
+	if x != nil {
+		return x.CostMicros
+	}
+	return 0
+}
+
+func (x *Outcome) GetSteps() int32 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+func (x *Outcome) GetToolCalls() int32 {
+	if x != nil {
+		return x.ToolCalls
+	}
+	return 0
+}
+
+func (x *Outcome) GetToolErrors() int32 {
+	if x != nil {
+		return x.ToolErrors
+	}
+	return 0
+}
+
+func (x *Outcome) GetGuardrailHits() int32 {
+	if x != nil {
+		return x.GuardrailHits
+	}
+	return 0
+}
+
 // Checkpoint is a fold of a conversation's log up to a sequence.
 type Checkpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2418,7 +2997,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[34]
+	mi := &file_serin_context_v1_context_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2430,7 +3009,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[34]
+	mi := &file_serin_context_v1_context_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2443,7 +3022,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{34}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Checkpoint) GetConversationId() string {
@@ -2487,7 +3066,7 @@ type SaveCheckpointRequest struct {
 
 func (x *SaveCheckpointRequest) Reset() {
 	*x = SaveCheckpointRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[35]
+	mi := &file_serin_context_v1_context_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2499,7 +3078,7 @@ func (x *SaveCheckpointRequest) String() string {
 func (*SaveCheckpointRequest) ProtoMessage() {}
 
 func (x *SaveCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[35]
+	mi := &file_serin_context_v1_context_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2512,7 +3091,7 @@ func (x *SaveCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SaveCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{35}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SaveCheckpointRequest) GetLease() *LeaseRef {
@@ -2538,7 +3117,7 @@ type SaveCheckpointResponse struct {
 
 func (x *SaveCheckpointResponse) Reset() {
 	*x = SaveCheckpointResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[36]
+	mi := &file_serin_context_v1_context_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2550,7 +3129,7 @@ func (x *SaveCheckpointResponse) String() string {
 func (*SaveCheckpointResponse) ProtoMessage() {}
 
 func (x *SaveCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[36]
+	mi := &file_serin_context_v1_context_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2563,7 +3142,7 @@ func (x *SaveCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SaveCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{36}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{42}
 }
 
 // GetStateRequest names a shared value.
@@ -2579,7 +3158,7 @@ type GetStateRequest struct {
 
 func (x *GetStateRequest) Reset() {
 	*x = GetStateRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[37]
+	mi := &file_serin_context_v1_context_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2591,7 +3170,7 @@ func (x *GetStateRequest) String() string {
 func (*GetStateRequest) ProtoMessage() {}
 
 func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[37]
+	mi := &file_serin_context_v1_context_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2604,7 +3183,7 @@ func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateRequest.ProtoReflect.Descriptor instead.
 func (*GetStateRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{37}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetStateRequest) GetScope() string {
@@ -2634,7 +3213,7 @@ type GetStateResponse struct {
 
 func (x *GetStateResponse) Reset() {
 	*x = GetStateResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[38]
+	mi := &file_serin_context_v1_context_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2646,7 +3225,7 @@ func (x *GetStateResponse) String() string {
 func (*GetStateResponse) ProtoMessage() {}
 
 func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[38]
+	mi := &file_serin_context_v1_context_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2659,7 +3238,7 @@ func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateResponse.ProtoReflect.Descriptor instead.
 func (*GetStateResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{38}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetStateResponse) GetValue() []byte {
@@ -2693,7 +3272,7 @@ type PutStateRequest struct {
 
 func (x *PutStateRequest) Reset() {
 	*x = PutStateRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[39]
+	mi := &file_serin_context_v1_context_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2705,7 +3284,7 @@ func (x *PutStateRequest) String() string {
 func (*PutStateRequest) ProtoMessage() {}
 
 func (x *PutStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[39]
+	mi := &file_serin_context_v1_context_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2718,7 +3297,7 @@ func (x *PutStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStateRequest.ProtoReflect.Descriptor instead.
 func (*PutStateRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{39}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PutStateRequest) GetScope() string {
@@ -2760,7 +3339,7 @@ type PutStateResponse struct {
 
 func (x *PutStateResponse) Reset() {
 	*x = PutStateResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[40]
+	mi := &file_serin_context_v1_context_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2772,7 +3351,7 @@ func (x *PutStateResponse) String() string {
 func (*PutStateResponse) ProtoMessage() {}
 
 func (x *PutStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[40]
+	mi := &file_serin_context_v1_context_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2785,7 +3364,7 @@ func (x *PutStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStateResponse.ProtoReflect.Descriptor instead.
 func (*PutStateResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{40}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PutStateResponse) GetVersion() int64 {
@@ -2819,7 +3398,7 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x05Visit\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x1f\n" +
 	"\vtask_digest\x18\x02 \x01(\tR\n" +
-	"taskDigest\"\xbc\x05\n" +
+	"taskDigest\"\xe5\x05\n" +
 	"\x04Turn\x12\x17\n" +
 	"\aturn_id\x18\x01 \x01(\tR\x06turnId\x12'\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x16\n" +
@@ -2839,7 +3418,8 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\asegment\x18\x0f \x01(\x05R\asegment\x12)\n" +
 	"\x10cancel_requested\x18\x10 \x01(\bR\x0fcancelRequested\x12(\n" +
 	"\x10waiting_call_ids\x18\x11 \x03(\tR\x0ewaitingCallIds\x12+\n" +
-	"\x11accepted_sequence\x18\x12 \x01(\x03R\x10acceptedSequence\"M\n" +
+	"\x11accepted_sequence\x18\x12 \x01(\x03R\x10acceptedSequence\x12'\n" +
+	"\x0fpinned_revision\x18\x13 \x01(\tR\x0epinnedRevision\"M\n" +
 	"\bLeaseRef\x12\"\n" +
 	"\aturn_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06turnId\x12\x1d\n" +
 	"\x05epoch\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\x05epoch\"\xab\x01\n" +
@@ -2979,7 +3559,57 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x05fence\x18\x05 \x01(\bR\x05fence\x125\n" +
 	"\x05cause\x18\x06 \x01(\tB\x1f\xbaH\x1cr\x1aR\aabortedR\x06undoneR\aretiredR\x05cause\"5\n" +
 	"\x10WithdrawResponse\x12!\n" +
-	"\ffenced_turns\x18\x01 \x01(\x05R\vfencedTurns\"\xa6\x01\n" +
+	"\ffenced_turns\x18\x01 \x01(\x05R\vfencedTurns\"7\n" +
+	"\x14ListRevisionsRequest\x12\x1f\n" +
+	"\x05agent\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x05agent\"T\n" +
+	"\x15ListRevisionsResponse\x12;\n" +
+	"\trevisions\x18\x01 \x03(\v2\x1d.serin.context.v1.RevisionUseR\trevisions\"\x83\x02\n" +
+	"\vRevisionUse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\tR\brevision\x121\n" +
+	"\x14pinned_conversations\x18\x02 \x01(\x03R\x13pinnedConversations\x12#\n" +
+	"\rrunning_turns\x18\x03 \x01(\x03R\frunningTurns\x12@\n" +
+	"\x0elast_active_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\flastActiveAt\x12\x1c\n" +
+	"\twithdrawn\x18\x05 \x01(\bR\twithdrawn\x12 \n" +
+	"\vreplacement\x18\x06 \x01(\tR\vreplacement\"l\n" +
+	"\x14WatchOutcomesRequest\x125\n" +
+	"\rfrom_position\x18\x01 \x01(\x03B\x10\xbaH\r\"\v(\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01R\ffromPosition\x12\x1d\n" +
+	"\x05agent\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05agent\"j\n" +
+	"\x15WatchOutcomesResponse\x125\n" +
+	"\boutcomes\x18\x01 \x03(\v2\x19.serin.context.v1.OutcomeR\boutcomes\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x03R\bposition\"\xcb\x06\n" +
+	"\aOutcome\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\x03R\bposition\x122\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1e.serin.context.v1.Outcome.KindR\x04kind\x12\x14\n" +
+	"\x05agent\x18\x03 \x01(\tR\x05agent\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\tR\brevision\x12'\n" +
+	"\x0fconversation_id\x18\x05 \x01(\tR\x0econversationId\x12\x17\n" +
+	"\aturn_id\x18\x06 \x01(\tR\x06turnId\x12\x18\n" +
+	"\asegment\x18\a \x01(\x05R\asegment\x125\n" +
+	"\bbegan_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\abeganAt\x125\n" +
+	"\bended_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12<\n" +
+	"\ffirst_output\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\vfirstOutput\x12\x16\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\x12\x1b\n" +
+	"\tby_caller\x18\f \x01(\bR\bbyCaller\x12+\n" +
+	"\x05usage\x18\r \x01(\v2\x15.serin.event.v1.UsageR\x05usage\x12\x1f\n" +
+	"\vcost_micros\x18\x0e \x01(\x03R\n" +
+	"costMicros\x12\x14\n" +
+	"\x05steps\x18\x0f \x01(\x05R\x05steps\x12\x1d\n" +
+	"\n" +
+	"tool_calls\x18\x10 \x01(\x05R\ttoolCalls\x12\x1f\n" +
+	"\vtool_errors\x18\x11 \x01(\x05R\n" +
+	"toolErrors\x12%\n" +
+	"\x0eguardrail_hits\x18\x12 \x01(\x05R\rguardrailHits\"\xb5\x01\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eKIND_COMPLETED\x10\x01\x12\x13\n" +
+	"\x0fKIND_HANDED_OFF\x10\x02\x12\x10\n" +
+	"\fKIND_WAITING\x10\x03\x12\x0f\n" +
+	"\vKIND_FAILED\x10\x04\x12\x12\n" +
+	"\x0eKIND_CANCELLED\x10\x05\x12\r\n" +
+	"\tKIND_LOST\x10\x06\x12\x12\n" +
+	"\x0eKIND_THUMBS_UP\x10\a\x12\x14\n" +
+	"\x10KIND_THUMBS_DOWN\x10\b\"\xa6\x01\n" +
 	"\n" +
 	"Checkpoint\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12#\n" +
@@ -3017,7 +3647,7 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x1aTURN_STATUS_INPUT_REQUIRED\x10\x02\x12\x19\n" +
 	"\x15TURN_STATUS_COMPLETED\x10\x03\x12\x16\n" +
 	"\x12TURN_STATUS_FAILED\x10\x04\x12\x19\n" +
-	"\x15TURN_STATUS_CANCELLED\x10\x052\x9b\r\n" +
+	"\x15TURN_STATUS_CANCELLED\x10\x052\xe1\x0e\n" +
 	"\x0eContextService\x12o\n" +
 	"\x12CreateConversation\x12+.serin.context.v1.CreateConversationRequest\x1a,.serin.context.v1.CreateConversationResponse\x12f\n" +
 	"\x0fGetConversation\x12(.serin.context.v1.GetConversationRequest\x1a).serin.context.v1.GetConversationResponse\x12l\n" +
@@ -3035,7 +3665,9 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\aGetTurn\x12 .serin.context.v1.GetTurnRequest\x1a!.serin.context.v1.GetTurnResponse\x12T\n" +
 	"\tClaimCall\x12\".serin.context.v1.ClaimCallRequest\x1a#.serin.context.v1.ClaimCallResponse\x12]\n" +
 	"\fCompleteCall\x12%.serin.context.v1.CompleteCallRequest\x1a&.serin.context.v1.CompleteCallResponse\x12Q\n" +
-	"\bWithdraw\x12!.serin.context.v1.WithdrawRequest\x1a\".serin.context.v1.WithdrawResponse\x12c\n" +
+	"\bWithdraw\x12!.serin.context.v1.WithdrawRequest\x1a\".serin.context.v1.WithdrawResponse\x12`\n" +
+	"\rListRevisions\x12&.serin.context.v1.ListRevisionsRequest\x1a'.serin.context.v1.ListRevisionsResponse\x12b\n" +
+	"\rWatchOutcomes\x12&.serin.context.v1.WatchOutcomesRequest\x1a'.serin.context.v1.WatchOutcomesResponse0\x01\x12c\n" +
 	"\x0eSaveCheckpoint\x12'.serin.context.v1.SaveCheckpointRequest\x1a(.serin.context.v1.SaveCheckpointResponse\x12Q\n" +
 	"\bGetState\x12!.serin.context.v1.GetStateRequest\x1a\".serin.context.v1.GetStateResponse\x12Q\n" +
 	"\bPutState\x12!.serin.context.v1.PutStateRequest\x1a\".serin.context.v1.PutStateResponseB9Z7github.com/serinhq/serin/gen/serin/context/v1;contextv1b\x06proto3"
@@ -3052,139 +3684,159 @@ func file_serin_context_v1_context_proto_rawDescGZIP() []byte {
 	return file_serin_context_v1_context_proto_rawDescData
 }
 
-var file_serin_context_v1_context_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_serin_context_v1_context_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_serin_context_v1_context_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_serin_context_v1_context_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_serin_context_v1_context_proto_goTypes = []any{
 	(TurnStatus)(0),                    // 0: serin.context.v1.TurnStatus
 	(ClaimCallResponse_Status)(0),      // 1: serin.context.v1.ClaimCallResponse.Status
-	(*Conversation)(nil),               // 2: serin.context.v1.Conversation
-	(*Visit)(nil),                      // 3: serin.context.v1.Visit
-	(*Turn)(nil),                       // 4: serin.context.v1.Turn
-	(*LeaseRef)(nil),                   // 5: serin.context.v1.LeaseRef
-	(*CreateConversationRequest)(nil),  // 6: serin.context.v1.CreateConversationRequest
-	(*CreateConversationResponse)(nil), // 7: serin.context.v1.CreateConversationResponse
-	(*GetConversationRequest)(nil),     // 8: serin.context.v1.GetConversationRequest
-	(*GetConversationResponse)(nil),    // 9: serin.context.v1.GetConversationResponse
-	(*ListConversationsRequest)(nil),   // 10: serin.context.v1.ListConversationsRequest
-	(*ListConversationsResponse)(nil),  // 11: serin.context.v1.ListConversationsResponse
-	(*AppendRequest)(nil),              // 12: serin.context.v1.AppendRequest
-	(*AppendResponse)(nil),             // 13: serin.context.v1.AppendResponse
-	(*ReadEventsRequest)(nil),          // 14: serin.context.v1.ReadEventsRequest
-	(*ReadEventsResponse)(nil),         // 15: serin.context.v1.ReadEventsResponse
-	(*FollowEventsRequest)(nil),        // 16: serin.context.v1.FollowEventsRequest
-	(*FollowEventsResponse)(nil),       // 17: serin.context.v1.FollowEventsResponse
-	(*PublishRequest)(nil),             // 18: serin.context.v1.PublishRequest
-	(*PublishResponse)(nil),            // 19: serin.context.v1.PublishResponse
-	(*AcquireLeaseRequest)(nil),        // 20: serin.context.v1.AcquireLeaseRequest
-	(*AcquireLeaseResponse)(nil),       // 21: serin.context.v1.AcquireLeaseResponse
-	(*RenewLeaseRequest)(nil),          // 22: serin.context.v1.RenewLeaseRequest
-	(*RenewLeaseResponse)(nil),         // 23: serin.context.v1.RenewLeaseResponse
-	(*ReleaseLeaseRequest)(nil),        // 24: serin.context.v1.ReleaseLeaseRequest
-	(*ReleaseLeaseResponse)(nil),       // 25: serin.context.v1.ReleaseLeaseResponse
-	(*ListResumableTurnsRequest)(nil),  // 26: serin.context.v1.ListResumableTurnsRequest
-	(*ListResumableTurnsResponse)(nil), // 27: serin.context.v1.ListResumableTurnsResponse
-	(*GetTurnRequest)(nil),             // 28: serin.context.v1.GetTurnRequest
-	(*GetTurnResponse)(nil),            // 29: serin.context.v1.GetTurnResponse
-	(*ClaimCallRequest)(nil),           // 30: serin.context.v1.ClaimCallRequest
-	(*ClaimCallResponse)(nil),          // 31: serin.context.v1.ClaimCallResponse
-	(*CompleteCallRequest)(nil),        // 32: serin.context.v1.CompleteCallRequest
-	(*CompleteCallResponse)(nil),       // 33: serin.context.v1.CompleteCallResponse
-	(*WithdrawRequest)(nil),            // 34: serin.context.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),           // 35: serin.context.v1.WithdrawResponse
-	(*Checkpoint)(nil),                 // 36: serin.context.v1.Checkpoint
-	(*SaveCheckpointRequest)(nil),      // 37: serin.context.v1.SaveCheckpointRequest
-	(*SaveCheckpointResponse)(nil),     // 38: serin.context.v1.SaveCheckpointResponse
-	(*GetStateRequest)(nil),            // 39: serin.context.v1.GetStateRequest
-	(*GetStateResponse)(nil),           // 40: serin.context.v1.GetStateResponse
-	(*PutStateRequest)(nil),            // 41: serin.context.v1.PutStateRequest
-	(*PutStateResponse)(nil),           // 42: serin.context.v1.PutStateResponse
-	nil,                                // 43: serin.context.v1.Conversation.PinsEntry
-	(*timestamppb.Timestamp)(nil),      // 44: google.protobuf.Timestamp
-	(*v1.Budget)(nil),                  // 45: serin.event.v1.Budget
-	(*v1.Event)(nil),                   // 46: serin.event.v1.Event
-	(*durationpb.Duration)(nil),        // 47: google.protobuf.Duration
-	(*v1.ToolResult)(nil),              // 48: serin.event.v1.ToolResult
+	(Outcome_Kind)(0),                  // 2: serin.context.v1.Outcome.Kind
+	(*Conversation)(nil),               // 3: serin.context.v1.Conversation
+	(*Visit)(nil),                      // 4: serin.context.v1.Visit
+	(*Turn)(nil),                       // 5: serin.context.v1.Turn
+	(*LeaseRef)(nil),                   // 6: serin.context.v1.LeaseRef
+	(*CreateConversationRequest)(nil),  // 7: serin.context.v1.CreateConversationRequest
+	(*CreateConversationResponse)(nil), // 8: serin.context.v1.CreateConversationResponse
+	(*GetConversationRequest)(nil),     // 9: serin.context.v1.GetConversationRequest
+	(*GetConversationResponse)(nil),    // 10: serin.context.v1.GetConversationResponse
+	(*ListConversationsRequest)(nil),   // 11: serin.context.v1.ListConversationsRequest
+	(*ListConversationsResponse)(nil),  // 12: serin.context.v1.ListConversationsResponse
+	(*AppendRequest)(nil),              // 13: serin.context.v1.AppendRequest
+	(*AppendResponse)(nil),             // 14: serin.context.v1.AppendResponse
+	(*ReadEventsRequest)(nil),          // 15: serin.context.v1.ReadEventsRequest
+	(*ReadEventsResponse)(nil),         // 16: serin.context.v1.ReadEventsResponse
+	(*FollowEventsRequest)(nil),        // 17: serin.context.v1.FollowEventsRequest
+	(*FollowEventsResponse)(nil),       // 18: serin.context.v1.FollowEventsResponse
+	(*PublishRequest)(nil),             // 19: serin.context.v1.PublishRequest
+	(*PublishResponse)(nil),            // 20: serin.context.v1.PublishResponse
+	(*AcquireLeaseRequest)(nil),        // 21: serin.context.v1.AcquireLeaseRequest
+	(*AcquireLeaseResponse)(nil),       // 22: serin.context.v1.AcquireLeaseResponse
+	(*RenewLeaseRequest)(nil),          // 23: serin.context.v1.RenewLeaseRequest
+	(*RenewLeaseResponse)(nil),         // 24: serin.context.v1.RenewLeaseResponse
+	(*ReleaseLeaseRequest)(nil),        // 25: serin.context.v1.ReleaseLeaseRequest
+	(*ReleaseLeaseResponse)(nil),       // 26: serin.context.v1.ReleaseLeaseResponse
+	(*ListResumableTurnsRequest)(nil),  // 27: serin.context.v1.ListResumableTurnsRequest
+	(*ListResumableTurnsResponse)(nil), // 28: serin.context.v1.ListResumableTurnsResponse
+	(*GetTurnRequest)(nil),             // 29: serin.context.v1.GetTurnRequest
+	(*GetTurnResponse)(nil),            // 30: serin.context.v1.GetTurnResponse
+	(*ClaimCallRequest)(nil),           // 31: serin.context.v1.ClaimCallRequest
+	(*ClaimCallResponse)(nil),          // 32: serin.context.v1.ClaimCallResponse
+	(*CompleteCallRequest)(nil),        // 33: serin.context.v1.CompleteCallRequest
+	(*CompleteCallResponse)(nil),       // 34: serin.context.v1.CompleteCallResponse
+	(*WithdrawRequest)(nil),            // 35: serin.context.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),           // 36: serin.context.v1.WithdrawResponse
+	(*ListRevisionsRequest)(nil),       // 37: serin.context.v1.ListRevisionsRequest
+	(*ListRevisionsResponse)(nil),      // 38: serin.context.v1.ListRevisionsResponse
+	(*RevisionUse)(nil),                // 39: serin.context.v1.RevisionUse
+	(*WatchOutcomesRequest)(nil),       // 40: serin.context.v1.WatchOutcomesRequest
+	(*WatchOutcomesResponse)(nil),      // 41: serin.context.v1.WatchOutcomesResponse
+	(*Outcome)(nil),                    // 42: serin.context.v1.Outcome
+	(*Checkpoint)(nil),                 // 43: serin.context.v1.Checkpoint
+	(*SaveCheckpointRequest)(nil),      // 44: serin.context.v1.SaveCheckpointRequest
+	(*SaveCheckpointResponse)(nil),     // 45: serin.context.v1.SaveCheckpointResponse
+	(*GetStateRequest)(nil),            // 46: serin.context.v1.GetStateRequest
+	(*GetStateResponse)(nil),           // 47: serin.context.v1.GetStateResponse
+	(*PutStateRequest)(nil),            // 48: serin.context.v1.PutStateRequest
+	(*PutStateResponse)(nil),           // 49: serin.context.v1.PutStateResponse
+	nil,                                // 50: serin.context.v1.Conversation.PinsEntry
+	(*timestamppb.Timestamp)(nil),      // 51: google.protobuf.Timestamp
+	(*v1.Budget)(nil),                  // 52: serin.event.v1.Budget
+	(*v1.Event)(nil),                   // 53: serin.event.v1.Event
+	(*durationpb.Duration)(nil),        // 54: google.protobuf.Duration
+	(*v1.ToolResult)(nil),              // 55: serin.event.v1.ToolResult
+	(*v1.Usage)(nil),                   // 56: serin.event.v1.Usage
 }
 var file_serin_context_v1_context_proto_depIdxs = []int32{
-	44, // 0: serin.context.v1.Conversation.created_at:type_name -> google.protobuf.Timestamp
-	44, // 1: serin.context.v1.Conversation.updated_at:type_name -> google.protobuf.Timestamp
-	4,  // 2: serin.context.v1.Conversation.active_turn:type_name -> serin.context.v1.Turn
-	43, // 3: serin.context.v1.Conversation.pins:type_name -> serin.context.v1.Conversation.PinsEntry
+	51, // 0: serin.context.v1.Conversation.created_at:type_name -> google.protobuf.Timestamp
+	51, // 1: serin.context.v1.Conversation.updated_at:type_name -> google.protobuf.Timestamp
+	5,  // 2: serin.context.v1.Conversation.active_turn:type_name -> serin.context.v1.Turn
+	50, // 3: serin.context.v1.Conversation.pins:type_name -> serin.context.v1.Conversation.PinsEntry
 	0,  // 4: serin.context.v1.Turn.status:type_name -> serin.context.v1.TurnStatus
-	44, // 5: serin.context.v1.Turn.lease_expires_at:type_name -> google.protobuf.Timestamp
-	44, // 6: serin.context.v1.Turn.deadline:type_name -> google.protobuf.Timestamp
-	45, // 7: serin.context.v1.Turn.budget:type_name -> serin.event.v1.Budget
-	45, // 8: serin.context.v1.Turn.spent:type_name -> serin.event.v1.Budget
-	3,  // 9: serin.context.v1.Turn.visited:type_name -> serin.context.v1.Visit
-	2,  // 10: serin.context.v1.CreateConversationResponse.conversation:type_name -> serin.context.v1.Conversation
-	2,  // 11: serin.context.v1.GetConversationResponse.conversation:type_name -> serin.context.v1.Conversation
-	2,  // 12: serin.context.v1.ListConversationsResponse.conversations:type_name -> serin.context.v1.Conversation
-	5,  // 13: serin.context.v1.AppendRequest.lease:type_name -> serin.context.v1.LeaseRef
-	46, // 14: serin.context.v1.AppendRequest.events:type_name -> serin.event.v1.Event
-	4,  // 15: serin.context.v1.AppendResponse.turn:type_name -> serin.context.v1.Turn
-	46, // 16: serin.context.v1.ReadEventsResponse.events:type_name -> serin.event.v1.Event
-	46, // 17: serin.context.v1.FollowEventsResponse.events:type_name -> serin.event.v1.Event
-	5,  // 18: serin.context.v1.PublishRequest.lease:type_name -> serin.context.v1.LeaseRef
-	46, // 19: serin.context.v1.PublishRequest.events:type_name -> serin.event.v1.Event
-	47, // 20: serin.context.v1.AcquireLeaseRequest.ttl:type_name -> google.protobuf.Duration
-	4,  // 21: serin.context.v1.AcquireLeaseResponse.turn:type_name -> serin.context.v1.Turn
-	36, // 22: serin.context.v1.AcquireLeaseResponse.checkpoint:type_name -> serin.context.v1.Checkpoint
-	5,  // 23: serin.context.v1.RenewLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
-	47, // 24: serin.context.v1.RenewLeaseRequest.ttl:type_name -> google.protobuf.Duration
-	47, // 25: serin.context.v1.RenewLeaseRequest.wait:type_name -> google.protobuf.Duration
-	44, // 26: serin.context.v1.RenewLeaseResponse.expires_at:type_name -> google.protobuf.Timestamp
-	5,  // 27: serin.context.v1.ReleaseLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
-	4,  // 28: serin.context.v1.ListResumableTurnsResponse.turns:type_name -> serin.context.v1.Turn
-	4,  // 29: serin.context.v1.GetTurnResponse.turn:type_name -> serin.context.v1.Turn
-	5,  // 30: serin.context.v1.ClaimCallRequest.lease:type_name -> serin.context.v1.LeaseRef
-	47, // 31: serin.context.v1.ClaimCallRequest.ttl:type_name -> google.protobuf.Duration
+	51, // 5: serin.context.v1.Turn.lease_expires_at:type_name -> google.protobuf.Timestamp
+	51, // 6: serin.context.v1.Turn.deadline:type_name -> google.protobuf.Timestamp
+	52, // 7: serin.context.v1.Turn.budget:type_name -> serin.event.v1.Budget
+	52, // 8: serin.context.v1.Turn.spent:type_name -> serin.event.v1.Budget
+	4,  // 9: serin.context.v1.Turn.visited:type_name -> serin.context.v1.Visit
+	3,  // 10: serin.context.v1.CreateConversationResponse.conversation:type_name -> serin.context.v1.Conversation
+	3,  // 11: serin.context.v1.GetConversationResponse.conversation:type_name -> serin.context.v1.Conversation
+	3,  // 12: serin.context.v1.ListConversationsResponse.conversations:type_name -> serin.context.v1.Conversation
+	6,  // 13: serin.context.v1.AppendRequest.lease:type_name -> serin.context.v1.LeaseRef
+	53, // 14: serin.context.v1.AppendRequest.events:type_name -> serin.event.v1.Event
+	5,  // 15: serin.context.v1.AppendResponse.turn:type_name -> serin.context.v1.Turn
+	53, // 16: serin.context.v1.ReadEventsResponse.events:type_name -> serin.event.v1.Event
+	53, // 17: serin.context.v1.FollowEventsResponse.events:type_name -> serin.event.v1.Event
+	6,  // 18: serin.context.v1.PublishRequest.lease:type_name -> serin.context.v1.LeaseRef
+	53, // 19: serin.context.v1.PublishRequest.events:type_name -> serin.event.v1.Event
+	54, // 20: serin.context.v1.AcquireLeaseRequest.ttl:type_name -> google.protobuf.Duration
+	5,  // 21: serin.context.v1.AcquireLeaseResponse.turn:type_name -> serin.context.v1.Turn
+	43, // 22: serin.context.v1.AcquireLeaseResponse.checkpoint:type_name -> serin.context.v1.Checkpoint
+	6,  // 23: serin.context.v1.RenewLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
+	54, // 24: serin.context.v1.RenewLeaseRequest.ttl:type_name -> google.protobuf.Duration
+	54, // 25: serin.context.v1.RenewLeaseRequest.wait:type_name -> google.protobuf.Duration
+	51, // 26: serin.context.v1.RenewLeaseResponse.expires_at:type_name -> google.protobuf.Timestamp
+	6,  // 27: serin.context.v1.ReleaseLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
+	5,  // 28: serin.context.v1.ListResumableTurnsResponse.turns:type_name -> serin.context.v1.Turn
+	5,  // 29: serin.context.v1.GetTurnResponse.turn:type_name -> serin.context.v1.Turn
+	6,  // 30: serin.context.v1.ClaimCallRequest.lease:type_name -> serin.context.v1.LeaseRef
+	54, // 31: serin.context.v1.ClaimCallRequest.ttl:type_name -> google.protobuf.Duration
 	1,  // 32: serin.context.v1.ClaimCallResponse.status:type_name -> serin.context.v1.ClaimCallResponse.Status
-	48, // 33: serin.context.v1.ClaimCallResponse.result:type_name -> serin.event.v1.ToolResult
-	44, // 34: serin.context.v1.ClaimCallResponse.expires_at:type_name -> google.protobuf.Timestamp
-	48, // 35: serin.context.v1.CompleteCallRequest.result:type_name -> serin.event.v1.ToolResult
-	5,  // 36: serin.context.v1.SaveCheckpointRequest.lease:type_name -> serin.context.v1.LeaseRef
-	36, // 37: serin.context.v1.SaveCheckpointRequest.checkpoint:type_name -> serin.context.v1.Checkpoint
-	6,  // 38: serin.context.v1.ContextService.CreateConversation:input_type -> serin.context.v1.CreateConversationRequest
-	8,  // 39: serin.context.v1.ContextService.GetConversation:input_type -> serin.context.v1.GetConversationRequest
-	10, // 40: serin.context.v1.ContextService.ListConversations:input_type -> serin.context.v1.ListConversationsRequest
-	12, // 41: serin.context.v1.ContextService.Append:input_type -> serin.context.v1.AppendRequest
-	14, // 42: serin.context.v1.ContextService.ReadEvents:input_type -> serin.context.v1.ReadEventsRequest
-	16, // 43: serin.context.v1.ContextService.FollowEvents:input_type -> serin.context.v1.FollowEventsRequest
-	18, // 44: serin.context.v1.ContextService.Publish:input_type -> serin.context.v1.PublishRequest
-	20, // 45: serin.context.v1.ContextService.AcquireLease:input_type -> serin.context.v1.AcquireLeaseRequest
-	22, // 46: serin.context.v1.ContextService.RenewLease:input_type -> serin.context.v1.RenewLeaseRequest
-	24, // 47: serin.context.v1.ContextService.ReleaseLease:input_type -> serin.context.v1.ReleaseLeaseRequest
-	26, // 48: serin.context.v1.ContextService.ListResumableTurns:input_type -> serin.context.v1.ListResumableTurnsRequest
-	28, // 49: serin.context.v1.ContextService.GetTurn:input_type -> serin.context.v1.GetTurnRequest
-	30, // 50: serin.context.v1.ContextService.ClaimCall:input_type -> serin.context.v1.ClaimCallRequest
-	32, // 51: serin.context.v1.ContextService.CompleteCall:input_type -> serin.context.v1.CompleteCallRequest
-	34, // 52: serin.context.v1.ContextService.Withdraw:input_type -> serin.context.v1.WithdrawRequest
-	37, // 53: serin.context.v1.ContextService.SaveCheckpoint:input_type -> serin.context.v1.SaveCheckpointRequest
-	39, // 54: serin.context.v1.ContextService.GetState:input_type -> serin.context.v1.GetStateRequest
-	41, // 55: serin.context.v1.ContextService.PutState:input_type -> serin.context.v1.PutStateRequest
-	7,  // 56: serin.context.v1.ContextService.CreateConversation:output_type -> serin.context.v1.CreateConversationResponse
-	9,  // 57: serin.context.v1.ContextService.GetConversation:output_type -> serin.context.v1.GetConversationResponse
-	11, // 58: serin.context.v1.ContextService.ListConversations:output_type -> serin.context.v1.ListConversationsResponse
-	13, // 59: serin.context.v1.ContextService.Append:output_type -> serin.context.v1.AppendResponse
-	15, // 60: serin.context.v1.ContextService.ReadEvents:output_type -> serin.context.v1.ReadEventsResponse
-	17, // 61: serin.context.v1.ContextService.FollowEvents:output_type -> serin.context.v1.FollowEventsResponse
-	19, // 62: serin.context.v1.ContextService.Publish:output_type -> serin.context.v1.PublishResponse
-	21, // 63: serin.context.v1.ContextService.AcquireLease:output_type -> serin.context.v1.AcquireLeaseResponse
-	23, // 64: serin.context.v1.ContextService.RenewLease:output_type -> serin.context.v1.RenewLeaseResponse
-	25, // 65: serin.context.v1.ContextService.ReleaseLease:output_type -> serin.context.v1.ReleaseLeaseResponse
-	27, // 66: serin.context.v1.ContextService.ListResumableTurns:output_type -> serin.context.v1.ListResumableTurnsResponse
-	29, // 67: serin.context.v1.ContextService.GetTurn:output_type -> serin.context.v1.GetTurnResponse
-	31, // 68: serin.context.v1.ContextService.ClaimCall:output_type -> serin.context.v1.ClaimCallResponse
-	33, // 69: serin.context.v1.ContextService.CompleteCall:output_type -> serin.context.v1.CompleteCallResponse
-	35, // 70: serin.context.v1.ContextService.Withdraw:output_type -> serin.context.v1.WithdrawResponse
-	38, // 71: serin.context.v1.ContextService.SaveCheckpoint:output_type -> serin.context.v1.SaveCheckpointResponse
-	40, // 72: serin.context.v1.ContextService.GetState:output_type -> serin.context.v1.GetStateResponse
-	42, // 73: serin.context.v1.ContextService.PutState:output_type -> serin.context.v1.PutStateResponse
-	56, // [56:74] is the sub-list for method output_type
-	38, // [38:56] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	55, // 33: serin.context.v1.ClaimCallResponse.result:type_name -> serin.event.v1.ToolResult
+	51, // 34: serin.context.v1.ClaimCallResponse.expires_at:type_name -> google.protobuf.Timestamp
+	55, // 35: serin.context.v1.CompleteCallRequest.result:type_name -> serin.event.v1.ToolResult
+	39, // 36: serin.context.v1.ListRevisionsResponse.revisions:type_name -> serin.context.v1.RevisionUse
+	51, // 37: serin.context.v1.RevisionUse.last_active_at:type_name -> google.protobuf.Timestamp
+	42, // 38: serin.context.v1.WatchOutcomesResponse.outcomes:type_name -> serin.context.v1.Outcome
+	2,  // 39: serin.context.v1.Outcome.kind:type_name -> serin.context.v1.Outcome.Kind
+	51, // 40: serin.context.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
+	51, // 41: serin.context.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	54, // 42: serin.context.v1.Outcome.first_output:type_name -> google.protobuf.Duration
+	56, // 43: serin.context.v1.Outcome.usage:type_name -> serin.event.v1.Usage
+	6,  // 44: serin.context.v1.SaveCheckpointRequest.lease:type_name -> serin.context.v1.LeaseRef
+	43, // 45: serin.context.v1.SaveCheckpointRequest.checkpoint:type_name -> serin.context.v1.Checkpoint
+	7,  // 46: serin.context.v1.ContextService.CreateConversation:input_type -> serin.context.v1.CreateConversationRequest
+	9,  // 47: serin.context.v1.ContextService.GetConversation:input_type -> serin.context.v1.GetConversationRequest
+	11, // 48: serin.context.v1.ContextService.ListConversations:input_type -> serin.context.v1.ListConversationsRequest
+	13, // 49: serin.context.v1.ContextService.Append:input_type -> serin.context.v1.AppendRequest
+	15, // 50: serin.context.v1.ContextService.ReadEvents:input_type -> serin.context.v1.ReadEventsRequest
+	17, // 51: serin.context.v1.ContextService.FollowEvents:input_type -> serin.context.v1.FollowEventsRequest
+	19, // 52: serin.context.v1.ContextService.Publish:input_type -> serin.context.v1.PublishRequest
+	21, // 53: serin.context.v1.ContextService.AcquireLease:input_type -> serin.context.v1.AcquireLeaseRequest
+	23, // 54: serin.context.v1.ContextService.RenewLease:input_type -> serin.context.v1.RenewLeaseRequest
+	25, // 55: serin.context.v1.ContextService.ReleaseLease:input_type -> serin.context.v1.ReleaseLeaseRequest
+	27, // 56: serin.context.v1.ContextService.ListResumableTurns:input_type -> serin.context.v1.ListResumableTurnsRequest
+	29, // 57: serin.context.v1.ContextService.GetTurn:input_type -> serin.context.v1.GetTurnRequest
+	31, // 58: serin.context.v1.ContextService.ClaimCall:input_type -> serin.context.v1.ClaimCallRequest
+	33, // 59: serin.context.v1.ContextService.CompleteCall:input_type -> serin.context.v1.CompleteCallRequest
+	35, // 60: serin.context.v1.ContextService.Withdraw:input_type -> serin.context.v1.WithdrawRequest
+	37, // 61: serin.context.v1.ContextService.ListRevisions:input_type -> serin.context.v1.ListRevisionsRequest
+	40, // 62: serin.context.v1.ContextService.WatchOutcomes:input_type -> serin.context.v1.WatchOutcomesRequest
+	44, // 63: serin.context.v1.ContextService.SaveCheckpoint:input_type -> serin.context.v1.SaveCheckpointRequest
+	46, // 64: serin.context.v1.ContextService.GetState:input_type -> serin.context.v1.GetStateRequest
+	48, // 65: serin.context.v1.ContextService.PutState:input_type -> serin.context.v1.PutStateRequest
+	8,  // 66: serin.context.v1.ContextService.CreateConversation:output_type -> serin.context.v1.CreateConversationResponse
+	10, // 67: serin.context.v1.ContextService.GetConversation:output_type -> serin.context.v1.GetConversationResponse
+	12, // 68: serin.context.v1.ContextService.ListConversations:output_type -> serin.context.v1.ListConversationsResponse
+	14, // 69: serin.context.v1.ContextService.Append:output_type -> serin.context.v1.AppendResponse
+	16, // 70: serin.context.v1.ContextService.ReadEvents:output_type -> serin.context.v1.ReadEventsResponse
+	18, // 71: serin.context.v1.ContextService.FollowEvents:output_type -> serin.context.v1.FollowEventsResponse
+	20, // 72: serin.context.v1.ContextService.Publish:output_type -> serin.context.v1.PublishResponse
+	22, // 73: serin.context.v1.ContextService.AcquireLease:output_type -> serin.context.v1.AcquireLeaseResponse
+	24, // 74: serin.context.v1.ContextService.RenewLease:output_type -> serin.context.v1.RenewLeaseResponse
+	26, // 75: serin.context.v1.ContextService.ReleaseLease:output_type -> serin.context.v1.ReleaseLeaseResponse
+	28, // 76: serin.context.v1.ContextService.ListResumableTurns:output_type -> serin.context.v1.ListResumableTurnsResponse
+	30, // 77: serin.context.v1.ContextService.GetTurn:output_type -> serin.context.v1.GetTurnResponse
+	32, // 78: serin.context.v1.ContextService.ClaimCall:output_type -> serin.context.v1.ClaimCallResponse
+	34, // 79: serin.context.v1.ContextService.CompleteCall:output_type -> serin.context.v1.CompleteCallResponse
+	36, // 80: serin.context.v1.ContextService.Withdraw:output_type -> serin.context.v1.WithdrawResponse
+	38, // 81: serin.context.v1.ContextService.ListRevisions:output_type -> serin.context.v1.ListRevisionsResponse
+	41, // 82: serin.context.v1.ContextService.WatchOutcomes:output_type -> serin.context.v1.WatchOutcomesResponse
+	45, // 83: serin.context.v1.ContextService.SaveCheckpoint:output_type -> serin.context.v1.SaveCheckpointResponse
+	47, // 84: serin.context.v1.ContextService.GetState:output_type -> serin.context.v1.GetStateResponse
+	49, // 85: serin.context.v1.ContextService.PutState:output_type -> serin.context.v1.PutStateResponse
+	66, // [66:86] is the sub-list for method output_type
+	46, // [46:66] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_serin_context_v1_context_proto_init() }
@@ -3198,8 +3850,8 @@ func file_serin_context_v1_context_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_serin_context_v1_context_proto_rawDesc), len(file_serin_context_v1_context_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   42,
+			NumEnums:      3,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,6 +36,8 @@ const (
 	ContextService_ClaimCall_FullMethodName          = "/serin.context.v1.ContextService/ClaimCall"
 	ContextService_CompleteCall_FullMethodName       = "/serin.context.v1.ContextService/CompleteCall"
 	ContextService_Withdraw_FullMethodName           = "/serin.context.v1.ContextService/Withdraw"
+	ContextService_ListRevisions_FullMethodName      = "/serin.context.v1.ContextService/ListRevisions"
+	ContextService_WatchOutcomes_FullMethodName      = "/serin.context.v1.ContextService/WatchOutcomes"
 	ContextService_SaveCheckpoint_FullMethodName     = "/serin.context.v1.ContextService/SaveCheckpoint"
 	ContextService_GetState_FullMethodName           = "/serin.context.v1.ContextService/GetState"
 	ContextService_PutState_FullMethodName           = "/serin.context.v1.ContextService/PutState"
@@ -91,6 +93,12 @@ type ContextServiceClient interface {
 	// Withdraw takes a revision out of service: its pins move to the replacement when next used, new pins are refused.
 	// Idempotent by agent, revision and attempt. With fence, running turns on it lose their epoch in the same transaction.
 	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
+	// ListRevisions returns the revisions of an agent that conversations keep or segments ran on, with how much they are
+	// used.
+	ListRevisions(ctx context.Context, in *ListRevisionsRequest, opts ...grpc.CallOption) (*ListRevisionsResponse, error)
+	// WatchOutcomes sends what segments came to, in the order in which it was stored, from a position on, and then what
+	// follows. Each outcome was stored in the same transaction as the event that ended the segment.
+	WatchOutcomes(ctx context.Context, in *WatchOutcomesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchOutcomesResponse], error)
 	// SaveCheckpoint stores a fold of the log up to a sequence, so that long conversations need not be replayed whole.
 	// Errors: FAILED_PRECONDITION (STALE_EPOCH); ABORTED (VERSION_CONFLICT) if a newer one exists.
 	SaveCheckpoint(ctx context.Context, in *SaveCheckpointRequest, opts ...grpc.CallOption) (*SaveCheckpointResponse, error)
@@ -270,6 +278,35 @@ func (c *contextServiceClient) Withdraw(ctx context.Context, in *WithdrawRequest
 	return out, nil
 }
 
+func (c *contextServiceClient) ListRevisions(ctx context.Context, in *ListRevisionsRequest, opts ...grpc.CallOption) (*ListRevisionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRevisionsResponse)
+	err := c.cc.Invoke(ctx, ContextService_ListRevisions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *contextServiceClient) WatchOutcomes(ctx context.Context, in *WatchOutcomesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchOutcomesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ContextService_ServiceDesc.Streams[2], ContextService_WatchOutcomes_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchOutcomesRequest, WatchOutcomesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ContextService_WatchOutcomesClient = grpc.ServerStreamingClient[WatchOutcomesResponse]
+
 func (c *contextServiceClient) SaveCheckpoint(ctx context.Context, in *SaveCheckpointRequest, opts ...grpc.CallOption) (*SaveCheckpointResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SaveCheckpointResponse)
@@ -350,6 +387,12 @@ type ContextServiceServer interface {
 	// Withdraw takes a revision out of service: its pins move to the replacement when next used, new pins are refused.
 	// Idempotent by agent, revision and attempt. With fence, running turns on it lose their epoch in the same transaction.
 	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
+	// ListRevisions returns the revisions of an agent that conversations keep or segments ran on, with how much they are
+	// used.
+	ListRevisions(context.Context, *ListRevisionsRequest) (*ListRevisionsResponse, error)
+	// WatchOutcomes sends what segments came to, in the order in which it was stored, from a position on, and then what
+	// follows. Each outcome was stored in the same transaction as the event that ended the segment.
+	WatchOutcomes(*WatchOutcomesRequest, grpc.ServerStreamingServer[WatchOutcomesResponse]) error
 	// SaveCheckpoint stores a fold of the log up to a sequence, so that long conversations need not be replayed whole.
 	// Errors: FAILED_PRECONDITION (STALE_EPOCH); ABORTED (VERSION_CONFLICT) if a newer one exists.
 	SaveCheckpoint(context.Context, *SaveCheckpointRequest) (*SaveCheckpointResponse, error)
@@ -411,6 +454,12 @@ func (UnimplementedContextServiceServer) CompleteCall(context.Context, *Complete
 }
 func (UnimplementedContextServiceServer) Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Withdraw not implemented")
+}
+func (UnimplementedContextServiceServer) ListRevisions(context.Context, *ListRevisionsRequest) (*ListRevisionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRevisions not implemented")
+}
+func (UnimplementedContextServiceServer) WatchOutcomes(*WatchOutcomesRequest, grpc.ServerStreamingServer[WatchOutcomesResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchOutcomes not implemented")
 }
 func (UnimplementedContextServiceServer) SaveCheckpoint(context.Context, *SaveCheckpointRequest) (*SaveCheckpointResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SaveCheckpoint not implemented")
@@ -694,6 +743,35 @@ func _ContextService_Withdraw_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ContextService_ListRevisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRevisionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ContextServiceServer).ListRevisions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ContextService_ListRevisions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ContextServiceServer).ListRevisions(ctx, req.(*ListRevisionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ContextService_WatchOutcomes_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchOutcomesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ContextServiceServer).WatchOutcomes(m, &grpc.GenericServerStream[WatchOutcomesRequest, WatchOutcomesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ContextService_WatchOutcomesServer = grpc.ServerStreamingServer[WatchOutcomesResponse]
+
 func _ContextService_SaveCheckpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SaveCheckpointRequest)
 	if err := dec(in); err != nil {
@@ -808,6 +886,10 @@ var ContextService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ContextService_Withdraw_Handler,
 		},
 		{
+			MethodName: "ListRevisions",
+			Handler:    _ContextService_ListRevisions_Handler,
+		},
+		{
 			MethodName: "SaveCheckpoint",
 			Handler:    _ContextService_SaveCheckpoint_Handler,
 		},
@@ -830,6 +912,11 @@ var ContextService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Publish",
 			Handler:       _ContextService_Publish_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "WatchOutcomes",
+			Handler:       _ContextService_WatchOutcomes_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "serin/context/v1/context.proto",

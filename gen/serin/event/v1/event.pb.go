@@ -1130,9 +1130,12 @@ type TurnAccepted struct {
 	Actors []string `protobuf:"bytes,4,rep,name=actors,proto3" json:"actors,omitempty"`
 	// The agent that gets the turn and the conversation; by default the one that has the conversation. Set when that one
 	// does not exist any more.
-	Agent         string `protobuf:"bytes,5,opt,name=agent,proto3" json:"agent,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Agent string `protobuf:"bytes,5,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Revisions by agent that the conversation shall keep where it has no pin yet: someone with the permission wants to
+	// try them.
+	ForcedRevisions map[string]string `protobuf:"bytes,6,rep,name=forced_revisions,json=forcedRevisions,proto3" json:"forced_revisions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *TurnAccepted) Reset() {
@@ -1198,6 +1201,13 @@ func (x *TurnAccepted) GetAgent() string {
 		return x.Agent
 	}
 	return ""
+}
+
+func (x *TurnAccepted) GetForcedRevisions() map[string]string {
+	if x != nil {
+		return x.ForcedRevisions
+	}
+	return nil
 }
 
 // AgentJoined is a pin: this conversation keeps this revision of the agent.
@@ -2839,13 +2849,17 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\x13ConversationCreated\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
-	"\x04user\x18\x03 \x01(\tR\x04user\"\xe0\x01\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\"\xa9\x03\n" +
 	"\fTurnAccepted\x12\x1f\n" +
 	"\x04text\x18\x01 \x01(\tB\v\xbaH\br\x06 \x01(\x80\x80\x04R\x04text\x12>\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\bdeadline\x12.\n" +
 	"\x06budget\x18\x03 \x01(\v2\x16.serin.event.v1.BudgetR\x06budget\x12 \n" +
 	"\x06actors\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x06actors\x12\x1d\n" +
-	"\x05agent\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05agent\"?\n" +
+	"\x05agent\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05agent\x12\x82\x01\n" +
+	"\x10forced_revisions\x18\x06 \x03(\v21.serin.event.v1.TurnAccepted.ForcedRevisionsEntryB$\xbaH!\x9a\x01\x1e\x10\x10\"\x06r\x04\x10\x01\x18?*\x12r\x102\x0e^[0-9a-f]{12}$R\x0fforcedRevisions\x1aB\n" +
+	"\x14ForcedRevisionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +
 	"\vAgentJoined\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\"\x83\x01\n" +
@@ -3009,7 +3023,7 @@ func file_serin_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_serin_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_serin_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_serin_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_serin_event_v1_event_proto_goTypes = []any{
 	(Decision)(0),                     // 0: serin.event.v1.Decision
 	(ToolResult_Outcome)(0),           // 1: serin.event.v1.ToolResult.Outcome
@@ -3046,11 +3060,12 @@ var file_serin_event_v1_event_proto_goTypes = []any{
 	(*TurnCancelled)(nil),             // 32: serin.event.v1.TurnCancelled
 	(*TextDelta)(nil),                 // 33: serin.event.v1.TextDelta
 	(*ToolProgress)(nil),              // 34: serin.event.v1.ToolProgress
-	(*timestamppb.Timestamp)(nil),     // 35: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 36: google.protobuf.Duration
+	nil,                               // 35: serin.event.v1.TurnAccepted.ForcedRevisionsEntry
+	(*timestamppb.Timestamp)(nil),     // 36: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 37: google.protobuf.Duration
 }
 var file_serin_event_v1_event_proto_depIdxs = []int32{
-	35, // 0: serin.event.v1.Event.time:type_name -> google.protobuf.Timestamp
+	36, // 0: serin.event.v1.Event.time:type_name -> google.protobuf.Timestamp
 	9,  // 1: serin.event.v1.Event.conversation_created:type_name -> serin.event.v1.ConversationCreated
 	10, // 2: serin.event.v1.Event.turn_accepted:type_name -> serin.event.v1.TurnAccepted
 	11, // 3: serin.event.v1.Event.agent_joined:type_name -> serin.event.v1.AgentJoined
@@ -3075,27 +3090,28 @@ var file_serin_event_v1_event_proto_depIdxs = []int32{
 	32, // 22: serin.event.v1.Event.turn_cancelled:type_name -> serin.event.v1.TurnCancelled
 	33, // 23: serin.event.v1.Event.text_delta:type_name -> serin.event.v1.TextDelta
 	34, // 24: serin.event.v1.Event.tool_progress:type_name -> serin.event.v1.ToolProgress
-	35, // 25: serin.event.v1.TurnAccepted.deadline:type_name -> google.protobuf.Timestamp
+	36, // 25: serin.event.v1.TurnAccepted.deadline:type_name -> google.protobuf.Timestamp
 	7,  // 26: serin.event.v1.TurnAccepted.budget:type_name -> serin.event.v1.Budget
-	18, // 27: serin.event.v1.AgentMessage.tool_calls:type_name -> serin.event.v1.ToolCall
-	8,  // 28: serin.event.v1.AgentMessage.usage:type_name -> serin.event.v1.Usage
-	1,  // 29: serin.event.v1.ToolResult.outcome:type_name -> serin.event.v1.ToolResult.Outcome
-	36, // 30: serin.event.v1.ToolResult.duration:type_name -> google.protobuf.Duration
-	2,  // 31: serin.event.v1.InputRequested.kind:type_name -> serin.event.v1.InputRequested.Kind
-	0,  // 32: serin.event.v1.InputResolved.decision:type_name -> serin.event.v1.Decision
-	3,  // 33: serin.event.v1.HistoryFilter.mode:type_name -> serin.event.v1.HistoryFilter.Mode
-	25, // 34: serin.event.v1.Handoff.history:type_name -> serin.event.v1.HistoryFilter
-	7,  // 35: serin.event.v1.Handoff.remaining:type_name -> serin.event.v1.Budget
-	4,  // 36: serin.event.v1.GuardrailTriggered.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
-	5,  // 37: serin.event.v1.FeedbackGiven.rating:type_name -> serin.event.v1.FeedbackGiven.Rating
-	8,  // 38: serin.event.v1.TurnCompleted.usage:type_name -> serin.event.v1.Usage
-	8,  // 39: serin.event.v1.TurnFailed.usage:type_name -> serin.event.v1.Usage
-	8,  // 40: serin.event.v1.TurnCancelled.usage:type_name -> serin.event.v1.Usage
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	35, // 27: serin.event.v1.TurnAccepted.forced_revisions:type_name -> serin.event.v1.TurnAccepted.ForcedRevisionsEntry
+	18, // 28: serin.event.v1.AgentMessage.tool_calls:type_name -> serin.event.v1.ToolCall
+	8,  // 29: serin.event.v1.AgentMessage.usage:type_name -> serin.event.v1.Usage
+	1,  // 30: serin.event.v1.ToolResult.outcome:type_name -> serin.event.v1.ToolResult.Outcome
+	37, // 31: serin.event.v1.ToolResult.duration:type_name -> google.protobuf.Duration
+	2,  // 32: serin.event.v1.InputRequested.kind:type_name -> serin.event.v1.InputRequested.Kind
+	0,  // 33: serin.event.v1.InputResolved.decision:type_name -> serin.event.v1.Decision
+	3,  // 34: serin.event.v1.HistoryFilter.mode:type_name -> serin.event.v1.HistoryFilter.Mode
+	25, // 35: serin.event.v1.Handoff.history:type_name -> serin.event.v1.HistoryFilter
+	7,  // 36: serin.event.v1.Handoff.remaining:type_name -> serin.event.v1.Budget
+	4,  // 37: serin.event.v1.GuardrailTriggered.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
+	5,  // 38: serin.event.v1.FeedbackGiven.rating:type_name -> serin.event.v1.FeedbackGiven.Rating
+	8,  // 39: serin.event.v1.TurnCompleted.usage:type_name -> serin.event.v1.Usage
+	8,  // 40: serin.event.v1.TurnFailed.usage:type_name -> serin.event.v1.Usage
+	8,  // 41: serin.event.v1.TurnCancelled.usage:type_name -> serin.event.v1.Usage
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_serin_event_v1_event_proto_init() }
@@ -3135,7 +3151,7 @@ func file_serin_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_serin_event_v1_event_proto_rawDesc), len(file_serin_event_v1_event_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
