@@ -17,13 +17,14 @@ const steady = 10 * time.Second
 const readyPoll = 15 * time.Millisecond
 
 // keep runs one process again and again until the context ends.
-func (s *Supervisor) keep(ctx context.Context, process Process) error {
+func (s *Supervisor) keep(ctx context.Context, joined *member) error {
+	process := joined.process
 	status := Status{Name: process.Name, Since: time.Now()}
 	backoff := s.config.MinBackoff
 	everReady := false
 
 	defer func() {
-		status.State, status.PID, status.Since, status.Problem = Stopped, 0, time.Now(), ""
+		status.State, status.PID, status.Since = Stopped, 0, time.Now()
 		s.update(status)
 
 		if process.OnStopped != nil {
@@ -33,15 +34,22 @@ func (s *Supervisor) keep(ctx context.Context, process Process) error {
 
 	for {
 		started := time.Now()
-		end := s.once(ctx, process, &status)
+		end := s.once(ctx, joined, &status)
 		everReady = everReady || end.wasReady
+		status.Problem = ""
 
 		if ctx.Err() != nil {
 			return nil
 		}
 
+		if end.again {
+			continue
+		}
+
 		var exit *exec.ExitError
 		if errors.As(end.err, &exit) && exit.ExitCode() == ExitConfig && !everReady {
+			status.Problem = end.words
+
 			return &ConfigError{Name: process.Name, LastWords: end.words}
 		}
 
@@ -49,7 +57,7 @@ func (s *Supervisor) keep(ctx context.Context, process Process) error {
 			backoff = s.config.MinBackoff
 		}
 
-		status.State, status.PID, status.Since, status.Problem = Restarting, 0, time.Now(), ""
+		status.State, status.PID, status.Since = Restarting, 0, time.Now()
 		status.Restarts++
 		status.LastExit = fmt.Sprintf("%v: %s", end.err, end.words)
 		s.update(status)
@@ -78,10 +86,18 @@ type outcome struct {
 	err      error
 	words    string // the last that it wrote
 	wasReady bool
+	again    bool // it was asked to start again
 }
 
 // once runs the process until it ends; when the context ends it asks the process to stop, and kills it after the grace.
-func (s *Supervisor) once(ctx context.Context, process Process, status *Status) outcome {
+func (s *Supervisor) once(ctx context.Context, joined *member, status *Status) outcome {
+	process := joined.process
+
+	select {
+	case <-joined.restart: // it starts anyhow
+	default:
+	}
+
 	child, err := s.start(ctx, process)
 	if err != nil {
 		return outcome{err: err, words: silent}
@@ -93,18 +109,19 @@ func (s *Supervisor) once(ctx context.Context, process Process, status *Status) 
 	status.State, status.PID, status.Since = Starting, child.command.Process.Pid, time.Now()
 	s.update(*status)
 
-	wasReady, err := s.accompany(ctx, process, child, status)
+	end := s.accompany(ctx, joined, child, status)
+	end.words = lastWords(process.LogPath, child.logBegin)
 
-	return outcome{err: err, words: lastWords(process.LogPath, child.logBegin), wasReady: wasReady}
+	return end
 }
 
 // accompany keeps the status of a running process and returns once it has ended, why ever.
-func (s *Supervisor) accompany(ctx context.Context, process Process, child *child, status *Status) (ready bool, err error) {
+func (s *Supervisor) accompany(ctx context.Context, joined *member, child *child, status *Status) (end outcome) {
 	looking, stopLooking := context.WithCancel(ctx)
 	defer stopLooking()
 
 	signs := make(chan sign)
-	go s.look(looking, process, signs)
+	go s.look(looking, joined.process, signs)
 
 	for {
 		select {
@@ -113,19 +130,27 @@ func (s *Supervisor) accompany(ctx context.Context, process Process, child *chil
 			case seen.dead != nil:
 				_ = child.kill() // why it was killed says more than how it ended
 
-				return ready, fmt.Errorf("killed: not alive: %w", seen.dead)
+				end.err = fmt.Errorf("killed: not alive: %w", seen.dead)
+
+				return end
 			case seen.ready:
-				ready = true
+				end.wasReady = true
 				status.State, status.Since, status.Problem = Ready, time.Now(), ""
 			default:
 				status.Problem = seen.problem
 			}
 
 			s.update(*status)
-		case err := <-child.ended:
-			return ready, err
+		case end.err = <-child.ended:
+			return end
+		case <-joined.restart:
+			end.err, end.again = s.stop(child), true
+
+			return end
 		case <-ctx.Done():
-			return ready, s.stop(child)
+			end.err = s.stop(child)
+
+			return end
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -91,11 +92,24 @@ type Config struct {
 type Supervisor struct {
 	config Config
 
-	notify   sync.Mutex // one OnChange at a time, in order
+	notify sync.Mutex // one OnChange at a time, in order
+
 	mu       sync.Mutex
+	members  map[string]*member
+	fail     context.CancelCauseFunc // nil while Run does not run
 	statuses map[string]Status
 	order    []string
 	changed  chan struct{}
+}
+
+// member is one process that is kept running.
+type member struct {
+	process Process
+	stop    context.CancelFunc
+	done    chan struct{}
+	restart chan struct{}
+	// late says that it came after Run began: if it is misconfigured, the others go on.
+	late bool
 }
 
 // New makes a supervisor.
@@ -111,7 +125,9 @@ func New(config Config) *Supervisor {
 	config.AliveFailures = orDefault(config.AliveFailures, 3)
 	config.MaxLogBytes = orDefault(config.MaxLogBytes, 10<<20)
 
-	return &Supervisor{config: config, statuses: map[string]Status{}, changed: make(chan struct{})}
+	return &Supervisor{
+		config: config, members: map[string]*member{}, statuses: map[string]Status{}, changed: make(chan struct{}),
+	}
 }
 
 func orDefault[T ~int | ~int64](value, standard T) T {
@@ -122,37 +138,28 @@ func orDefault[T ~int | ~int64](value, standard T) T {
 	return value
 }
 
-// Run starts the processes and keeps them running until the context ends; then it stops them, stage by stage, and
-// returns nil. A process that ends with [ExitConfig] before it was ever ready is misconfigured: Run stops everything and
-// returns a [ConfigError] with its last words.
+// Run starts the processes and keeps them, and those that are added meanwhile, running until the context ends; then it
+// stops them, stage by stage, and returns nil. A process that ends with [ExitConfig] before it was ever ready is
+// misconfigured: Run stops everything and returns a [ConfigError] with its last words.
 func (s *Supervisor) Run(ctx context.Context, processes []Process) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-
-	stops := make([]context.CancelFunc, len(processes))
-	dones := make([]chan struct{}, len(processes))
 
 	// All at once: nobody must take the first few for all.
 	for _, process := range processes {
 		s.update(Status{Name: process.Name, State: Starting, Since: time.Now()})
 	}
 
-	for i, process := range processes {
-		// Stopping is by stage, not by the caller's context.
-		own, stop := context.WithCancel(context.WithoutCancel(ctx))
-		stops[i], dones[i] = stop, make(chan struct{})
+	s.mu.Lock()
+	s.fail = cancel
 
-		go func() {
-			defer close(dones[i])
-
-			if err := s.keep(own, process); err != nil {
-				cancel(err)
-			}
-		}()
+	for _, process := range processes {
+		s.take(ctx, process, false)
 	}
+	s.mu.Unlock()
 
 	<-ctx.Done()
-	stopByStage(processes, stops, dones)
+	s.stopByStage()
 
 	if bad, ok := errors.AsType[*ConfigError](context.Cause(ctx)); ok {
 		return bad
@@ -161,27 +168,102 @@ func (s *Supervisor) Run(ctx context.Context, processes []Process) error {
 	return nil
 }
 
-func stopByStage(processes []Process, stops []context.CancelFunc, dones []chan struct{}) {
-	stages := []int{}
-	for _, process := range processes {
-		stages = append(stages, process.Stage)
+// Add keeps one more process running, while [Supervisor.Run] runs. Where it ends with [ExitConfig] before it was ever
+// ready, only it stops, and its status says why. A name that is taken is an error.
+func (s *Supervisor) Add(process Process) error {
+	s.mu.Lock()
+
+	if s.fail == nil {
+		s.mu.Unlock()
+
+		return fmt.Errorf("add process %s: %w", process.Name, ErrNotRunning)
 	}
 
-	slices.Sort(stages)
-	stages = slices.Compact(stages)
-	slices.Reverse(stages)
+	if s.members[process.Name] != nil {
+		s.mu.Unlock()
 
-	for _, stage := range stages {
-		for i, process := range processes {
-			if process.Stage == stage {
-				stops[i]()
-			}
+		return fmt.Errorf("add process %s: there is one of that name", process.Name)
+	}
+
+	s.take(context.Background(), process, true)
+	s.mu.Unlock()
+
+	return nil
+}
+
+// ErrNotRunning says that a supervisor does not run, or stops.
+var ErrNotRunning = errors.New("the supervisor is not running")
+
+// take begins to keep a process. The lock is held.
+func (s *Supervisor) take(ctx context.Context, process Process, late bool) {
+	// Stopping is by stage, not by the caller's context.
+	own, stop := context.WithCancel(context.WithoutCancel(ctx))
+	joined := &member{process: process, stop: stop, done: make(chan struct{}), restart: make(chan struct{}, 1), late: late}
+	s.members[process.Name] = joined
+	fail := s.fail
+
+	go func() {
+		defer close(joined.done)
+
+		if err := s.keep(own, joined); err != nil && !late {
+			fail(err)
+		}
+	}()
+}
+
+// Remove stops a process in its grace and forgets it; it returns once the process has ended. What is not there is
+// removed.
+func (s *Supervisor) Remove(name string) {
+	s.mu.Lock()
+	leaving := s.members[name]
+	s.mu.Unlock()
+
+	if leaving == nil {
+		return
+	}
+
+	leaving.stop()
+	<-leaving.done
+
+	s.mu.Lock()
+	delete(s.members, name)
+	delete(s.statuses, name)
+	s.order = slices.DeleteFunc(s.order, func(known string) bool { return known == name })
+	s.tell()
+	s.mu.Unlock()
+}
+
+// Restart stops a process in its grace and starts it again at once; it does not wait for either.
+func (s *Supervisor) Restart(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if again := s.members[name]; again != nil {
+		select {
+		case again.restart <- struct{}{}:
+		default: // it is about to
+		}
+	}
+}
+
+// stopByStage stops everything, higher stages first, and lets nothing in any more.
+func (s *Supervisor) stopByStage() {
+	s.mu.Lock()
+	s.fail = nil
+	stages := map[int][]*member{}
+
+	for _, one := range s.members {
+		stages[one.process.Stage] = append(stages[one.process.Stage], one)
+	}
+	s.mu.Unlock()
+
+	for _, stage := range slices.Backward(slices.Sorted(maps.Keys(stages))) {
+		for _, one := range stages[stage] {
+			one.stop()
 		}
 
-		for i, process := range processes {
-			if process.Stage == stage {
-				<-dones[i]
-			}
+		for _, one := range stages[stage] {
+			<-one.done
 		}
 	}
 }
@@ -197,6 +279,18 @@ func (s *Supervisor) Statuses() []Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
+	return s.all()
+}
+
+// Changed returns the statuses, and a channel that is closed with the next change.
+func (s *Supervisor) Changed() ([]Status, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.all(), s.changed
+}
+
+func (s *Supervisor) all() []Status {
 	all := make([]Status, 0, len(s.order))
 	for _, name := range s.order {
 		all = append(all, s.statuses[name])
@@ -244,11 +338,16 @@ func (s *Supervisor) update(status Status) {
 	}
 
 	s.statuses[status.Name] = status
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.tell()
 	s.mu.Unlock()
 
 	if s.config.OnChange != nil {
 		s.config.OnChange(status)
 	}
+}
+
+// tell wakes who waits for a change. The lock is held.
+func (s *Supervisor) tell() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
