@@ -6,10 +6,12 @@ import (
 	"strings"
 )
 
-// The most bytes that names may have: an agent's leaves room for a revision in the names made from it.
+// The most bytes that names may have. An agent's leaves room for a revision in the names made from it.
 const (
 	maxName  = 40
 	maxLabel = 63
+	// maxTenant is the most bytes that a tenant may have.
+	maxTenant = 128
 )
 
 // The platform's own tools.

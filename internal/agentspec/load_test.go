@@ -127,7 +127,7 @@ func TestLoadOneFile(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if got := set.Origin(KindAgent, "other"); got != (Origin{File: "testdata/full.yaml", Line: 48}) {
+	if got := set.Origin(KindAgent, "other"); got != (Origin{File: "testdata/full.yaml", Line: 54}) {
 		t.Errorf("origin %+v", got)
 	}
 

@@ -2,6 +2,7 @@ package agentspec
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -15,7 +16,7 @@ func (v *validator) agent(spec *AgentSpec) {
 	v.handoffs(spec.Handoffs)
 	v.guardrails("spec.guardrails.input", spec.Guardrails.Input)
 	v.guardrails("spec.guardrails.output", spec.Guardrails.Output)
-	v.rollout(spec.Rollout.Steps)
+	v.rollout(spec.Rollout)
 	v.nonEmpty("spec.model.fallbacks", spec.Model.Fallbacks)
 
 	if s := spec.Scaling; s.MinReplicas > 0 && s.MaxReplicas > 0 && s.MinReplicas > s.MaxReplicas {
@@ -77,7 +78,31 @@ func (v *validator) guardrails(path string, rules []Guardrail) {
 	}
 }
 
-func (v *validator) rollout(steps []int32) {
+func (v *validator) rollout(rollout Rollout) {
+	const path = "spec.rollout.excludeTenants"
+
+	v.steps(rollout.Steps)
+	v.retirement(rollout)
+	v.nonEmpty(path, rollout.ExcludeTenants)
+	unique(v, path, "", rollout.ExcludeTenants, func(tenant string) string { return tenant })
+
+	for i, tenant := range rollout.ExcludeTenants {
+		if len(tenant) > maxTenant {
+			v.add(at(path, i), "%d bytes are too many, tenants have at most %d", len(tenant), maxTenant)
+		}
+	}
+}
+
+// retirement compares what was written with the default of what was not.
+func (v *validator) retirement(rollout Rollout) {
+	fill(reflect.ValueOf(&rollout).Elem())
+
+	if idle, after := rollout.RetireIdle, rollout.RetireAfter; idle > after {
+		v.add("spec.rollout.retireIdle", "%v is more than retireAfter, %v: it would have no effect", idle, after)
+	}
+}
+
+func (v *validator) steps(steps []int32) {
 	const path = "spec.rollout.steps"
 
 	for i, step := range steps {
@@ -123,13 +148,13 @@ func (v *validator) nonEmpty(path string, texts []string) {
 	}
 }
 
-// unique reports names that a list has twice.
+// unique reports names that a list has twice; without the name of a field the entries are the names.
 func unique[T any](v *validator, path, name string, items []T, of func(T) string) {
 	first := map[string]int{}
 
 	for i, item := range items {
 		if before, twice := first[of(item)]; twice {
-			v.add(join(at(path, i), name), "%s is listed twice: see %s", quote(of(item)), at(path, before))
+			v.add(strings.TrimSuffix(join(at(path, i), name), "."), "%s is listed twice: see %s", quote(of(item)), at(path, before))
 		} else {
 			first[of(item)] = i
 		}

@@ -1,4 +1,18 @@
 // Package canary decides how an agent moves from one revision to another. It is pure: [Step] takes a state, what is
 // observed and perhaps a command, and returns the next state and what is worth telling; [Want] says what the world should
 // look like in a state. It does no I/O and reads no clock. The transcripts under testdata are its specification.
+//
+//	Idle ──start──> Preparing ──ready──> Progressing ──last step──> Promoting ──carried──> Succeeded ──window──> Idle
+//	                    │                  │      ^                     │                      │
+//	                    │           pause  v      │ resume, promote     │                      │ undo
+//	                    │                 Paused ─┘                     │                      │
+//	                    └──────── abort ────┴───────────────────────────┴──> Aborting <────────┘
+//	                                                                            └──carried──> Failed
+//
+// A step is a list of rules, applied until none applies any more; each file holds the rules of one concern. What the mesh
+// shall carry is numbered: whoever holds a decision can tell whether it is newer than another, and an observation counts
+// as the outcome of a decision only if it carries that decision's number.
+//
+// Whoever uses it saves the state before carrying out what it wants, except that an abort need not wait for that: a mesh
+// that carries a newer decision than the state is believed, and nothing undoes an abort.
 package canary

@@ -66,6 +66,11 @@ type State struct {
 	Leaving []Leaving `json:"leaving,omitempty"`
 	// Withdrawals are those that the store has not confirmed, in order.
 	Withdrawals []Withdrawal `json:"withdrawals,omitempty"`
+	// Withdrawn are the revisions that the store was told to withdraw, with the attempt that it was: they are reinstated
+	// before they are used again.
+	Withdrawn map[string]int64 `json:"withdrawn,omitempty"`
+	// Next is the plan that was declared in the middle of a rollout: it counts once that has ended.
+	Next *Plan `json:"next,omitempty"`
 	// Reason says why the rollout is where it is, in words.
 	Reason string `json:"reason,omitempty"`
 }
@@ -81,7 +86,8 @@ type Leaving struct {
 	Gone bool `json:"gone,omitempty"`
 }
 
-// Withdrawal is a withdrawal that the store shall carry out: see ContextService.Withdraw.
+// Withdrawal is a withdrawal that the store shall carry out: see ContextService.Withdraw. No two of one revision carry
+// the same attempt, but for one that fences what was withdrawn before: a reinstatement is an attempt of its own.
 type Withdrawal struct {
 	Revision    string `json:"revision"`
 	Replacement string `json:"replacement"`
@@ -158,7 +164,8 @@ type Observation struct {
 	Converged bool
 	// Routed are the revisions that still have a subset or a route; nil if it is not known.
 	Routed []string
-	// Ready, Evidence and Use are by revision.
+	// Ready, Evidence and Use are by revision. A map that is nil is not known; a revision that a map does not have has
+	// nothing: no processes, no turns, no conversations.
 	Ready    map[string]Readiness
 	Evidence map[string]Evidence
 	Use      map[string]Use
@@ -189,9 +196,9 @@ type Wanted struct {
 }
 
 // Refusal is why a command can't be carried out. Reason is for machines (NO_CANDIDATE, NOTHING_TO_PROMOTE,
-// NOTHING_TO_UNDO, NOTHING_TO_RETRY, NOT_PAUSED, ALREADY_STABLE, REVISION_REJECTED, INVALID_PLAN, INVALID_WEIGHT),
-// Message says what to do instead.
-type Refusal struct{ Reason, Message string }
+// NOTHING_TO_UNDO, NOTHING_TO_RETRY, NOT_PAUSED, ALREADY_STABLE, REVISION_REJECTED, ROLLOUT_IN_PROGRESS,
+// CANDIDATE_NOT_READY, INVALID_PLAN, INVALID_WEIGHT, INVALID_COMMAND), Message says what to do instead.
+type Refusal struct{ Reason, Message string } //nolint:errname // it is what a command meets; nothing went wrong
 
 // Error returns the message.
 func (r *Refusal) Error() string { return r.Message }
