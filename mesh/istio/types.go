@@ -3,6 +3,7 @@
 package istio
 
 import (
+	"cmp"
 	"context"
 
 	versioned "istio.io/client-go/pkg/clientset/versioned"
@@ -48,7 +49,7 @@ type Routing struct {
 // Agent names whose objects are meant.
 type Agent struct {
 	Namespace, Name string
-	// Port is the service's port; 9000 by default.
+	// Port is written into destinations; 0 leaves it out: then the port that was dialled is followed.
 	Port uint32
 	// Adopt drives hand-written subsets named stable and canary, weights only.
 	Adopt bool
@@ -70,6 +71,8 @@ type Progress struct {
 	Drift string
 	// Problem says, in words, what of others' making is in the way; empty if nothing.
 	Problem string
+	// Slot is the adopted subset that the stable revision is in; empty without adoption.
+	Slot string
 }
 
 // Propagation knows whether all proxies have an object as it is.
@@ -84,4 +87,12 @@ type Config struct {
 	Client versioned.Interface
 	// Propagation is [Reconciled] on one machine and [Dwell] under istiod. Required.
 	Propagation Propagation
+	// TrustDomain is of the identities that may call agents; cluster.local by default.
+	TrustDomain string
+}
+
+func (c Config) withDefaults() Config {
+	c.TrustDomain = cmp.Or(c.TrustDomain, "cluster.local")
+
+	return c
 }

@@ -1,0 +1,221 @@
+package istio
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	api "istio.io/api/networking/v1alpha3"
+)
+
+// The subsets of adopted, hand-written objects. Revisions take turns in them.
+const (
+	stableSlot = "stable"
+	canarySlot = "canary"
+)
+
+// slotted is a hand-written route that is split between the two subsets.
+type slotted struct {
+	index int
+	// stable and canary index its destinations; rest is the weight of all others.
+	stable, canary, rest int
+	weights              map[string]int
+}
+
+// slotted finds the routes that are split between the two subsets. Routes that lead to one of them are left alone.
+func (w world) slotted() []slotted {
+	var found []slotted
+
+	for i, route := range w.routes() {
+		s := slotted{index: i, stable: -1, canary: -1, weights: map[string]int{}}
+
+		for j, d := range route.GetRoute() {
+			switch slot := d.GetDestination().GetSubset(); {
+			case w.agent.is(d.GetDestination().GetHost()) && slot == stableSlot:
+				s.stable, s.weights[slot] = j, int(d.GetWeight())
+			case w.agent.is(d.GetDestination().GetHost()) && slot == canarySlot:
+				s.canary, s.weights[slot] = j, int(d.GetWeight())
+			default:
+				s.rest += int(d.GetWeight())
+			}
+		}
+
+		if s.stable >= 0 && s.canary >= 0 {
+			found = append(found, s)
+		}
+	}
+
+	return found
+}
+
+func describeSlots(found []slotted) map[string]string {
+	texts := make([]string, 0, len(found))
+	for _, s := range found {
+		texts = append(texts, fmt.Sprintf("%s=%d %s=%d", stableSlot, s.weights[stableSlot], canarySlot, s.weights[canarySlot]))
+	}
+
+	return map[string]string{"slots": strings.Join(texts, ", ")}
+}
+
+// seats says which slot the stable revision has: the one it had, or the one that the candidate does not have, or the one
+// with more weight.
+func (w world) seats(r Routing) (stable, candidate string, slots map[string]string) {
+	slots = maps.Clone(w.serviceMark.Slots)
+	if slots == nil {
+		slots = map[string]string{}
+	}
+
+	stable = slotOf(slots, r.Intent.Stable)
+	if stable == "" {
+		stable = other(slotOf(slots, r.Intent.Candidate))
+	}
+
+	if stable == "" {
+		stable = w.heavier()
+	}
+
+	slots[stable] = r.Intent.Stable
+	if slots[other(stable)] == r.Intent.Stable {
+		delete(slots, other(stable))
+	}
+
+	if r.Intent.Candidate != "" && r.Intent.Candidate != r.Intent.Stable {
+		slots[other(stable)] = r.Intent.Candidate
+	}
+
+	return stable, other(stable), slots
+}
+
+func (w world) heavier() string {
+	for _, s := range w.slotted() {
+		if s.weights[canarySlot] > s.weights[stableSlot] {
+			return canarySlot
+		}
+	}
+
+	return stableSlot
+}
+
+func slotOf(slots map[string]string, revision string) string {
+	for _, slot := range []string{stableSlot, canarySlot} {
+		if revision != "" && slots[slot] == revision {
+			return slot
+		}
+	}
+
+	return ""
+}
+
+func other(slot string) string {
+	return map[string]string{stableSlot: canarySlot, canarySlot: stableSlot}[slot]
+}
+
+// planSlots plans the next write to an adopted VirtualService: weights and the mark, and nothing else.
+func planSlots(w world, r Routing) step {
+	if problem := w.unadoptable(); problem != "" {
+		return step{waiting: problem, problem: problem}
+	}
+
+	var problem string
+	if len(r.ExcludedTenants) > 0 {
+		problem = "adopted routes can't exclude tenants: they are split like all others"
+	}
+
+	stable, candidate, slots := w.seats(r)
+	if r.Intent.Weight > 0 && w.ruleRead && !(w.defined[stable] && w.defined[candidate]) {
+		why := "no DestinationRule for " + w.agent.host() + " defines the subsets " + stableSlot + " and " + canarySlot
+
+		return step{waiting: why, problem: joined(why, problem)}
+	}
+
+	e := &editor{agent: w.agent, routes: w.service.DeepCopy().Spec.GetHttp()}
+	for _, s := range w.slotted() {
+		e.seat(s, candidate, r.Intent.Weight)
+	}
+
+	if e.empty() && decided(w.serviceMark, r) && maps.Equal(slots, w.serviceMark.Slots) {
+		waiting := joined(w.unsettled(), w.rivalry())
+
+		return step{done: waiting == "" && w.ruleRead, waiting: waiting, problem: problem}
+	}
+
+	after := w
+	after.service = w.service.DeepCopy()
+	after.service.Spec.Http = e.routes
+	e.mark(w.service, w.serviceMark, w.serviceMark.next(r.Intent, describeSlots(after.slotted()), slots))
+
+	return step{name: w.serviceName, service: &e.patch, problem: problem}
+}
+
+// unadoptable says why the objects can't be driven as they are.
+func (w world) unadoptable() string {
+	switch {
+	case w.service == nil:
+		return "no VirtualService in namespace " + w.agent.Namespace + " is for host " + w.agent.host() + ": there is nothing to adopt"
+	case len(w.slotted()) == 0:
+		return "VirtualService " + w.serviceName + ": no http route is split between the subsets " + stableSlot + " and " +
+			canarySlot + " of " + w.agent.host()
+	default:
+		return ""
+	}
+}
+
+// seat gives the candidate's slot its share of what the two slots have between them, and the other the rest.
+func (e *editor) seat(s slotted, candidate string, weight int) {
+	total := max(0, 100-s.rest)
+	share := total * weight / 100
+	shares := e.agent.shares(e.routes[s.index])
+	shares[s.stable].weight, shares[s.canary].weight = total-share, share
+
+	if candidate == stableSlot {
+		shares[s.stable].weight, shares[s.canary].weight = share, total-share
+	}
+
+	if !slices.Equal(shares, e.agent.shares(e.routes[s.index])) {
+		e.guard(s.index)
+		e.identify(s.index)
+		e.weigh(s.index, shares)
+	}
+}
+
+// identify tests the destinations of a route: it may have no name to be known by.
+func (e *editor) identify(i int) {
+	for j, d := range e.routes[i].GetRoute() {
+		e.testDestination(i, j, d.GetDestination())
+	}
+}
+
+func (e *editor) testDestination(i, j int, to *api.Destination) {
+	path := func(field string) string { return at("spec", "http", i, "route", j, "destination", field) }
+	e.test(path("host"), to.GetHost())
+
+	if to.GetSubset() == "" {
+		e.nothing(path("subset"))
+	} else {
+		e.test(path("subset"), to.GetSubset())
+	}
+}
+
+// slots tells of an adopted agent's progress.
+func (w world) slots(progress *Progress) {
+	m := w.serviceMark
+	progress.Slot = slotOf(m.Slots, m.Stable)
+	progress.Routed = []string{}
+
+	for i, s := range w.slotted() {
+		if i > 0 {
+			break
+		}
+
+		if m.Candidate != "" {
+			progress.Weight = s.weights[other(progress.Slot)]
+		}
+
+		for _, slot := range slices.Sorted(maps.Keys(m.Slots)) {
+			if s.weights[slot] > 0 {
+				progress.Routed = append(progress.Routed, m.Slots[slot])
+			}
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package istio
+
+import (
+	"slices"
+	"strings"
+)
+
+// aim is what the agent's routes may say now: the routing, as far as every proxy knows the subsets that it names.
+type aim struct {
+	pins    []pin
+	anchors []string
+	exclude []string
+	// to is where excluded tenants are led.
+	to    string
+	split []share
+	// waiting says what keeps it from being the routing.
+	waiting string
+}
+
+// aimAt computes the aim. Its way up is subset, anchor, (propagated), pin and weight; its way down is the reverse. What
+// only takes a revision back needs nothing and is never held up.
+func aimAt(w world, r Routing) aim {
+	found := w.found()
+	known := func(revision string) bool {
+		if w.service == nil {
+			return w.usable(revision, r)
+		}
+
+		heard := ledTo(found, revision) || anchored(found, revision) && w.serviceTaken
+
+		return heard && (!w.ruleRead || w.hasSubset(revision))
+	}
+
+	var a aim
+
+	a.pin(found, r, known)
+	a.share(found, r, known)
+
+	if known(r.Intent.Stable) && len(r.ExcludedTenants) > 0 {
+		a.exclude, a.to = slices.Sorted(slices.Values(r.ExcludedTenants)), r.Intent.Stable
+	}
+
+	a.anchor(w, found, r)
+
+	return a
+}
+
+// pin aims pins: each leads where it should as soon as that is known, and stays where it is until then.
+func (a *aim) pin(found []owned, r Routing, known func(string) bool) {
+	for _, p := range r.pinned() {
+		if !known(p.to) {
+			a.wait("the anchor of " + p.to + " to reach every proxy")
+
+			i := slices.IndexFunc(found, func(o owned) bool { return o.kind == pinKind && o.revision == p.revision })
+			if i < 0 || len(found[i].shares) != 1 || strings.Contains(found[i].shares[0].to, ":") {
+				continue
+			}
+
+			p.to = found[i].shares[0].to
+		}
+
+		a.pins = append(a.pins, p)
+	}
+}
+
+// share aims the split: stable alone while the candidate is not known. A candidate without weight stays in it if it is
+// there, so that an abort changes two numbers.
+func (a *aim) share(found []owned, r Routing, known func(string) bool) {
+	stable, candidate, weight := r.Intent.Stable, r.Intent.Candidate, r.Intent.Weight
+
+	switch {
+	case !known(stable):
+		a.wait("the anchor of " + stable + " to reach every proxy")
+
+		for _, o := range found {
+			if o.kind == splitKind && !o.twin {
+				a.split = o.shares
+			}
+		}
+	case candidate == "" || candidate == stable || !r.live(candidate):
+		a.split = []share{{stable, 100}}
+	case weight > 0 && !known(candidate), weight == 0 && !splits(found, candidate):
+		a.split = []share{{stable, 100}}
+	default:
+		a.split = []share{{stable, 100 - weight}, {candidate, weight}}
+	}
+}
+
+// anchor aims anchors: one comes when every proxy has its subset, and goes when every proxy has heard that nothing leads
+// to its revision any more.
+func (a *aim) anchor(w world, found []owned, r Routing) {
+	for _, o := range found {
+		switch {
+		case o.kind != anchorKind || o.twin || o.astray() && !w.usable(o.revision, r):
+		case r.live(o.revision):
+			a.anchors = append(a.anchors, o.revision)
+		case a.leads(o.revision) || ledTo(found, o.revision) || !w.serviceTaken:
+			a.wait("the routes without " + o.revision + " to reach every proxy")
+			a.anchors = append(a.anchors, o.revision)
+		}
+	}
+
+	for _, revision := range r.serving() {
+		switch {
+		case slices.Contains(a.anchors, revision):
+		case w.usable(revision, r):
+			a.anchors = append(a.anchors, revision)
+		default:
+			a.wait("the subset of " + revision + " to reach every proxy")
+		}
+	}
+}
+
+func (a *aim) wait(why string) { a.waiting = joined(a.waiting, why) }
+
+// leads reports whether the aim leads anything to a revision.
+func (a *aim) leads(revision string) bool {
+	return slices.ContainsFunc(a.pins, func(p pin) bool { return p.to == revision }) ||
+		slices.ContainsFunc(a.split, func(s share) bool { return s.to == revision }) || a.to == revision && len(a.exclude) > 0
+}
+
+func anchored(found []owned, revision string) bool {
+	return slices.ContainsFunc(found, func(o owned) bool {
+		return o.kind == anchorKind && o.revision == revision && !o.astray()
+	})
+}
+
+func splits(found []owned, revision string) bool {
+	return slices.ContainsFunc(found, func(o owned) bool {
+		return o.kind == splitKind && slices.ContainsFunc(o.shares, func(s share) bool { return s.to == revision })
+	})
+}
+
+func ledTo(found []owned, revision string) bool {
+	return slices.ContainsFunc(found, func(o owned) bool { return o.leads(revision) })
+}

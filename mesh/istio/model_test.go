@@ -1,0 +1,464 @@
+package istio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	networking "istio.io/client-go/pkg/apis/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+)
+
+// model is a dumb engine that makes decisions at random, two leaders that write them, everyone else who edits the same
+// objects, proxies that take them whenever they like, and the rules that must hold after each write.
+type model struct {
+	server  *server
+	router  *Router
+	current Routing
+	history []Routing
+	next    int
+
+	// drifting lets others edit what is Serin's. Until the current decision has been written again, what they did is
+	// theirs: excused.
+	drifting, excused bool
+	// service and rule are the objects before the write that is checked; the proxies have those of proxyService and proxyRule.
+	service, proxyService *networking.VirtualService
+	rule, proxyRule       *networking.DestinationRule
+	// abort counts the writes since the decision to abort; -1 if there is none.
+	abort  int
+	broken []string
+}
+
+func TestModel(t *testing.T)        { rapid.Check(t, func(t *rapid.T) { runModel(t, false) }) }
+func TestModelOfDrift(t *testing.T) { rapid.Check(t, func(t *rapid.T) { runModel(t, true) }) }
+
+func runModel(t *rapid.T, drifting bool) {
+	m := &model{server: newServer(), next: 1, drifting: drifting, abort: -1}
+	m.restart(t)
+	m.server.after = func(method, path string) error { m.check(method, path); return nil }
+	m.current = Routing{Intent: Intent{Attempt: 1, Seq: 1, Phase: "Idle", Stable: "r0"}, Live: []string{"r0"}}
+
+	if rapid.Bool().Draw(t, "handwritten") {
+		m.server.load(t, handwritten)
+		m.snapshot()
+	}
+
+	actions := map[string]func(*rapid.T){
+		"start": m.start, "weight": m.weight, "promote": m.promote, "abort": m.decideAbort, "supersede": m.supersede,
+		"undo": m.undo, "retry": m.retry, "withdraw": m.withdraw, "gone": m.gone, "exclude": m.exclude,
+		"apply": m.apply, "apply again": m.apply, "crash": m.crash, "conflict": m.conflict, "stale": m.stale, "race": m.race,
+		"proxies take routes": m.takeRoutes, "proxies take subsets": m.takeSubsets, "settle": m.settle, "foreign": m.foreign,
+		"": m.report,
+	}
+	if drifting {
+		actions["drift"] = m.drift
+	}
+
+	t.Repeat(actions)
+	m.settle(t)
+}
+
+func (m *model) restart(t rapid.TB) {
+	router, err := New(Config{Client: m.server.client(t), Propagation: Reconciled{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	m.router = router
+}
+
+// report fails the test with the first rule that was broken.
+func (m *model) report(t *rapid.T) {
+	if len(m.broken) > 0 {
+		t.Fatalf("%s\n%s", m.broken[0], m.server.yaml())
+	}
+}
+
+func (m *model) fail(format string, args ...any) {
+	m.broken = append(m.broken, fmt.Sprintf(format, args...))
+}
+
+// decide makes a change to the decision the current one.
+func (m *model) decide(phase string, change func(*Routing)) {
+	next := m.current
+	next.Live = slices.Clone(next.Live)
+	next.Redirects = maps.Clone(next.Redirects)
+
+	if next.Redirects == nil {
+		next.Redirects = map[string]string{}
+	}
+
+	if m.current.abort() {
+		next.Intent.Candidate = ""
+	}
+
+	next.Intent.Phase = phase
+	next.Intent.Seq++
+	change(&next)
+
+	if err := next.validate(); err != nil {
+		m.fail("the model decides nonsense: %v", err)
+	}
+
+	m.history = append(m.history, m.current)
+	m.current = next
+	m.abort = -1
+}
+
+func (m *model) candidate() string {
+	if m.current.abort() {
+		return ""
+	}
+
+	return m.current.Intent.Candidate
+}
+
+func (m *model) start(t *rapid.T) {
+	if m.candidate() != "" || len(m.current.Live) >= 3 {
+		t.Skip()
+	}
+
+	m.decide("Preparing", m.begin)
+}
+
+func (m *model) begin(r *Routing) {
+	r.Intent.Attempt++
+	r.Intent.Candidate, r.Intent.Weight = fmt.Sprintf("r%d", m.next), 0
+	r.Live = append(r.Live, r.Intent.Candidate)
+	m.next++
+}
+
+func (m *model) weight(t *rapid.T) {
+	if m.candidate() == "" {
+		t.Skip()
+	}
+
+	m.decide("Progressing", func(r *Routing) { r.Intent.Weight = rapid.IntRange(0, 100).Draw(t, "weight") })
+}
+
+// promote makes the candidate stable; an engine does so only once traffic has reached it.
+func (m *model) promote(t *rapid.T) {
+	if !viewOf(m.service, m.rule).leads()[m.candidate()] {
+		t.Skip()
+	}
+
+	m.decide("Succeeded", func(r *Routing) {
+		for from, to := range r.Redirects {
+			if to == r.Intent.Stable {
+				r.Redirects[from] = r.Intent.Candidate
+			}
+		}
+
+		r.Intent.Stable, r.Intent.Candidate, r.Intent.Weight = r.Intent.Candidate, "", 0
+		r.Live = sortedBy(r.Live, r.Intent.Stable)
+	})
+}
+
+func sortedBy(live []string, first string) []string {
+	return append([]string{first}, slices.DeleteFunc(live, func(r string) bool { return r == first })...)
+}
+
+func withdraw(r *Routing, revision, to string) {
+	for from, old := range r.Redirects {
+		if old == revision {
+			r.Redirects[from] = to
+		}
+	}
+
+	r.Redirects[revision] = to
+}
+
+func (m *model) decideAbort(t *rapid.T) {
+	if m.candidate() == "" {
+		t.Skip()
+	}
+
+	m.decide("Aborting", func(r *Routing) {
+		r.Intent.Weight = 0
+		withdraw(r, r.Intent.Candidate, r.Intent.Stable)
+	})
+	m.abort = 0
+	before := viewOf(m.service, m.rule)
+	excused := m.excused
+	m.apply(t)
+
+	if before.pins[m.current.Intent.Candidate] != "" && m.abort != 1 && !excused {
+		t.Fatalf("the abort took %d writes", m.abort)
+	}
+}
+
+func (m *model) supersede(t *rapid.T) {
+	if m.candidate() == "" || len(m.current.Live) >= 4 {
+		t.Skip()
+	}
+
+	m.decide("Preparing", func(r *Routing) {
+		withdraw(r, r.Intent.Candidate, r.Intent.Stable)
+		m.begin(r)
+	})
+}
+
+func (m *model) undo(t *rapid.T) {
+	previous := slices.DeleteFunc(m.current.serving(), func(r string) bool { return r == m.current.Intent.Stable })
+	if m.candidate() != "" || len(previous) == 0 {
+		t.Skip()
+	}
+
+	m.decide("Aborting", func(r *Routing) {
+		stable := r.Intent.Stable
+		r.Intent.Stable, r.Intent.Candidate, r.Intent.Weight = previous[0], stable, 0
+		withdraw(r, stable, previous[0])
+		r.Live = sortedBy(r.Live, previous[0])
+	})
+}
+
+func (m *model) retry(t *rapid.T) {
+	if m.candidate() != "" || len(m.current.Redirects) == 0 {
+		t.Skip()
+	}
+
+	m.decide("Preparing", func(r *Routing) {
+		r.Intent.Attempt++
+		r.Intent.Candidate, r.Intent.Weight = r.redirected()[0], 0
+		delete(r.Redirects, r.Intent.Candidate)
+	})
+}
+
+// leaving are live revisions that are neither stable nor candidate.
+func (m *model) leaving() []string {
+	return slices.DeleteFunc(slices.Clone(m.current.Live), func(r string) bool {
+		return r == m.current.Intent.Stable || r == m.candidate()
+	})
+}
+
+func (m *model) withdraw(t *rapid.T) {
+	leaving := slices.DeleteFunc(m.leaving(), m.current.withdrawn)
+	if len(leaving) == 0 {
+		t.Skip()
+	}
+
+	m.decide("Idle", func(r *Routing) { withdraw(r, leaving[0], r.Intent.Stable); m.keep(r) })
+}
+
+func (m *model) gone(t *rapid.T) {
+	leaving := m.leaving()
+	if len(leaving) == 0 {
+		t.Skip()
+	}
+
+	m.decide("Idle", func(r *Routing) {
+		withdraw(r, leaving[0], r.Intent.Stable)
+		delete(r.Redirects, leaving[0])
+		r.Live = slices.DeleteFunc(r.Live, func(l string) bool { return l == leaving[0] })
+		m.keep(r)
+	})
+}
+
+// keep names the phase of a rollout that goes on.
+func (*model) keep(r *Routing) {
+	if r.Intent.Candidate != "" {
+		r.Intent.Phase = "Progressing"
+	}
+}
+
+func (m *model) exclude(t *rapid.T) {
+	tenants := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"acme", "blue", "corp"}), 0, 2, rapid.ID).Draw(t, "tenants")
+	m.decide("Idle", func(r *Routing) { r.ExcludedTenants = tenants; m.keep(r) })
+}
+
+func (m *model) apply(t *rapid.T) {
+	if _, err := m.router.Apply(context.Background(), billing, m.current); err != nil {
+		t.Fatalf("%v\n%s", err, m.server.yaml())
+	}
+
+	m.excused = false
+}
+
+// crash ends the controller before or after one of its requests, and starts it again.
+func (m *model) crash(t *rapid.T) {
+	left, lost := rapid.IntRange(0, 8).Draw(t, "requests"), rapid.Bool().Draw(t, "answer lost")
+	after := m.server.after
+
+	m.server.before = func(string, string) error {
+		if left--; left < 0 && !lost {
+			return errBroken
+		}
+
+		return nil
+	}
+	m.server.after = func(method, path string) error {
+		_ = after(method, path)
+
+		if left < 0 && lost {
+			return errBroken
+		}
+
+		return nil
+	}
+
+	_, _ = m.router.Apply(context.Background(), billing, m.current)
+	m.server.before, m.server.after = nil, after
+	m.restart(t)
+}
+
+// conflict lets someone edit the objects ahead of each of some requests.
+func (m *model) conflict(t *rapid.T) {
+	edits := rapid.IntRange(1, 4).Draw(t, "edits")
+	m.server.before = func(string, string) error {
+		if edits--; edits >= 0 {
+			m.foreign(t)
+		}
+
+		return nil
+	}
+
+	m.apply(t)
+	m.server.before = nil
+}
+
+// stale lets a leader write an older decision.
+func (m *model) stale(t *rapid.T) {
+	old := m.older(t)
+	_, err := m.other(t).Apply(context.Background(), billing, old)
+
+	if err != nil && !errors.Is(err, ErrStale) {
+		t.Fatal(err)
+	}
+}
+
+// race lets the current leader write in the middle of an older one's work.
+func (m *model) race(t *rapid.T) {
+	old, left := m.older(t), rapid.IntRange(0, 6).Draw(t, "requests")
+	m.server.before = func(string, string) error {
+		if left--; left == -1 {
+			m.server.before = nil
+			m.apply(t)
+
+			if rapid.Bool().Draw(t, "proxies are quick") {
+				m.takeSubsets(t)
+				m.takeRoutes(t)
+				m.apply(t)
+			}
+		}
+
+		return nil
+	}
+	_, err := m.other(t).Apply(context.Background(), billing, old)
+	m.server.before = nil
+
+	if err != nil && !errors.Is(err, ErrStale) {
+		t.Fatal(err)
+	}
+}
+
+func (m *model) older(t *rapid.T) Routing {
+	if len(m.history) == 0 {
+		t.Skip()
+	}
+
+	return rapid.SampledFrom(m.history[max(0, len(m.history)-5):]).Draw(t, "older decision")
+}
+
+func (m *model) other(t *rapid.T) *Router {
+	router, err := New(Config{Client: m.server.client(t), Propagation: Reconciled{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return router
+}
+
+func (m *model) takeRoutes(*rapid.T) {
+	m.server.reconcile(serviceOf(billing))
+	m.snapshot()
+	m.proxyService = m.service
+}
+
+func (m *model) takeSubsets(*rapid.T) {
+	m.server.reconcile(ruleOf(billing))
+	m.snapshot()
+	m.proxyRule = m.rule
+}
+
+// settle lets everything come to rest, and compares the objects with the decision.
+func (m *model) settle(t *rapid.T) {
+	var progress Progress
+
+	for range 30 {
+		var err error
+		if progress, err = m.router.Apply(context.Background(), billing, m.current); err != nil {
+			t.Fatal(err)
+		}
+
+		m.excused = false
+		m.report(t)
+
+		if progress.Done {
+			m.settled(t, progress)
+
+			return
+		}
+
+		m.takeSubsets(t)
+		m.takeRoutes(t)
+	}
+
+	t.Fatalf("does not settle: %+v, wanted %+v\n%s", progress, m.current, m.server.yaml())
+}
+
+func (m *model) settled(t *rapid.T, progress Progress) {
+	if *progress.Observed != m.current.Intent || progress.Weight != m.current.Intent.Weight {
+		t.Fatalf("observed %+v and weight %d, decided %+v", *progress.Observed, progress.Weight, m.current.Intent)
+	}
+
+	v := viewOf(m.service, m.rule)
+	want := map[string]string{}
+
+	for _, p := range m.current.pinned() {
+		want[p.revision] = p.to
+	}
+
+	if !maps.Equal(v.pins, want) {
+		t.Fatalf("pins %v, decided %v\n%s", v.pins, want, m.server.yaml())
+	}
+
+	for _, revision := range m.current.serving() {
+		if !slices.Contains(v.anchors, revision) || !slices.Contains(v.subsets, revision) {
+			t.Fatalf("%s has no anchor or no subset\n%s", revision, m.server.yaml())
+		}
+	}
+
+	for _, revision := range progress.Routed {
+		if !m.current.live(revision) && !m.current.withdrawn(revision) {
+			t.Fatalf("%s is still routed", revision)
+		}
+	}
+}
+
+// snapshot reads the objects.
+func (m *model) snapshot() {
+	client, err := clientOf(m.server)
+	if err != nil {
+		m.fail("%v", err)
+
+		return
+	}
+
+	before, after := m.server.before, m.server.after
+	m.server.before, m.server.after = nil, nil
+	m.service, _ = client.NetworkingV1().VirtualServices(billing.Namespace).Get(context.Background(), billing.Name, metav1.GetOptions{})
+	m.rule, _ = client.NetworkingV1().DestinationRules(billing.Namespace).Get(context.Background(), billing.Name, metav1.GetOptions{})
+	m.server.before, m.server.after = before, after
+
+	if m.service.GetName() == "" {
+		m.service = nil
+	}
+
+	if m.rule.GetName() == "" {
+		m.rule = nil
+	}
+}

@@ -1,0 +1,178 @@
+package istio
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	networking "istio.io/client-go/pkg/apis/networking/v1"
+)
+
+// view is what the rules look at: read from the objects without the code that is tested.
+type view struct {
+	pins    map[string]string
+	anchors []string
+	split   map[string]int
+	sum     int
+	subsets []string
+	// named are all subsets of revisions that any route names.
+	named map[string]bool
+}
+
+func viewOf(service *networking.VirtualService, rule *networking.DestinationRule) view {
+	v := view{pins: map[string]string{}, split: map[string]int{}, named: map[string]bool{}}
+
+	if service != nil {
+		for _, route := range service.Spec.Http {
+			for _, d := range route.Route {
+				revision, ours := strings.CutPrefix(d.Destination.Subset, "r-")
+				if !ours {
+					continue
+				}
+
+				v.named[revision] = true
+
+				switch name := route.Name; {
+				case name == "split":
+					v.split[revision] = int(d.Weight)
+				case strings.HasPrefix(name, "pin-"):
+					v.pins[name[4:]] = revision
+				case strings.HasPrefix(name, "anchor-"):
+					v.anchors = append(v.anchors, revision)
+				}
+			}
+
+			if route.Name == "split" {
+				for _, d := range route.Route {
+					v.sum += int(d.Weight)
+				}
+			}
+		}
+	}
+
+	if rule != nil {
+		for _, s := range rule.Spec.Subsets {
+			if revision, ours := strings.CutPrefix(s.Name, "r-"); ours {
+				v.subsets = append(v.subsets, revision)
+			}
+		}
+	}
+
+	return v
+}
+
+// leads are the revisions that traffic is led to.
+func (v view) leads() map[string]bool {
+	leads := map[string]bool{}
+
+	for _, to := range v.pins {
+		leads[to] = true
+	}
+
+	for revision, weight := range v.split {
+		if weight > 0 {
+			leads[revision] = true
+		}
+	}
+
+	return leads
+}
+
+// check holds the rules against one write that Serin made.
+func (m *model) check(method, path string) {
+	service, rule := m.service, m.rule
+	m.snapshot()
+
+	before, after := viewOf(service, rule), viewOf(m.service, m.rule)
+	routes := strings.Contains(path, "virtualservices")
+
+	if method == http.MethodPatch {
+		if was, is := foreignOf(service, rule), foreignOf(m.service, m.rule); was != is {
+			m.fail("a write changed what is not Serin's:\n%s\n%s", was, is)
+		}
+	}
+
+	if routes && !m.excused && m.abort >= 0 {
+		m.abort++
+		m.checkAbort(before, after)
+	}
+
+	if routes && m.service != nil && after.sum != 100 && (after.sum != 0 || len(after.pins) > 0) && !m.excused {
+		m.fail("the split sums up to %d", after.sum)
+	}
+
+	if m.excused {
+		return
+	}
+
+	for revision := range after.named {
+		if !slices.Contains(after.subsets, revision) {
+			m.fail("%s %s: a route names subset r-%s, which is not there", method, path, revision)
+		}
+	}
+
+	m.checkMark(service, after)
+	m.checkOrder(method, before, after)
+}
+
+func (m *model) checkAbort(before, after view) {
+	candidate := m.current.Intent.Candidate
+	led := before.pins[candidate] != "" && after.pins[candidate] != m.current.Intent.Stable
+
+	if m.abort == 1 && (after.leads()[candidate] || led) {
+		m.fail("the first write of the abort leaves traffic on %s", candidate)
+	}
+}
+
+// checkMark checks that decisions only move forward, and that what they withdrew has nothing left.
+func (m *model) checkMark(service *networking.VirtualService, after view) {
+	if m.service == nil || !readMark(m.service).there() {
+		return
+	}
+
+	is := readMark(m.service).Intent
+	if service != nil && readMark(service).there() && newer(readMark(service).Intent, is) {
+		m.fail("decision %+v was written over %+v", is, readMark(service).Intent)
+	}
+
+	for _, r := range append(slices.Clone(m.history), m.current) {
+		if r.Intent.Seq != is.Seq {
+			continue
+		}
+
+		for withdrawn := range r.Redirects {
+			if after.split[withdrawn] > 0 || after.pins[withdrawn] == withdrawn {
+				m.fail("decision %+v withdrew %s, which has traffic", is, withdrawn)
+			}
+		}
+	}
+}
+
+// checkOrder checks that proxies know what they are led to before they are led there, and that nothing goes that they
+// may still use.
+func (m *model) checkOrder(method string, before, after view) {
+	proxies := viewOf(m.proxyService, m.proxyRule)
+
+	for revision := range after.leads() {
+		known := slices.Contains(proxies.anchors, revision) && slices.Contains(before.anchors, revision)
+		if method == http.MethodPost {
+			known = slices.Contains(proxies.subsets, revision)
+		}
+
+		if !before.leads()[revision] && !known {
+			m.fail("traffic is led to %s, whose anchor has not reached every proxy", revision)
+		}
+	}
+
+	for _, revision := range after.anchors {
+		if !slices.Contains(before.anchors, revision) && !slices.Contains(proxies.subsets, revision) {
+			m.fail("anchor of %s, whose subset has not reached every proxy", revision)
+		}
+	}
+
+	for _, revision := range before.subsets {
+		if !slices.Contains(after.subsets, revision) && (after.named[revision] || proxies.named[revision]) {
+			m.fail("subset of %s goes while proxies may use it", revision)
+		}
+	}
+}
