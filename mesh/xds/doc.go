@@ -1,0 +1,16 @@
+// Package xds is the control plane of one machine: it translates the Istio objects of mesh/xds/objects into xDS
+// resources and serves them to grpc-go's clients and servers, as istiod does in a cluster.
+//
+//	objects -> Validate (fields.go, semantics*.go)    what proxyless gRPC would ignore or refuse is refused by name
+//	        -> translator (translator.go, choose.go)  last good object where one has a problem; only what changed
+//	        -> Resources (routes*.go, cluster.go ...) LDS, RDS, CDS, EDS, each marshalled once
+//	        -> stream.go, subscription.go             state-of-the-world ADS, one sending goroutine per stream
+//	        -> reconcile.go                           status Reconciled once everyone concerned has ACKed
+//
+// go-control-plane brings the types; its SotW server is not used: it answers each type by itself and so cannot keep the
+// order in which a change must arrive (clusters, endpoints, listeners, routes), and it does not know which resource of
+// which stream was ACKed, which is what Reconciled says.
+//
+// Names are istiod's: a client asks for the listener `<host>:<port>` and the routes `outbound|<port>||<host>`, a server
+// for the listener `xds.istio.io/grpc/lds/inbound/<ip:port>`, and clusters are `outbound|<port>|<subset>|<host>`.
+package xds
