@@ -82,7 +82,11 @@ func (s *Service) append(tx Tx, by writer, request *contextv1.AppendRequest) (ap
 		return appended{}, err
 	}
 
-	return after, after.write(tx)
+	if err := after.write(tx); err != nil {
+		return appended{}, err
+	}
+
+	return after, after.show(tx, before)
 }
 
 // before reads the rows that an append starts from.
@@ -104,6 +108,12 @@ func (s *Service) before(tx Tx, request *contextv1.AppendRequest) (rows, error) 
 	}
 
 	found := rows{conversation: conversation, turn: turn}
+	if turn != nil {
+		if found.pinned, err = newPinner(tx).revision(turn); err != nil {
+			return rows{}, err
+		}
+	}
+
 	if ids := callIDs(request.GetEvents()); len(ids) > 0 {
 		found.calls, err = tx.Calls(conversation.ID, ids)
 	}
@@ -165,6 +175,38 @@ func (a appended) write(tx Tx) error {
 		err = errors.Join(err, tx.PutCall(a.calls[id]))
 	}
 
+	return errors.Join(err, insertOutcomes(tx, a.outcomes))
+}
+
+func insertOutcomes(tx Tx, outcomes []*contextv1.Outcome) error {
+	for _, outcome := range outcomes {
+		if err := tx.InsertOutcome(outcome); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// show writes into the turn, once it is stored, which revision its owner must have. That is as before the append, unless
+// the owner is another.
+func (a appended) show(tx Tx, before rows) error {
+	if a.turn == nil {
+		return nil
+	}
+
+	a.turn.PinnedRevision = before.pinned
+	if before.turn != nil && before.turn.GetAgent() == a.turn.GetAgent() {
+		return nil
+	}
+
+	stored, err := tx.Turn(a.turn.GetTurnId())
+	if err != nil {
+		return err
+	}
+
+	a.turn.PinnedRevision, err = newPinner(tx).revision(&stored)
+
 	return err
 }
 
@@ -178,7 +220,7 @@ func (a appended) response() *contextv1.AppendResponse {
 }
 
 func (a appended) changes() changes {
-	done := changes{events: a.events}
+	done := changes{events: a.events, outcomes: len(a.outcomes) > 0}
 	if a.turnRevised {
 		done.turns = []Turn{*a.turn}
 	}

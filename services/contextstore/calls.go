@@ -115,7 +115,18 @@ func (s *Service) complete(tx Tx, call Call, result *eventv1.ToolResult) (change
 		return changes{}, err
 	}
 
-	return done, tx.PutCall(call.completed(result, event.GetSequence()))
+	if err := tx.PutCall(call.completed(result, event.GetSequence())); err != nil || !turn.executes(call) {
+		return done, err
+	}
+
+	turn.Tally = turn.Tally.counting(event, s.config.Now())
+
+	return done, tx.PutTurn(turn)
+}
+
+// executes says whether a call belongs to the segment that runs.
+func (t *Turn) executes(call Call) bool {
+	return !ended(t.GetStatus()) && t.Phase == PhaseExecuting && t.GetAgent() == call.Agent && t.GetSegment() == call.Segment
 }
 
 // say appends an event of the store's own to a conversation.

@@ -162,6 +162,8 @@ func whole(reader Reader, row Conversation) (*contextv1.Conversation, error) {
 		}
 
 		conversation.ActiveTurn = turn.Turn
+
+		return conversation, newPinner(reader).show(turn)
 	}
 
 	return conversation, nil

@@ -2,7 +2,8 @@
 // (turns, leases, calls, pins), together with withdrawals, checkpoints and shared state. It serves ContextService.
 //
 // What an event implies is decided by pure functions: [project] for appended events, [acquire] for leases, [claim] for
-// calls, [resolve] for withdrawn revisions. The methods of [Service] read rows, decide, write rows, and tell followers;
+// calls, [resolve] for withdrawn revisions. What segments come to is counted by [Tally] and stored as outcomes, each in
+// the transaction that ends its segment. The methods of [Service] read rows, decide, write rows, and tell followers;
 // they do so through [Store], which package sqlite implements and package storetest specifies.
 //
 // Everything that writes is one serialisable transaction, so a conversation's log has no gaps and a stale executor

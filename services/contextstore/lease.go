@@ -10,11 +10,13 @@ import (
 	"github.com/serinhq/serin/internal/fault"
 )
 
-// acquisition is what AcquireLease decides: the turn under its lease, the pin, and the events that say so.
+// acquisition is what AcquireLease decides: the turn under its lease, the pin, the events that say so, and what became
+// of the executor before, if it was lost.
 type acquisition struct {
 	turn   Turn
 	pin    string
 	events []*eventv1.Event
+	lost   *contextv1.Outcome
 }
 
 // acquire decides whether an executor gets the lease of a turn. A holder that has it already gets it again, without
@@ -30,7 +32,7 @@ func acquire(
 		return acquisition{turn: turn, pin: pin}, nil
 	}
 
-	pinned, err := pinFor(pin, request, withdrawals)
+	pinned, err := pinFor(pin, turn.Forced[turn.GetAgent()], request, withdrawals)
 	if err != nil {
 		return acquisition{}, err
 	}
@@ -38,7 +40,7 @@ func acquire(
 	next := turn.clone()
 	next.Epoch++
 	next.LeaseHolder, next.LeaseExpiresAt = request.GetHolder(), timestamp(now.Add(request.GetTtl().AsDuration()))
-	next.Revision = request.GetRevision()
+	next.Revision, next.Tally = request.GetRevision(), Tally{BeganAt: now}
 
 	began := next.begin()
 	events := make([]*eventv1.Event, 0, 2)
@@ -49,7 +51,7 @@ func acquire(
 		}
 	}
 
-	return acquisition{turn: next, pin: request.GetRevision(), events: events}, nil
+	return acquisition{turn: next, pin: request.GetRevision(), events: events, lost: turn.lost(now)}, nil
 }
 
 // acquirable checks everything but the revision.
@@ -70,7 +72,9 @@ func (t *Turn) acquirable(request *contextv1.AcquireLeaseRequest, now time.Time)
 }
 
 // pinFor decides about the pin: it returns the event that sets or moves it, or nil if it stays.
-func pinFor(pin string, request *contextv1.AcquireLeaseRequest, withdrawals []Withdrawal) (*eventv1.Event, error) {
+func pinFor(
+	pin, forced string, request *contextv1.AcquireLeaseRequest, withdrawals []Withdrawal,
+) (*eventv1.Event, error) {
 	revision := request.GetRevision()
 
 	offered := resolve(withdrawals, revision)
@@ -81,6 +85,10 @@ func pinFor(pin string, request *contextv1.AcquireLeaseRequest, withdrawals []Wi
 	}
 
 	if pin == "" {
+		if forced = inService(withdrawals, forced); forced != "" && forced != revision {
+			return nil, wrongRevision(request, forced)
+		}
+
 		return &eventv1.Event{Kind: &eventv1.Event_AgentJoined{
 			AgentJoined: &eventv1.AgentJoined{Agent: request.GetAgent(), Revision: revision},
 		}}, nil
@@ -90,9 +98,7 @@ func pinFor(pin string, request *contextv1.AcquireLeaseRequest, withdrawals []Wi
 
 	switch {
 	case held.successor != revision:
-		return nil, fault.New(codes.FailedPrecondition, "WRONG_REVISION",
-			"the conversation keeps revision %s of agent %s, this is %s", held.successor, request.GetAgent(), revision).
-			With("pinned_revision", held.successor)
+		return nil, wrongRevision(request, held.successor)
 	case !held.withdrawn:
 		return nil, nil //nolint:nilnil // no event and no fault: the pin stays as it is
 	default:
@@ -100,6 +106,13 @@ func pinFor(pin string, request *contextv1.AcquireLeaseRequest, withdrawals []Wi
 			Agent: request.GetAgent(), FromRevision: pin, ToRevision: revision, Cause: held.cause,
 		}}}, nil
 	}
+}
+
+// wrongRevision is the fault for executing a turn on another revision than its conversation keeps.
+func wrongRevision(request *contextv1.AcquireLeaseRequest, pinned string) error {
+	return fault.New(codes.FailedPrecondition, "WRONG_REVISION",
+		"the conversation keeps revision %s of agent %s, this is %s", pinned, request.GetAgent(), request.GetRevision()).
+		With("pinned_revision", pinned)
 }
 
 // begin moves the segment on and returns the event that says how.

@@ -39,10 +39,11 @@ func (s *Service) AcquireLease(
 			}
 		}
 
+		decided.turn.PinnedRevision = resolve(before.withdrawals, decided.pin).successor
 		response.Turn, response.Version = decided.turn.Turn, conversation.Version
 		response.Checkpoint, err = checkpointOf(tx, conversation.ID)
 
-		return changes{events: decided.events, turns: []Turn{decided.turn}}, err
+		return changes{events: decided.events, turns: []Turn{decided.turn}, outcomes: decided.lost != nil}, err
 	})
 	if err != nil {
 		return nil, err
@@ -87,6 +88,12 @@ func (s *Service) take(tx Tx, before leaseRows, decided acquisition) (Conversati
 
 	if decided.pin != before.pin {
 		if err := tx.PutPin(before.conversation.ID, decided.turn.GetAgent(), decided.pin); err != nil {
+			return Conversation{}, err
+		}
+	}
+
+	if decided.lost != nil {
+		if err := tx.InsertOutcome(decided.lost); err != nil {
 			return Conversation{}, err
 		}
 	}

@@ -12,6 +12,7 @@ func Policy() rpc.Policy {
 		tools   = rpc.Names(rpc.Tools)
 		work    = rpc.AnyOf(rpc.AnyAgent, gateway)
 		readers = rpc.AnyOf(work, rpc.Names(rpc.Operator))
+		judges  = rpc.Names(rpc.Controller, rpc.Supervisor, rpc.Operator)
 	)
 
 	return rpc.Policy{
@@ -29,7 +30,9 @@ func Policy() rpc.Policy {
 		contextv1.ContextService_GetTurn_FullMethodName:            readers,
 		contextv1.ContextService_ClaimCall_FullMethodName:          tools,
 		contextv1.ContextService_CompleteCall_FullMethodName:       tools,
-		contextv1.ContextService_Withdraw_FullMethodName:           rpc.Names(rpc.Supervisor),
+		contextv1.ContextService_Withdraw_FullMethodName:           rpc.Names(rpc.Controller, rpc.Supervisor),
+		contextv1.ContextService_ListRevisions_FullMethodName:      judges,
+		contextv1.ContextService_WatchOutcomes_FullMethodName:      judges,
 		contextv1.ContextService_SaveCheckpoint_FullMethodName:     rpc.AnyAgent,
 		contextv1.ContextService_GetState_FullMethodName:           readers,
 		contextv1.ContextService_PutState_FullMethodName:           work,

@@ -26,7 +26,9 @@ func TestPolicy(t *testing.T) {
 		"GetTurn":            {rpc.Gateway, agent, rpc.Operator},
 		"ClaimCall":          {rpc.Tools},
 		"CompleteCall":       {rpc.Tools},
-		"Withdraw":           {rpc.Supervisor},
+		"Withdraw":           {rpc.Controller, rpc.Supervisor},
+		"ListRevisions":      {rpc.Controller, rpc.Supervisor, rpc.Operator},
+		"WatchOutcomes":      {rpc.Controller, rpc.Supervisor, rpc.Operator},
 		"SaveCheckpoint":     {agent},
 		"GetState":           {rpc.Gateway, agent, rpc.Operator},
 		"PutState":           {rpc.Gateway, agent},
@@ -38,7 +40,9 @@ func TestPolicy(t *testing.T) {
 		t.Errorf("the policy has %d methods, the service %d", len(policy), methods.Len())
 	}
 
-	everyone := []string{agent, rpc.Gateway, rpc.Context, rpc.Tools, rpc.Ambassador, rpc.Supervisor, rpc.Operator}
+	everyone := []string{
+		agent, rpc.Gateway, rpc.Context, rpc.Tools, rpc.Ambassador, rpc.Supervisor, rpc.Operator, rpc.Controller, rpc.Mesh,
+	}
 
 	for i := range methods.Len() {
 		name := string(methods.Get(i).Name())

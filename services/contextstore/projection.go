@@ -19,6 +19,8 @@ type rows struct {
 	conversation Conversation
 	// turn is nil if the events belong to none, or to one that they begin.
 	turn *Turn
+	// pinned is the revision that the turn's owner must have had before the append; empty if any would have done.
+	pinned string
 	// calls are those that the events name, by id.
 	calls map[string]Call
 	// revised are the ids of the calls that changed, in order.
@@ -32,6 +34,8 @@ type appended struct {
 	rows
 
 	events []*eventv1.Event
+	// outcomes are what segments came to.
+	outcomes []*contextv1.Outcome
 }
 
 // project applies events that the writer appends to the rows before them. It changes nothing that it was given.
@@ -48,7 +52,7 @@ func project(before rows, by writer, events []*eventv1.Event, now time.Time) (ap
 		}
 	}
 
-	return appended{rows: log.rows, events: log.events}, nil
+	return appended{rows: log.rows, events: log.events, outcomes: log.outcomes}, nil
 }
 
 func (r rows) clone() rows {
@@ -68,9 +72,10 @@ func (r rows) clone() rows {
 type projection struct {
 	rows
 
-	by     writer
-	now    time.Time
-	events []*eventv1.Event
+	by       writer
+	now      time.Time
+	events   []*eventv1.Event
+	outcomes []*contextv1.Outcome
 	// passed says that the writer gave the turn away: nothing may follow.
 	passed bool
 }
@@ -133,6 +138,8 @@ func (p *projection) apply(event *eventv1.Event) error {
 		})
 	}
 
+	p.count(event)
+
 	switch kind := event.GetKind().(type) {
 	case *eventv1.Event_TurnAccepted:
 		return p.accept(event)
@@ -155,14 +162,29 @@ func (p *projection) apply(event *eventv1.Event) error {
 	case *eventv1.Event_CancelRequested:
 		return p.cancel(kind.CancelRequested)
 	case *eventv1.Event_TurnCompleted:
+		p.conclude(contextv1.Outcome_KIND_COMPLETED)
 		p.end(contextv1.TurnStatus_TURN_STATUS_COMPLETED)
 	case *eventv1.Event_TurnFailed:
-		return p.fail()
+		return p.fail(kind.TurnFailed)
 	case *eventv1.Event_TurnCancelled:
+		p.conclude(contextv1.Outcome_KIND_CANCELLED)
 		p.end(contextv1.TurnStatus_TURN_STATUS_CANCELLED)
+	case *eventv1.Event_FeedbackGiven:
+		p.judge(kind.FeedbackGiven)
 	}
 
-	return nil // message_part, guardrail_triggered and feedback_given imply nothing
+	return nil // message_part and guardrail_triggered imply nothing but what is counted
+}
+
+// count adds what the executor does to the segment's tally.
+func (p *projection) count(event *eventv1.Event) {
+	if p.by.role != roleAgent {
+		return
+	}
+
+	if tally := p.turn.Tally.counting(event, p.now); tally != p.turn.Tally {
+		p.changed().Tally = tally
+	}
 }
 
 // changed returns the turn to be changed.

@@ -83,7 +83,10 @@ func (p *projection) wait(waiting *eventv1.TurnWaiting) error {
 		}
 	}
 
+	p.conclude(contextv1.Outcome_KIND_WAITING)
+
 	turn := p.changed()
+	turn.Tally = Tally{BeganAt: p.now}
 	turn.Status, turn.Phase = contextv1.TurnStatus_TURN_STATUS_INPUT_REQUIRED, PhaseAnswered
 	turn.WaitingCallIds, turn.WaitingSince = ids, p.now
 	turn.release(p.now)

@@ -33,7 +33,7 @@ func (p *projection) accept(event *eventv1.Event) error {
 	event.Epoch = 1
 	p.conversation.Agent, p.conversation.ActiveTurnID = owner, event.GetTurnId()
 	p.turnRevised, p.conversationRevised = true, true
-	p.turn = &Turn{Phase: PhaseFresh, Turn: &contextv1.Turn{
+	p.turn = &Turn{Phase: PhaseFresh, Forced: accepted.GetForcedRevisions(), Tally: Tally{BeganAt: p.now}, Turn: &contextv1.Turn{
 		TurnId: event.GetTurnId(), ConversationId: p.conversation.ID,
 		Tenant: p.conversation.Tenant, User: p.conversation.User, Agent: owner,
 		Status: contextv1.TurnStatus_TURN_STATUS_RUNNING, Epoch: 1,
@@ -51,6 +51,8 @@ func (p *projection) pass(handoff *eventv1.Handoff) error {
 		return notOwner(p.turn, handoff.GetFromAgent())
 	}
 
+	p.conclude(contextv1.Outcome_KIND_HANDED_OFF)
+
 	turn := p.changed()
 	turn.Budget = narrow(turn.GetBudget(), turn.GetSpent(), handoff.GetRemaining())
 	turn.Spent.Hops++
@@ -58,7 +60,7 @@ func (p *projection) pass(handoff *eventv1.Handoff) error {
 	turn.Visited = append(turn.Visited, &contextv1.Visit{Agent: handoff.GetToAgent(), TaskDigest: handoff.GetTaskDigest()})
 	turn.Actors = append(turn.Actors, handoff.GetToAgent())
 	turn.Epoch++
-	turn.Phase, turn.Revision, turn.Reserved = PhaseFresh, "", Reservation{}
+	turn.Phase, turn.Revision, turn.Reserved, turn.Tally = PhaseFresh, "", Reservation{}, Tally{BeganAt: p.now}
 	turn.release(p.now.Add(dispatchGrace))
 
 	p.conversation.Agent = handoff.GetToAgent()
@@ -88,11 +90,12 @@ func (p *projection) cancel(request *eventv1.CancelRequested) error {
 }
 
 // fail ends the turn without an answer. The gateway may do so only while nobody executes it.
-func (p *projection) fail() error {
+func (p *projection) fail(failed *eventv1.TurnFailed) error {
 	if p.by.role == roleGateway && p.turn.leased(p.now) {
 		return leaseHeld(p.turn)
 	}
 
+	p.concludeFailed(failed)
 	p.end(contextv1.TurnStatus_TURN_STATUS_FAILED)
 
 	return nil
@@ -134,7 +137,7 @@ func (t *Turn) resume(now time.Time) {
 	}
 
 	t.Status, t.Phase = contextv1.TurnStatus_TURN_STATUS_RUNNING, PhaseAnswered
-	t.WaitingCallIds, t.WaitingSince = nil, time.Time{}
+	t.WaitingCallIds, t.WaitingSince, t.Tally = nil, time.Time{}, Tally{BeganAt: now}
 	t.release(now)
 }
 

@@ -16,7 +16,7 @@ func (s *Service) RenewLease(
 		return nil, err
 	}
 
-	changed, stop := s.watch.turn(request.GetLease().GetTurnId()) // before the first look, so that no change is missed
+	changed, stop := s.turns.on(request.GetLease().GetTurnId()) // before the first look, so that no change is missed
 	defer stop()
 
 	turn, err := s.extend(ctx, by, request)

@@ -48,6 +48,21 @@ type Turn struct {
 	CancelBy, CancelReason string
 	// Reserved is the budget of the step that runs.
 	Reserved Reservation
+	// Forced are the revisions by agent that its turn_accepted forces where the conversation has no pin.
+	Forced map[string]string
+	// Tally is what the segment came to so far.
+	Tally Tally
+
+	// Pin is the conversation's pin of the turn's agent. A reader fills it in; PutTurn does not store it.
+	Pin Pin
+}
+
+// Pin is the revision that a conversation keeps of an agent.
+type Pin struct {
+	// Revision is as pinned; empty if none is.
+	Revision string
+	// Questioned says that a withdrawal names the revision: whether it is in force is for the withdrawals to say.
+	Questioned bool
 }
 
 // Reservation is what a step set aside until its usage is known.
@@ -113,6 +128,17 @@ type Request struct {
 	ID             string
 	Digest         string
 	Response       *contextv1.AppendResponse
+}
+
+// RevisionUse is how much a revision is used, whatever withdrawals say about it.
+type RevisionUse struct {
+	Revision string
+	// Pinned is how many conversations have it as their pin.
+	Pinned int64
+	// Running is how many running turns an executor of it holds, even if its lease has ended.
+	Running int64
+	// LastActive is when a segment of it last began or ended; zero if none did.
+	LastActive time.Time
 }
 
 // Withdrawal is the row of a withdrawn revision.

@@ -41,8 +41,9 @@ type Service struct {
 	store  Store
 	ids    *ids
 	hub    *hub
-	watch  *watch
-	epochs *epochs
+	// turns and outcomes wake whoever waits for a change of a turn, or for an outcome.
+	turns, outcomes *watch
+	epochs          *epochs
 
 	draining func()
 	drained  <-chan struct{}
@@ -67,7 +68,7 @@ func New(config Config) (*Service, error) {
 
 	return &Service{
 		config: config, store: config.Store, ids: newIDs(),
-		hub: newHub(config.FollowBuffer), watch: newWatch(), epochs: newEpochs(config.LeasePoll),
+		hub: newHub(config.FollowBuffer), turns: newWatch(), outcomes: newWatch(), epochs: newEpochs(config.LeasePoll),
 		drained: drained, draining: sync.OnceFunc(func() { close(drained) }),
 	}, nil
 }
@@ -101,6 +102,8 @@ type changes struct {
 	// events are durable ones of one conversation, in order.
 	events []*eventv1.Event
 	turns  []Turn
+	// outcomes says that there are new ones.
+	outcomes bool
 }
 
 // update runs a transaction and then tells whoever waits for what it changed.
@@ -119,11 +122,15 @@ func (s *Service) update(ctx context.Context, run func(Tx) (changes, error)) err
 
 	for _, turn := range done.turns {
 		s.epochs.note(turn.Turn, s.config.Now())
-		s.watch.wake(turn.GetTurnId())
+		s.turns.wake(turn.GetTurnId())
 	}
 
 	if len(done.events) > 0 {
 		s.hub.publish(done.events[0].GetConversationId(), done.events)
+	}
+
+	if done.outcomes {
+		s.outcomes.wake(anyOutcome)
 	}
 
 	return nil

@@ -39,7 +39,7 @@ type Reader interface { //nolint:interfacebloat // one method for each question 
 	// Request returns what an append under this request id came to, or one without a digest.
 	Request(conversationID, requestID string) (Request, error)
 
-	// Turn returns a turn. Errors: NOT_FOUND.
+	// Turn returns a turn with its pin. Errors: NOT_FOUND.
 	Turn(turnID string) (Turn, error)
 	// ResumableTurns returns up to limit running turns whose lease has ended by now, longest ended first.
 	ResumableTurns(now time.Time, limit int) ([]Turn, error)
@@ -50,6 +50,12 @@ type Reader interface { //nolint:interfacebloat // one method for each question 
 	Calls(conversationID string, callIDs []string) (map[string]Call, error)
 	// Withdrawals returns all withdrawals of an agent's revisions in the order of their positions.
 	Withdrawals(agent string) ([]Withdrawal, error)
+	// RevisionUses returns those of an agent's revisions that are pinned or that segments ran on, by name.
+	RevisionUses(agent string) ([]RevisionUse, error)
+	// Outcomes returns up to limit outcomes from a position on, in order; of one agent or, if it is empty, of all.
+	Outcomes(agent string, from int64, limit int) ([]*contextv1.Outcome, error)
+	// LastOutcome returns the position of the last outcome, or 0.
+	LastOutcome() (int64, error)
 	// Checkpoint returns the conversation's checkpoint, or one with sequence 0.
 	Checkpoint(conversationID string) (*contextv1.Checkpoint, error)
 	// State returns a shared value and its version; version 0 if it was never written.
@@ -74,6 +80,9 @@ type Tx interface { //nolint:interfacebloat // one method for each write to a ta
 	PutTurn(row Turn) error
 	// PutCall inserts or overwrites a call.
 	PutCall(row Call) error
+	// InsertOutcome adds an outcome. Its position is the store's to choose: beyond that of every outcome that anyone has
+	// seen.
+	InsertOutcome(outcome *contextv1.Outcome) error
 	// PutWithdrawal inserts or overwrites a withdrawal.
 	PutWithdrawal(row Withdrawal) error
 	// PutCheckpoint sets the conversation's checkpoint.

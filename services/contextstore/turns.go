@@ -15,7 +15,11 @@ func (s *Service) GetTurn(ctx context.Context, request *contextv1.GetTurnRequest
 		turn, err := reader.Turn(request.GetTurnId())
 		response.Turn = turn.Turn
 
-		return err
+		if err != nil {
+			return err
+		}
+
+		return newPinner(reader).show(turn)
 	})
 	if err != nil {
 		return nil, err
@@ -32,11 +36,15 @@ func (s *Service) ListResumableTurns(
 
 	err := s.store.View(ctx, func(reader Reader) error {
 		turns, err := reader.ResumableTurns(s.config.Now(), cmp.Or(int(request.GetLimit()), 100))
+		if err != nil {
+			return err
+		}
+
 		for _, turn := range turns {
 			response.Turns = append(response.Turns, turn.Turn)
 		}
 
-		return err
+		return newPinner(reader).show(turns...)
 	})
 	if err != nil {
 		return nil, err

@@ -2,7 +2,7 @@ package contextstore
 
 import "sync"
 
-// watch wakes whoever waits for a change of a turn.
+// watch wakes whoever waits for a change of something that has a key.
 type watch struct {
 	mu      sync.Mutex
 	waiters map[string]map[chan struct{}]struct{}
@@ -10,38 +10,38 @@ type watch struct {
 
 func newWatch() *watch { return &watch{waiters: map[string]map[chan struct{}]struct{}{}} }
 
-// turn returns a channel that receives when the turn changed; stop gives it back.
-func (w *watch) turn(turnID string) (changed <-chan struct{}, stop func()) {
+// on returns a channel that receives when what the key names changed; stop gives it back.
+func (w *watch) on(key string) (changed <-chan struct{}, stop func()) {
 	wake := make(chan struct{}, 1)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	if w.waiters[turnID] == nil {
-		w.waiters[turnID] = map[chan struct{}]struct{}{}
+	if w.waiters[key] == nil {
+		w.waiters[key] = map[chan struct{}]struct{}{}
 	}
 
-	w.waiters[turnID][wake] = struct{}{}
+	w.waiters[key][wake] = struct{}{}
 
-	return wake, func() { w.remove(turnID, wake) }
+	return wake, func() { w.remove(key, wake) }
 }
 
-func (w *watch) remove(turnID string, wake chan struct{}) {
+func (w *watch) remove(key string, wake chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	delete(w.waiters[turnID], wake)
+	delete(w.waiters[key], wake)
 
-	if len(w.waiters[turnID]) == 0 {
-		delete(w.waiters, turnID)
+	if len(w.waiters[key]) == 0 {
+		delete(w.waiters, key)
 	}
 }
 
-func (w *watch) wake(turnID string) {
+func (w *watch) wake(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	for wake := range w.waiters[turnID] {
+	for wake := range w.waiters[key] {
 		notify(wake)
 	}
 }

@@ -162,14 +162,83 @@ func newAppending(b *testing.B, conversations int) *appending {
 
 func (a *appending) append(goroutine int) {
 	turn := a.turns[goroutine]
+	a.write(peer(a.b.Context(), "triage"), turn.GetConversationId(), leaseOf(turn),
+		&eventv1.Event{Step: 1, Kind: partOf(benchText)})
+}
 
-	if _, err := a.service.Append(peer(a.b.Context(), "triage"), &contextv1.AppendRequest{
-		ConversationId: turn.GetConversationId(), RequestId: "append-" + strconv.FormatInt(a.serial.Add(1), 10),
-		Lease:  &contextv1.LeaseRef{TurnId: turn.GetTurnId(), Epoch: turn.GetEpoch()},
-		Events: []*eventv1.Event{{Step: 1, Kind: partOf(benchText)}},
+// BenchmarkTurn measures turns of four transactions (accepted, leased, a step begun, answered) beside four bare inserts
+// each, in the same way. The metric ratio is turns per second over fours of bare inserts per second.
+func BenchmarkTurn(b *testing.B) {
+	bare := newBare(b)
+	turns := newAppending(b, 1)
+	id := turns.turns[0].GetConversationId()
+	turns.end(turns.turns[0])
+	b.ResetTimer()
+
+	bareTime, turnTime := time.Duration(0), time.Duration(0)
+	for done := 0; done < b.N; done += 200 {
+		n := min(200, b.N-done)
+		bareTime += spread(4*n, 1, bare.insert)
+		turnTime += spread(n, 1, func(int) { turns.turn(id) })
+	}
+
+	b.ReportMetric(float64(b.N)/turnTime.Seconds(), "turns/s")
+	b.ReportMetric(bareTime.Seconds()/turnTime.Seconds(), "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+// turn runs a turn of a conversation to its end.
+func (a *appending) turn(conversationID string) {
+	name := "turn-" + strconv.FormatInt(a.serial.Add(1), 10)
+	a.write(peer(a.b.Context(), rpc.Gateway), conversationID, nil, accepted(name))
+
+	leased := acquired(a.b, a.service, name)
+	a.write(peer(a.b.Context(), "triage"), conversationID, leaseOf(leased), &eventv1.Event{
+		Step: 1, Kind: &eventv1.Event_StepStarted{StepStarted: &eventv1.StepStarted{ReservedTokens: 100}},
+	})
+	a.end(leased)
+}
+
+// end answers a turn.
+func (a *appending) end(turn *contextv1.Turn) {
+	a.write(peer(a.b.Context(), "triage"), turn.GetConversationId(), leaseOf(turn), &eventv1.Event{
+		Step: 1, Kind: &eventv1.Event_AgentMessage{AgentMessage: &eventv1.AgentMessage{MessageId: "m1", Text: benchText}},
+	}, &eventv1.Event{Kind: &eventv1.Event_TurnCompleted{TurnCompleted: &eventv1.TurnCompleted{Text: benchText}}})
+}
+
+func (a *appending) write(
+	ctx context.Context, conversationID string, lease *contextv1.LeaseRef, events ...*eventv1.Event,
+) {
+	if _, err := a.service.Append(ctx, &contextv1.AppendRequest{
+		ConversationId: conversationID, RequestId: "append-" + strconv.FormatInt(a.serial.Add(1), 10),
+		Lease: lease, Events: events,
 	}); err != nil {
 		a.b.Error(err)
 	}
+}
+
+func leaseOf(turn *contextv1.Turn) *contextv1.LeaseRef {
+	return &contextv1.LeaseRef{TurnId: turn.GetTurnId(), Epoch: turn.GetEpoch()}
+}
+
+func accepted(turnID string) *eventv1.Event {
+	return &eventv1.Event{TurnId: turnID, Kind: &eventv1.Event_TurnAccepted{TurnAccepted: &eventv1.TurnAccepted{
+		Text: "hello", Deadline: timestamppb.New(time.Now().Add(time.Hour)),
+	}}}
+}
+
+// acquired gives triage the lease of a turn.
+func acquired(tb testing.TB, service *contextstore.Service, turnID string) *contextv1.Turn {
+	tb.Helper()
+
+	leased, err := service.AcquireLease(peer(tb.Context(), "triage"), &contextv1.AcquireLeaseRequest{
+		TurnId: turnID, Agent: "triage", Revision: "aaaaaaaaaaaa", Holder: "holder", Ttl: durationpb.New(time.Minute),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+
+	return leased.GetTurn()
 }
 
 // peer returns a context as of a call by a workload.
@@ -192,19 +261,10 @@ func startTurn(tb testing.TB, service *contextstore.Service, name string) *conte
 
 	if _, err = service.Append(gateway, &contextv1.AppendRequest{
 		ConversationId: created.GetConversation().GetConversationId(), RequestId: "msg/1",
-		Events: []*eventv1.Event{{TurnId: "t" + name, Kind: &eventv1.Event_TurnAccepted{TurnAccepted: &eventv1.TurnAccepted{
-			Text: "hello", Deadline: timestamppb.New(time.Now().Add(time.Hour)),
-		}}}},
+		Events: []*eventv1.Event{accepted("t" + name)},
 	}); err != nil {
 		tb.Fatal(err)
 	}
 
-	leased, err := service.AcquireLease(peer(tb.Context(), "triage"), &contextv1.AcquireLeaseRequest{
-		TurnId: "t" + name, Agent: "triage", Revision: "aaaaaaaaaaaa", Holder: "holder", Ttl: durationpb.New(time.Minute),
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-
-	return leased.GetTurn()
+	return acquired(tb, service, "t"+name)
 }

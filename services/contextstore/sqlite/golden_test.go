@@ -53,18 +53,17 @@ func TestOldDataIsRead(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			readGolden(t, path)
+			service, id := readGolden(t, path)
+			finishGolden(t, service, id, goldens(filepath.Base(file)))
 		})
 	}
 }
 
 // goldenService is a service at the golden time.
-func goldenService(t *testing.T, path string) *contextstore.Service {
+func goldenService(t *testing.T, store contextstore.Store) *contextstore.Service {
 	t.Helper()
 
-	service, err := contextstore.New(contextstore.Config{
-		Store: openAt(t, path), Now: func() time.Time { return goldenTime },
-	})
+	service, err := contextstore.New(contextstore.Config{Store: store, Now: func() time.Time { return goldenTime }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +90,7 @@ func must[Response any](t *testing.T) func(Response, error) Response {
 func writeGolden(t *testing.T, path string) {
 	t.Helper()
 
-	service := goldenService(t, path)
+	service := goldenService(t, openAt(t, path))
 	gateway, triage := peer(t.Context(), rpc.Gateway), peer(t.Context(), "triage")
 	id := must[*contextv1.CreateConversationResponse](t)(service.CreateConversation(gateway,
 		&contextv1.CreateConversationRequest{RequestId: "golden", Tenant: "acme", User: "ada", Agent: "triage"},
@@ -102,7 +101,7 @@ func writeGolden(t *testing.T, path string) {
 		ConversationId: id, RequestId: "msg/1", RequestDigest: "digest",
 		Events: []*eventv1.Event{{TurnId: "t1", Kind: &eventv1.Event_TurnAccepted{TurnAccepted: &eventv1.TurnAccepted{
 			Text: "charged twice", Deadline: timestamppb.New(goldenTime.Add(time.Minute)), Actors: []string{"user:ada"},
-			Budget: &eventv1.Budget{Steps: 10},
+			Budget: &eventv1.Budget{Steps: 10}, ForcedRevisions: map[string]string{"billing": goldenForced},
 		}}}},
 	}))
 	leased := must[*contextv1.AcquireLeaseResponse](t)(service.AcquireLease(triage, &contextv1.AcquireLeaseRequest{
@@ -159,11 +158,12 @@ func shrink(t *testing.T, path string) {
 	}
 }
 
-// readGolden reads what writeGolden wrote, and finishes its turn.
-func readGolden(t *testing.T, path string) {
+// readGolden reads what writeGolden wrote, and goes on with its turn.
+func readGolden(t *testing.T, path string) (reading goldenReading, conversationID string) {
 	t.Helper()
 
-	service := goldenService(t, path)
+	store := openAt(t, path)
+	service := goldenService(t, store)
 	t.Cleanup(func() {
 		if err := service.Close(); err != nil {
 			t.Error(err)
@@ -212,6 +212,8 @@ func readGolden(t *testing.T, path string) {
 	}
 
 	checkGoldenCall(t, service, id)
+
+	return goldenReading{Service: service, store: store}, id
 }
 
 // checkGoldenCall claims the approved call: only for the agent that proposed it.
@@ -245,7 +247,8 @@ func checkGoldenTurn(t *testing.T, got *contextv1.Turn) {
 		"turnId": "t1", "tenant": "acme", "user": "ada", "agent": "triage", "status": "TURN_STATUS_INPUT_REQUIRED",
 		"epoch": "2", "leaseExpiresAt": "2026-11-24T12:00:00Z", "deadline": "2026-11-24T12:01:00Z",
 		"budget": {"steps": 10}, "spent": {"steps": 1, "tokens": "42"}, "visited": [{"agent": "triage"}],
-		"actors": ["user:ada", "triage"], "segment": 1, "waitingCallIds": ["c1"], "acceptedSequence": "2"
+		"actors": ["user:ada", "triage"], "segment": 1, "waitingCallIds": ["c1"], "acceptedSequence": "2",
+		"pinnedRevision": "bbbbbbbbbbbb"
 	}`), want); err != nil {
 		t.Fatal(err)
 	}

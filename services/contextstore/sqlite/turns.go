@@ -4,15 +4,19 @@ import (
 	"time"
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/services/contextstore"
 )
 
-const turnColumns = `data, revision, phase, waiting_since, cancel_by, cancel_reason,
-	reserved_segment, reserved_step, reserved_tokens`
+// selectTurns joins turns with the pins of their agents, and says whether a withdrawal names the pin.
+const selectTurns = `SELECT t.data, t.revision, t.phase, t.waiting_since, t.cancel_by, t.cancel_reason,
+	t.reserved_segment, t.reserved_step, t.reserved_tokens, t.tally, t.forced, IFNULL(p.revision, ''),
+	EXISTS (SELECT 1 FROM withdrawals w WHERE w.agent = t.agent AND w.revision = p.revision)
+	FROM turns t LEFT JOIN pins p ON p.conversation_id = t.conversation_id AND p.agent = t.agent WHERE `
 
 // Turn returns a turn. Errors: NOT_FOUND.
 func (c *conn) Turn(turnID string) (contextstore.Turn, error) {
-	turns, err := c.turns("turn_id = ?", turnID)
+	turns, err := c.turns("t.turn_id = ?", turnID)
 	if err != nil {
 		return contextstore.Turn{}, err
 	}
@@ -26,18 +30,20 @@ func (c *conn) Turn(turnID string) (contextstore.Turn, error) {
 
 // ResumableTurns returns up to limit running turns whose lease has ended by now, longest ended first.
 func (c *conn) ResumableTurns(now time.Time, limit int) ([]contextstore.Turn, error) {
-	return c.turns("status = 1 AND lease_expires_at <= ? ORDER BY lease_expires_at, turn_id LIMIT ?", nanos(now), limit)
+	return c.turns("t.status = 1 AND t.lease_expires_at <= ? ORDER BY t.lease_expires_at, t.turn_id LIMIT ?",
+		nanos(now), limit)
 }
 
 // LeasedTurns returns the running turns that an executor of this revision holds, even if its lease has ended.
 func (c *conn) LeasedTurns(agent, revision string) ([]contextstore.Turn, error) {
-	return c.turns("status = 1 AND agent = ? AND revision = ? AND lease_holder <> '' ORDER BY turn_id", agent, revision)
+	return c.turns("t.status = 1 AND t.agent = ? AND t.revision = ? AND t.lease_holder <> '' ORDER BY t.turn_id",
+		agent, revision)
 }
 
 func (c *conn) turns(where string, args ...any) ([]contextstore.Turn, error) {
 	var turns []contextstore.Turn
 
-	err := c.each("SELECT "+turnColumns+" FROM turns WHERE "+where, args,
+	err := c.each(selectTurns+where, args,
 		func(scan func(...any) error) (bool, error) {
 			turn, err := scanTurn(scan)
 			turns = append(turns, turn)
@@ -50,19 +56,47 @@ func (c *conn) turns(where string, args ...any) ([]contextstore.Turn, error) {
 
 func scanTurn(scan func(...any) error) (contextstore.Turn, error) {
 	var (
-		turn  = contextstore.Turn{Turn: &contextv1.Turn{}}
-		data  []byte
-		since int64
+		turn                = contextstore.Turn{Turn: &contextv1.Turn{}}
+		data, tally, forced []byte
+		since               int64
 	)
 
 	if err := scan(&data, &turn.Revision, &turn.Phase, &since, &turn.CancelBy, &turn.CancelReason,
-		&turn.Reserved.Segment, &turn.Reserved.Step, &turn.Reserved.Tokens); err != nil {
+		&turn.Reserved.Segment, &turn.Reserved.Step, &turn.Reserved.Tokens, &tally, &forced,
+		&turn.Pin.Revision, &turn.Pin.Questioned); err != nil {
 		return contextstore.Turn{}, err
 	}
 
 	turn.WaitingSince = at(since)
 
+	if err := scanTally(&turn, tally, forced); err != nil {
+		return contextstore.Turn{}, err
+	}
+
 	return turn, unmarshal(data, turn.Turn)
+}
+
+// scanTally reads what most turns have little of.
+func scanTally(turn *contextstore.Turn, tally, forced []byte) error {
+	if len(tally) > 0 {
+		counted := &contextv1.Outcome{}
+		if err := unmarshal(tally, counted); err != nil {
+			return err
+		}
+
+		turn.Tally = contextstore.TallyOf(counted)
+	}
+
+	if len(forced) > 0 {
+		accepted := &eventv1.TurnAccepted{}
+		if err := unmarshal(forced, accepted); err != nil {
+			return err
+		}
+
+		turn.Forced = accepted.GetForcedRevisions()
+	}
+
+	return nil
 }
 
 // PutTurn inserts or overwrites a turn.
@@ -72,14 +106,28 @@ func (c *conn) PutTurn(turn contextstore.Turn) error {
 		return err
 	}
 
-	return c.exec(`INSERT INTO turns (turn_id, conversation_id, agent, status, lease_holder, lease_expires_at, `+
-		turnColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (turn_id) DO UPDATE SET
+	tally, err := marshal(turn.Tally.Outcome())
+	if err != nil {
+		return err
+	}
+
+	forced, err := marshal(&eventv1.TurnAccepted{ForcedRevisions: turn.Forced})
+	if err != nil {
+		return err
+	}
+
+	return c.exec(`INSERT INTO turns (turn_id, conversation_id, agent, status, lease_holder, lease_expires_at, data,
+		revision, phase, waiting_since, cancel_by, cancel_reason, reserved_segment, reserved_step, reserved_tokens,
+		began_at, tally, forced) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (turn_id) DO UPDATE SET
 		agent = excluded.agent, status = excluded.status, lease_holder = excluded.lease_holder,
 		lease_expires_at = excluded.lease_expires_at, data = excluded.data, revision = excluded.revision,
 		phase = excluded.phase, waiting_since = excluded.waiting_since, cancel_by = excluded.cancel_by,
 		cancel_reason = excluded.cancel_reason, reserved_segment = excluded.reserved_segment,
-		reserved_step = excluded.reserved_step, reserved_tokens = excluded.reserved_tokens`,
+		reserved_step = excluded.reserved_step, reserved_tokens = excluded.reserved_tokens,
+		began_at = excluded.began_at, tally = excluded.tally`,
 		turn.GetTurnId(), turn.GetConversationId(), turn.GetAgent(), int32(turn.GetStatus()), turn.GetLeaseHolder(),
 		nanos(turn.GetLeaseExpiresAt().AsTime()), data, turn.Revision, int(turn.Phase), nanos(turn.WaitingSince),
-		turn.CancelBy, turn.CancelReason, turn.Reserved.Segment, turn.Reserved.Step, turn.Reserved.Tokens)
+		turn.CancelBy, turn.CancelReason, turn.Reserved.Segment, turn.Reserved.Step, turn.Reserved.Tokens,
+		nanos(turn.Tally.BeganAt), bytesOf(tally), bytesOf(forced))
 }

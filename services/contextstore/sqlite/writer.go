@@ -206,8 +206,6 @@ func (w *writer) close() error {
 		w.lead()
 	}
 
-	_ = w.conn.exec("PRAGMA optimize")
-
 	return w.conn.close()
 }
 

@@ -111,6 +111,12 @@ func feedback(turnID string) *eventv1.Event {
 	}}
 }
 
+func guardrail() *eventv1.Event {
+	return &eventv1.Event{Kind: &eventv1.Event_GuardrailTriggered{GuardrailTriggered: &eventv1.GuardrailTriggered{
+		Rule: "no-numbers", Direction: eventv1.GuardrailTriggered_DIRECTION_OUTPUT,
+	}}}
+}
+
 func delta(text string) *eventv1.Event {
 	return &eventv1.Event{Kind: &eventv1.Event_TextDelta{TextDelta: &eventv1.TextDelta{MessageId: "m", Text: text}}}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ func checkModel(t *testing.T, open Open) {
 			"claim":    machine.claim,
 			"complete": machine.complete,
 			"withdraw": machine.withdraw,
+			"judge":    machine.judge,
 			"advance":  machine.advance,
 			"":         machine.compare,
 		})
@@ -97,6 +99,12 @@ type machine struct {
 
 	calls    []*modelCall
 	waitsFor *modelCall
+
+	// forced is the revision of every agent that the turn forces, if any.
+	forced string
+	// from is the first position of the run's outcomes, and outcomes are what they must be.
+	from     int64
+	outcomes []string
 }
 
 // modelCall is a call of the last turn.
@@ -120,6 +128,7 @@ func newMachine(w *world) *machine {
 	return &machine{
 		world: w, conversation: created.GetConversation().GetConversationId(), agents: agents, owner: agents[0],
 		log: []string{"conversation_created"}, pins: map[string]string{}, withdrawn: map[string]bool{}, state: "ended",
+		from: w.watch(-1, "").answer().GetPosition() + 1,
 	}
 }
 
@@ -196,9 +205,15 @@ func (m *machine) accept(t *rapid.T) {
 	turn := m.fresh("turn")
 	event := m.accepted(turn)
 	event.GetTurnAccepted().Agent = rapid.SampledFrom([]string{"", "", m.agents[0], m.agents[1]}).Draw(t, "given to")
+	forced := rapid.SampledFrom([]string{"", "", revA, revB}).Draw(t, "forced")
+	if forced != "" {
+		event.GetTurnAccepted().ForcedRevisions = map[string]string{m.agents[0]: forced, m.agents[1]: forced}
+	}
+
 	_, err := m.world.append(m.gateway(), m.conversation, nil, event)
 
 	m.expect(err, first(when{m.state != turnEnded, "TURN_IN_PROGRESS"}), func() {
+		m.forced = forced
 		m.turn, m.state, m.epoch, m.phase, m.segment = turn, turnRunning, 1, fresh, 0
 		m.owner = cmp.Or(event.GetTurnAccepted().GetAgent(), m.owner)
 		m.canceled, m.calls, m.revision = false, nil, ""
@@ -218,11 +233,7 @@ func (m *machine) acquire(t *rapid.T) {
 	holder := rapid.SampledFrom([]string{holder1, holder2}).Draw(t, "holder")
 	again := m.live() && m.holder == holder
 	gone := m.withdrawn[agent]
-
-	pin := m.pins[agent]
-	if pin == revA && gone {
-		pin = revB
-	}
+	pin := m.pinned(agent)
 
 	_, err := m.world.acquire(m.turn, agent, revision, holder)
 	m.expect(err, first(
@@ -238,6 +249,30 @@ func (m *machine) acquire(t *rapid.T) {
 			m.granted(agent, revision, holder)
 		}
 	})
+}
+
+// pinned is the revision that an agent must have; empty if any will do.
+func (m *machine) pinned(agent string) string {
+	switch pin, gone := m.pins[agent], m.withdrawn[agent]; {
+	case pin == revA && gone:
+		return revB
+	case pin != "":
+		return pin
+	case m.forced == revA && gone:
+		return ""
+	default:
+		return m.forced
+	}
+}
+
+// came notes an outcome of the segment that runs, or of the one that should.
+func (m *machine) came(kind, revision string) {
+	segment := m.segment
+	if m.phase == fresh {
+		segment++
+	}
+
+	m.outcomes = append(m.outcomes, fmt.Sprintf("%s %s@%s/%d", kind, m.owner, revision, segment))
 }
 
 // granted is what a new lease does.
@@ -257,6 +292,7 @@ func (m *machine) granted(agent, revision, holder string) {
 	case resolved:
 		m.log = append(m.log, "segment_resumed")
 	case executing:
+		m.came("lost", m.revision)
 		m.log = append(m.log, "segment_restarted")
 	}
 
@@ -300,6 +336,7 @@ func (m *machine) handOff(t *rapid.T) {
 	_, err := m.world.append(m.as(agent), m.conversation, lease, handoff(agent, to, nil))
 
 	m.expect(err, m.fenced(agent, lease), func() {
+		m.came("handed_off", m.revision)
 		m.owner, m.phase, m.revision = to, fresh, ""
 		m.epoch++
 		m.free(m.clock.Now().Add(2 * time.Second))
@@ -312,7 +349,10 @@ func (m *machine) end(t *rapid.T) {
 	event := rapid.SampledFrom([]*eventv1.Event{completed(), failed("INTERNAL"), turnCancelled()}).Draw(t, "end")
 	_, err := m.world.append(m.as(agent), m.conversation, lease, event)
 
-	m.expect(err, m.fenced(agent, lease), func() { m.over(kindOf(event)) })
+	m.expect(err, m.fenced(agent, lease), func() {
+		m.came(strings.TrimPrefix(kindOf(event), "turn_"), m.revision)
+		m.over(kindOf(event))
+	})
 }
 
 func (m *machine) over(kind string) {
@@ -330,7 +370,27 @@ func (m *machine) fail(t *rapid.T) {
 		when{m.state == turnEnded, ended},
 		when{lease.GetEpoch() != m.epoch, staleEpoch},
 		when{m.live(), "LEASE_HELD"},
-	), func() { m.over("turn_failed") })
+	), func() {
+		if m.phase == executing {
+			m.came("failed by caller", m.revision)
+		} else {
+			m.came("failed by caller", m.pinned(m.owner))
+		}
+
+		m.over("turn_failed")
+	})
+}
+
+// judge is a user's opinion of the last turn.
+func (m *machine) judge(*rapid.T) {
+	if m.turn == "" {
+		return
+	}
+
+	_, err := m.world.append(m.gateway(), m.conversation, nil, feedback(m.turn))
+	m.ok(err)
+	m.came("thumbs_up", cmp.Or(m.revision, m.pinned(m.owner)))
+	m.log = append(m.log, "feedback_given")
 }
 
 func (m *machine) cancel(*rapid.T) {
@@ -379,6 +439,7 @@ func (m *machine) suspend(t *rapid.T) {
 		when{answered, "INPUT_RESOLVED"},
 	), func() {
 		call.asked, m.waitsFor = true, call
+		m.came("waiting", m.revision)
 		m.state, m.since, m.phase = turnWaiting, m.clock.Now(), resolved
 		m.free(m.clock.Now())
 		m.log = append(m.log, "input_requested", "turn_waiting")
@@ -522,6 +583,8 @@ func (m *machine) compare(*rapid.T) {
 	same(m.world, "conversation's agent", conversation.GetAgent(), m.owner)
 	same(m.world, "pins", fmt.Sprint(conversation.GetPins()), fmt.Sprint(m.pins))
 	same(m.world, "has an active turn", conversation.GetActiveTurn() != nil, m.state != turnEnded)
+	m.compareOutcomes()
+	m.compareUse()
 
 	if m.turn == "" {
 		return
@@ -532,6 +595,7 @@ func (m *machine) compare(*rapid.T) {
 	same(m.world, "epoch", turn.GetEpoch(), m.epoch)
 	same(m.world, "holder", turn.GetLeaseHolder(), m.holder)
 	same(m.world, "expiry", turn.GetLeaseExpiresAt().AsTime(), m.expires)
+	same(m.world, "pinned", turn.GetPinnedRevision(), m.pinned(m.owner))
 	same(m.world, "segment", turn.GetSegment(), m.segment)
 	same(m.world, "cancel", turn.GetCancelRequested(), m.canceled)
 	same(m.world, "deadline", turn.GetDeadline().AsTime(), m.deadline)
@@ -539,4 +603,41 @@ func (m *machine) compare(*rapid.T) {
 	same(m.world, "waits", turn.GetStatus() == contextv1.TurnStatus_TURN_STATUS_INPUT_REQUIRED, m.state == turnWaiting)
 	same(m.world, "is resumable", slices.Contains(m.resumableIDs(), m.turn),
 		m.state == turnRunning && !m.expires.After(m.clock.Now()))
+}
+
+func (m *machine) compareOutcomes() {
+	stored := m.world.outcomes(m.from)
+	got := make([]string, 0, len(stored))
+
+	for _, outcome := range stored {
+		same(m.world, "an outcome's conversation", outcome.GetConversationId(), m.conversation)
+		same(m.world, "began before it ended", outcome.GetBeganAt().AsTime().After(outcome.GetEndedAt().AsTime()), false)
+
+		got = append(got, told(outcome))
+	}
+
+	if !slices.Equal(got, m.outcomes) {
+		m.Fatalf("the outcomes are\n%q, the model's\n%q", got, m.outcomes)
+	}
+}
+
+// compareUse looks at how much the agents' revisions are used, by this one conversation.
+func (m *machine) compareUse() {
+	for _, agent := range m.agents {
+		pins := map[string]int64{m.pins[agent]: 1}
+		if m.pins[agent] == revA && m.withdrawn[agent] {
+			pins = map[string]int64{revB: 1}
+		}
+
+		for _, use := range m.uses(agent) {
+			runs := m.state == turnRunning && m.owner == agent && m.holder != "" && m.revision == use.GetRevision()
+
+			same(m.world, "pinned conversations", use.GetPinnedConversations(), pins[use.GetRevision()])
+			same(m.world, "runs", use.GetRunningTurns() == 1, runs)
+			delete(pins, use.GetRevision())
+		}
+
+		delete(pins, "")
+		same(m.world, "pins that are not listed", len(pins), 0)
+	}
 }

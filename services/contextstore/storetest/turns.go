@@ -235,15 +235,23 @@ func gatewayFailsDeadTurns(w *world) {
 	same(w, "status", response.GetTurn().GetStatus(), contextv1.TurnStatus_TURN_STATUS_FAILED)
 }
 
-// resumableIDs lists the turns that wait for a dispatcher.
-func (w *world) resumableIDs() []string {
+// resumableTurns lists the turns that wait for a dispatcher.
+func (w *world) resumableTurns() []*contextv1.Turn {
 	w.Helper()
 
 	response, err := w.client.ListResumableTurns(w.gateway(), &contextv1.ListResumableTurnsRequest{Limit: 1000})
 	w.ok(err)
 
-	ids := make([]string, 0, len(response.GetTurns()))
-	for _, turn := range response.GetTurns() {
+	return response.GetTurns()
+}
+
+func (w *world) resumableIDs() []string {
+	w.Helper()
+
+	turns := w.resumableTurns()
+	ids := make([]string, 0, len(turns))
+
+	for _, turn := range turns {
 		ids = append(ids, turn.GetTurnId())
 	}
 
