@@ -190,13 +190,21 @@ func TestServerTLSMayRefuseIdentities(t *testing.T) {
 
 func TestWalkMethods(t *testing.T) {
 	whole := policy()
-	for _, method := range contextv1.ContextService_ServiceDesc.Methods {
-		name := "/" + contextv1.ContextService_ServiceDesc.ServiceName + "/" + method.MethodName
+	add := func(method string) {
+		name := "/" + contextv1.ContextService_ServiceDesc.ServiceName + "/" + method
 		if whole[name] == nil {
 			whole[name] = rpc.Names(rpc.Supervisor)
 		}
 	}
 
+	for _, method := range contextv1.ContextService_ServiceDesc.Methods {
+		add(method.MethodName)
+	}
+
+	for _, stream := range contextv1.ContextService_ServiceDesc.Streams {
+		add(stream.StreamName)
+	}
+
 	rig := rpctest.Start(t, rpc.Context, whole, register(&store{}))
-	rpctest.WalkMethods(t, rig.Server.Server, rig.Dial, whole)
+	rpctest.WalkMethods(t, rig.Server, rig.Dial, whole)
 }

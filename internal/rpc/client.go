@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -32,7 +33,10 @@ type ClientConfig struct {
 
 // Dial makes a connection, without waiting for it, to a server that must prove to be peer. RPCs wait for the server to
 // be there, so give each a deadline; unary ones get UnaryTimeout if they have none. Unary RPCs of ContextService, which
-// are idempotent, are tried again on UNAVAILABLE.
+// are idempotent, are tried again on UNAVAILABLE. Calls are routed as [WithRoute] says.
+//
+// A target that [Target] made is resolved and secured by the mesh: the control plane says who its servers must prove to
+// be, instead of peer.
 func Dial(target string, peer Identity, config ClientConfig) (*grpc.ClientConn, error) {
 	config = config.withDefaults()
 
@@ -40,20 +44,12 @@ func Dial(target string, peer Identity, config ClientConfig) (*grpc.ClientConn, 
 		return nil, err
 	}
 
-	options := append([]grpc.DialOption{
-		grpc.WithTransportCredentials(credentials.NewTLS(config.Credentials.ClientTLS(peer))),
-		grpc.WithStatsHandler(otelgrpc.NewClientHandler(clientOtel(config.Telemetry)...)),
-		grpc.WithDefaultServiceConfig(serviceConfig()),
-		grpc.WithConnectParams(connectParams()),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
-		grpc.WithIdleTimeout(0), // leaving idle would cost the next RPC a handshake
-		grpc.WithDefaultCallOptions(
-			grpc.WaitForReady(true),
-			grpc.MaxCallRecvMsgSize(config.MaxMessageBytes),
-			grpc.MaxRetryRPCBufferSize(config.MaxMessageBytes),
-		),
-		grpc.WithChainUnaryInterceptor(clientDeadline(config.UnaryTimeout)),
-	}, config.DialOptions...)
+	transport, err := config.transport(target, peer)
+	if err != nil {
+		return nil, err
+	}
+
+	options := append(append(config.options(target), transport...), config.DialOptions...)
 
 	connection, err := grpc.NewClient(target, options...)
 	if err != nil {
@@ -61,6 +57,45 @@ func Dial(target string, peer Identity, config ClientConfig) (*grpc.ClientConn, 
 	}
 
 	return connection, nil
+}
+
+// transport is how servers are found, trusted and waited for.
+func (c ClientConfig) transport(target string, peer Identity) ([]grpc.DialOption, error) {
+	if !isMesh(target) {
+		return []grpc.DialOption{
+			grpc.WithTransportCredentials(credentials.NewTLS(c.Credentials.ClientTLS(peer))),
+			grpc.WithDefaultServiceConfig(serviceConfig()),
+			grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
+		}, nil
+	}
+
+	if err := checkBootstrap(os.Getenv); err != nil {
+		return nil, fmt.Errorf("dialing %q: %w", target, err)
+	}
+
+	secured, err := meshClientCredentials()
+	if err != nil {
+		return nil, err
+	}
+
+	return []grpc.DialOption{grpc.WithTransportCredentials(secured)}, nil
+}
+
+func (c ClientConfig) options(target string) []grpc.DialOption {
+	send := sender{mesh: isMesh(target)}
+
+	return []grpc.DialOption{
+		grpc.WithStatsHandler(otelgrpc.NewClientHandler(clientOtel(c.Telemetry)...)),
+		grpc.WithConnectParams(connectParams()),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+		grpc.WithIdleTimeout(0), // leaving idle would cost the next RPC a handshake
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(c.MaxMessageBytes),
+			grpc.MaxRetryRPCBufferSize(c.MaxMessageBytes),
+		),
+		grpc.WithChainUnaryInterceptor(clientDeadline(c.UnaryTimeout), send.unary),
+		grpc.WithChainStreamInterceptor(send.stream),
+	}
 }
 
 func (c ClientConfig) withDefaults() ClientConfig {

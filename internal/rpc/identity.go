@@ -19,6 +19,8 @@ const (
 	Ambassador = "serin-ambassador"
 	Supervisor = "serin-supervisor"
 	Operator   = "serin-operator"
+	Mesh       = "serin-mesh"
+	Controller = "serin-controller"
 )
 
 const reservedPrefix = "serin-"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,7 +18,14 @@ import (
 	"github.com/serinhq/serin/internal/rpc"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(rootVariable) == "" {
+		os.Exit(runInMesh())
+	}
+
+	// The bootstrap's certificates are watched for as long as the process lives.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("google.golang.org/grpc/credentials/tls/certprovider/pemfile.(*watcher).run"))
+}
 
 // store is a ContextService that behaves as each test needs.
 type store struct {

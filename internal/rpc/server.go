@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/xds"
 
 	"github.com/serinhq/serin/internal/telemetry"
 )
@@ -51,15 +53,28 @@ type ServerConfig struct {
 	MaxMessageBytes int
 	// StopTimeout is how long open RPCs may go on once Run's context has ended; 0 means 5 s.
 	StopTimeout time.Duration
+	// Mesh makes a server whose listener, certificates and callers the control plane configures, as the bootstrap says
+	// that the process began with (GRPC_XDS_BOOTSTRAP). Its listeners must be TCP.
+	Mesh bool
+}
+
+// grpcServer is what servers within and without the mesh have in common.
+type grpcServer interface {
+	reflection.GRPCServer
+
+	Serve(listener net.Listener) error
+	GracefulStop()
+	Stop()
 }
 
 // Server is a gRPC server with health and reflection.
 type Server struct {
-	*grpc.Server
+	grpcServer
 
 	// Health is grpc.health.v1; it begins as SERVING.
 	Health *health.Server
 
+	state       *servingState
 	stopTimeout time.Duration
 }
 
@@ -76,18 +91,49 @@ func NewServer(config ServerConfig) (*Server, error) {
 		own.Namespace = config.Namespace
 	}
 
-	policy, err := Merge(basicPolicy(), config.Policy)
+	policy, err := Merge(basicPolicy(), config.meshPolicy(), config.Policy)
 	if err != nil {
 		return nil, err
 	}
 
-	server := &Server{
-		Server:      grpc.NewServer(config.options(authorizer{own: own, policy: policy})...),
-		Health:      health.NewServer(),
-		stopTimeout: config.StopTimeout,
+	server := &Server{Health: health.NewServer(), state: newServingState(config.Mesh), stopTimeout: config.StopTimeout}
+
+	server.grpcServer, err = config.transport(server.state, config.options(authorizer{own: own, policy: policy}))
+	if err != nil {
+		return nil, err
 	}
-	grpc_health_v1.RegisterHealthServer(server.Server, server.Health)
-	reflection.Register(server.Server)
+
+	grpc_health_v1.RegisterHealthServer(server, server.Health)
+	reflection.Register(server)
+
+	if config.Mesh {
+		if err := registerMeshStatus(server); err != nil {
+			return nil, err
+		}
+	}
+
+	return server, nil
+}
+
+// transport makes the server that connections arrive at.
+func (c ServerConfig) transport(state *servingState, options []grpc.ServerOption) (grpcServer, error) {
+	if !c.Mesh {
+		return grpc.NewServer(append(options, grpc.Creds(credentials.NewTLS(c.Credentials.ServerTLS(nil))))...), nil
+	}
+
+	if err := checkBootstrap(os.Getenv); err != nil {
+		return nil, fmt.Errorf("making a server of the mesh: %w", err)
+	}
+
+	secured, err := meshServerCredentials()
+	if err != nil {
+		return nil, err
+	}
+
+	server, err := xds.NewGRPCServer(append(options, grpc.Creds(secured), xds.ServingModeCallback(state.changed))...)
+	if err != nil {
+		return nil, fmt.Errorf("making a server of the mesh: %w", err)
+	}
 
 	return server, nil
 }
@@ -117,7 +163,6 @@ func (c ServerConfig) options(auth authorizer) []grpc.ServerOption {
 	panics := recovery.WithRecoveryHandlerContext(panicHandler(c.Telemetry.Logger))
 
 	return []grpc.ServerOption{
-		grpc.Creds(credentials.NewTLS(c.Credentials.ServerTLS(nil))),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(serverOtel(c.Telemetry)...)),
 		grpc.MaxRecvMsgSize(c.MaxMessageBytes),
 		grpc.ConnectionTimeout(connectionTimeout),

@@ -25,7 +25,8 @@ type Config struct {
 	Revision string
 	// Peers describe the agents that this one may hand off to.
 	Peers []Peer
-	// Callers are the agents that may hand off to this one.
+	// Callers are the agents that may hand off to this one. Nil leaves it to the mesh, which knows them as they change:
+	// then any agent may whom it lets through.
 	Callers []string
 	// Context stores conversations. Required.
 	Context contextv1.ContextServiceClient

@@ -65,6 +65,7 @@ func (s *Service) execute(ctx context.Context, t *tenure) {
 
 	t.outcome = x.run() //nolint:contextcheck // an execution carries its own contexts
 	t.next, t.last = x.state.turn.segment.handedTo, x.journal.last
+	t.route = routeTo(t.next, x.journal.turn)
 }
 
 // run folds the log and acts until the segment ends. A panic fails the turn, not the process.

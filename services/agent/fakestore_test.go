@@ -33,6 +33,7 @@ type fakeStore struct {
 	calls    map[string]*fakeCall
 	saved    *contextv1.Checkpoint
 	cancel   *eventv1.CancelRequested
+	pins     map[string]string // agent -> revision
 }
 
 type fakeCall struct {
@@ -49,7 +50,7 @@ const conversation = "c1"
 func newFakeStore() *fakeStore {
 	return &fakeStore{
 		changed: make(chan struct{}), grace: 30 * time.Millisecond,
-		requests: map[string]*contextv1.AppendResponse{}, calls: map[string]*fakeCall{},
+		requests: map[string]*contextv1.AppendResponse{}, calls: map[string]*fakeCall{}, pins: map[string]string{},
 	}
 }
 
@@ -72,7 +73,7 @@ func (s *fakeStore) accept(turnID, agent, text string, deadline time.Duration, b
 	s.update(func() {
 		s.cancel, s.phase, s.reserved = nil, "fresh", 0
 		s.turn = &contextv1.Turn{
-			TurnId: turnID, ConversationId: conversation, Agent: agent, Epoch: 1, Budget: budget, Spent: &eventv1.Budget{},
+			TurnId: turnID, ConversationId: conversation, Tenant: "acme", Agent: agent, Epoch: 1, Budget: budget, Spent: &eventv1.Budget{},
 			Status: contextv1.TurnStatus_TURN_STATUS_RUNNING, Deadline: timestamppb.New(time.Now().Add(deadline)),
 			LeaseExpiresAt: timestamppb.Now(), Visited: []*contextv1.Visit{{Agent: agent}},
 		}
@@ -81,6 +82,19 @@ func (s *fakeStore) accept(turnID, agent, text string, deadline time.Duration, b
 		}}})
 		s.turn.AcceptedSequence = int64(len(s.events))
 	})
+}
+
+// view is a copy of the turn with the revision that its owner must have.
+func (s *fakeStore) view() *contextv1.Turn {
+	turn := proto.CloneOf(s.turn)
+	turn.PinnedRevision = s.pins[turn.GetAgent()]
+
+	return turn
+}
+
+// pin makes the conversation keep a revision.
+func (s *fakeStore) pin(agent, revision string) {
+	s.update(func() { s.pins[agent] = revision })
 }
 
 func (s *fakeStore) log(event *eventv1.Event) {
@@ -121,7 +135,7 @@ func (s *fakeStore) Append(_ context.Context, request *contextv1.AppendRequest) 
 			}
 		}
 
-		answer = &contextv1.AppendResponse{Version: int64(len(s.events)), Turn: proto.CloneOf(s.turn)}
+		answer = &contextv1.AppendResponse{Version: int64(len(s.events)), Turn: s.view()}
 		s.requests[request.GetRequestId()] = answer
 	})
 
@@ -194,6 +208,8 @@ func (s *fakeStore) AcquireLease(
 			err = precondition("TURN_WAITING")
 		case s.turn.GetAgent() != request.GetAgent():
 			err = precondition("NOT_OWNER")
+		case s.pins[request.GetAgent()] != "" && s.pins[request.GetAgent()] != request.GetRevision():
+			err = fault.From(precondition("WRONG_REVISION")).With("pinned_revision", s.pins[request.GetAgent()])
 		case live && s.turn.GetLeaseHolder() != request.GetHolder():
 			err = precondition("LEASE_HELD")
 		}
@@ -201,6 +217,8 @@ func (s *fakeStore) AcquireLease(
 		if err != nil {
 			return
 		}
+
+		s.pins[request.GetAgent()] = request.GetRevision()
 
 		if !live {
 			s.turn.Epoch++
@@ -210,7 +228,7 @@ func (s *fakeStore) AcquireLease(
 		s.turn.LeaseHolder = request.GetHolder()
 		s.turn.LeaseExpiresAt = timestamppb.New(time.Now().Add(request.GetTtl().AsDuration()))
 		answer = &contextv1.AcquireLeaseResponse{
-			Turn: proto.CloneOf(s.turn), Version: int64(len(s.events)), Checkpoint: proto.CloneOf(s.saved),
+			Turn: s.view(), Version: int64(len(s.events)), Checkpoint: proto.CloneOf(s.saved),
 		}
 	})
 

@@ -22,8 +22,9 @@ type journal struct {
 
 	mu      sync.Mutex
 	batches int
-	// last is the sequence that the log ended with after the last append.
+	// last is the sequence that the log ended with after the last append, turn the turn as it was then.
 	last int64
+	turn *contextv1.Turn
 }
 
 // append stores events in one transaction and tries for as long as ctx, the tenure's life, lasts.
@@ -40,7 +41,7 @@ func (j *journal) append(ctx context.Context, events []*eventv1.Event) error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		answer, err := j.try(ctx, request)
 		if err == nil {
-			j.last = answer.GetVersion()
+			j.last, j.turn = answer.GetVersion(), answer.GetTurn()
 
 			return nil
 		}

@@ -5,7 +5,10 @@ import (
 	"sync"
 	"time"
 
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
+	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/rpc"
 )
 
 // passGrace is how long the next agent is asked to go on; afterwards the gateway's dispatcher does it.
@@ -54,7 +57,7 @@ func (s *Service) pass(ctx context.Context, t *tenure, accepted func()) {
 			return
 		}
 
-		if ctx.Err() != nil || !retryable(err) {
+		if ctx.Err() != nil || !retryable(err) && !misrouted(err) {
 			s.config.Telemetry.Logger.InfoContext(ctx, "left to the dispatcher",
 				"agent", s.name, "turn", t.turnID, "to", t.next, "error", err)
 
@@ -65,6 +68,19 @@ func (s *Service) pass(ctx context.Context, t *tenure, accepted func()) {
 	}
 }
 
+// routeTo is the route to the agent that owns the turn now: to the revision that the conversation keeps.
+func routeTo(agent string, turn *contextv1.Turn) rpc.Route {
+	if agent == "" || turn.GetAgent() != agent {
+		return rpc.Route{}
+	}
+
+	return rpc.Route{Revision: turn.GetPinnedRevision(), Tenant: turn.GetTenant()}
+}
+
+// misrouted reports whether the call reached another revision than the conversation keeps, though the client asked for
+// that one: its route is not known here yet.
+func misrouted(err error) bool { return fault.Is(err, "WRONG_REVISION", "REVISION_WITHDRAWN") }
+
 // follow asks the next agent once and listens until its segment has ended.
 func (s *Service) follow(ctx context.Context, t *tenure, accepted func()) error {
 	client, err := s.config.Handoff(t.next)
@@ -72,7 +88,7 @@ func (s *Service) follow(ctx context.Context, t *tenure, accepted func()) error 
 		return err
 	}
 
-	stream, err := client.Handoff(ctx, &handoffv1.HandoffRequest{
+	stream, err := client.Handoff(rpc.WithRoute(ctx, t.route), &handoffv1.HandoffRequest{
 		ConversationId: t.conversation, TurnId: t.turnID, FromAgent: s.name, ToAgent: t.next,
 	})
 	if err != nil {

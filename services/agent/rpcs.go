@@ -12,9 +12,6 @@ import (
 	"github.com/serinhq/serin/internal/rpc"
 )
 
-// headerRevision names the revision that answers.
-const headerRevision = "serin-revision"
-
 // Handoff executes the turn's segment, or joins its execution if this process is at it already.
 func (s *Service) Handoff(
 	request *handoffv1.HandoffRequest, stream grpc.ServerStreamingServer[handoffv1.HandoffResponse],
@@ -25,7 +22,7 @@ func (s *Service) Handoff(
 		return err
 	}
 
-	if err := stream.SetHeader(metadata.Pairs(headerRevision, s.revision)); err != nil {
+	if err := stream.SetHeader(metadata.Pairs(rpc.HeaderRevision, s.revision)); err != nil {
 		return err
 	}
 

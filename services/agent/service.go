@@ -74,10 +74,16 @@ func (s *Service) Register(registrar grpc.ServiceRegistrar) {
 	handoffv1.RegisterHandoffServiceServer(registrar, s)
 }
 
-// Policy lets the gateway and the agents that list this one in their handoffs hand over to it.
+// Policy lets the gateway and the agents that list this one in their handoffs hand over to it: callers, or if that is
+// nil, any agent whom the mesh lets through.
 func Policy(callers []string) rpc.Policy {
+	agents := rpc.Names(callers...)
+	if callers == nil {
+		agents = rpc.AnyAgent
+	}
+
 	return rpc.Policy{
-		handoffv1.HandoffService_Handoff_FullMethodName:  rpc.AnyOf(rpc.Names(rpc.Gateway), rpc.Names(callers...)),
+		handoffv1.HandoffService_Handoff_FullMethodName:  rpc.AnyOf(rpc.Names(rpc.Gateway), agents),
 		handoffv1.HandoffService_Describe_FullMethodName: rpc.AnyWorkload,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/rpc"
 )
 
 // acquireTimeout bounds AcquireLease, which outlives the RPC that asked for it: a lease without an executor helps nobody.
@@ -32,6 +33,8 @@ type tenure struct {
 	done    chan struct{}
 	outcome handoffv1.Finished_Outcome
 	next    string
+	// route is how the mesh brings the next agent the turn.
+	route rpc.Route
 	// last is the last sequence that this tenure appended.
 	last int64
 }

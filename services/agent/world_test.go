@@ -25,6 +25,7 @@ import (
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/internal/rpc/rpctest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,8 +38,9 @@ type world struct {
 	tools *fakeTools
 	specs map[string]agentspec.Agent
 
-	storeWire *wire
-	gateway   *process
+	storeWire   *wire
+	gateway     *process
+	credentials rpc.Credentials // the memory needs none, but connections do
 
 	mu        sync.Mutex
 	processes map[string]*process
@@ -54,17 +56,38 @@ type world struct {
 type wire struct {
 	server   *grpc.Server
 	listener *bufconn.Listener
+
+	mu    sync.Mutex
+	asked []string // tenant and revision of the calls with a stream
+}
+
+func (w *wire) note(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	w.asked = append(w.asked, fmt.Sprintf("%s %s",
+		metadata.ValueFromIncomingContext(ctx, rpc.HeaderTenant), metadata.ValueFromIncomingContext(ctx, rpc.HeaderRevision)))
+}
+
+func (w *wire) calls() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	return slices.Clone(w.asked)
 }
 
 func newWire(register func(*grpc.Server)) *wire {
-	w := &wire{listener: bufconn.Listen(1 << 20), server: grpc.NewServer(
+	w := &wire{listener: bufconn.Listen(1 << 20)}
+	w.server = grpc.NewServer(
 		grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			return next(withPeer(ctx), request)
 		}),
 		grpc.StreamInterceptor(func(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			w.note(stream.Context())
+
 			return next(server, peerStream{stream, withPeer(stream.Context())})
 		}),
-	)}
+	)
 	register(w.server)
 
 	go func() { _ = w.server.Serve(w.listener) }()
@@ -102,10 +125,15 @@ type process struct {
 
 // dial connects as the process; once it is dead nothing of it gets out.
 func (p *process) dial(to *wire) *grpc.ClientConn {
-	conn, err := grpc.NewClient("passthrough:memory", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return to.listener.DialContext(ctx) }),
-		grpc.WithUnaryInterceptor(p.unary), grpc.WithStreamInterceptor(p.stream),
-	)
+	conn, err := rpc.Dial("passthrough:memory", rpctest.Identity(p.world.t, "anyone"), rpc.ClientConfig{
+		Credentials: p.world.credentials,
+		DialOptions: []grpc.DialOption{
+			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithDefaultCallOptions(grpc.WaitForReady(false)),
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return to.listener.DialContext(ctx) }),
+			grpc.WithUnaryInterceptor(p.unary), grpc.WithStreamInterceptor(p.stream),
+		},
+	})
 	if err != nil {
 		p.world.t.Fatal(err)
 	}
@@ -193,6 +221,7 @@ func newWorld(t *testing.T, script func(modelAsked) modelReply) *world {
 	w := &world{
 		t: t, store: newFakeStore(), model: newFakeModel(t, script), specs: map[string]agentspec.Agent{},
 		processes: map[string]*process{}, killed: make(chan *process, 16),
+		credentials: rpctest.NewCA(t).Credentials(t, "anyone"),
 	}
 	w.tools = newFakeTools(w.store,
 		&toolsv1.Tool{Name: "lookup", Description: "looks up", InputSchema: `{"type":"object"}`, Server: "builtin"},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/reflection"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/serinhq/serin/internal/fault"
@@ -25,7 +26,7 @@ const walkTimeout = 10 * time.Second
 // stranger is refused by each one, streams included. Methods that any workload may call refuse a stranger of another
 // namespace. Health and reflection, which every server has, are left out.
 func WalkMethods(
-	tb testing.TB, server *grpc.Server, dial func(tb testing.TB, as string) *grpc.ClientConn, policy rpc.Policy,
+	tb testing.TB, server reflection.ServiceInfoProvider, dial func(tb testing.TB, as string) *grpc.ClientConn, policy rpc.Policy,
 ) {
 	tb.Helper()
 
@@ -56,7 +57,7 @@ func WalkMethods(
 }
 
 // registered returns the server's methods by full name, but for what every server has.
-func registered(server *grpc.Server) map[string]grpc.MethodInfo {
+func registered(server reflection.ServiceInfoProvider) map[string]grpc.MethodInfo {
 	methods := map[string]grpc.MethodInfo{}
 
 	for service, info := range server.GetServiceInfo() {

@@ -57,7 +57,7 @@ func TestWalkMethodsFindsHoles(t *testing.T) {
 			})
 
 			found := &recorder{TB: t}
-			rpctest.WalkMethods(found, rig.Server.Server, rig.Dial, test.walked)
+			rpctest.WalkMethods(found, rig.Server, rig.Dial, test.walked)
 
 			if len(found.errors) != len(test.want) {
 				t.Fatalf("found %q, want %q", found.errors, test.want)
