@@ -1,0 +1,113 @@
+package controller
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/serinhq/serin/internal/agentspec"
+)
+
+// adoptAnnotation on a declaration drives hand-written subsets named stable and canary.
+const adoptAnnotation = "serin.dev/adopt"
+
+func (a *agent) adopts() bool {
+	return a.declared != nil && a.declared.Metadata.Annotations[adoptAnnotation] == "true"
+}
+
+// excluded are the tenants that never meet a candidate.
+func (a *agent) excluded() []string {
+	if a.declared == nil {
+		return nil
+	}
+
+	return a.declared.Spec.Rollout.ExcludeTenants
+}
+
+// content is what is remembered of a revision.
+type content struct {
+	revision Revision
+	runs     runnable
+}
+
+func newContent(revision Revision) (content, error) {
+	declared, err := agentspec.UnmarshalResolved([]byte(revision.Declaration))
+	if err != nil {
+		return content{}, err //nolint:wrapcheck // problem says what it is about
+	}
+
+	one := content{revision: revision, runs: runnable{name: revision.Name, declaration: revision.Declaration}}
+	for _, handoff := range declared.Spec.Handoffs {
+		one.runs.handoffs = append(one.runs.handoffs, handoff.Agent)
+	}
+
+	return one, nil
+}
+
+// remember keeps a revision at hand.
+func (a *agent) remember(revision Revision) (content, error) {
+	one, err := newContent(revision)
+	if err != nil {
+		return content{}, err
+	}
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	a.contents[agentspec.Short(revision.Name)] = one
+
+	return one, nil
+}
+
+// remembered returns a revision that is at hand, or nil.
+func (a *agent) remembered(short string) *Revision {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	if one, ok := a.contents[short]; ok {
+		return &one.revision
+	}
+
+	return nil
+}
+
+// prune forgets what the record does not speak of any more. It is called with mu held.
+func (a *agent) prune() {
+	names := a.record.Names()
+	maps.DeleteFunc(a.contents, func(short string, _ content) bool { return !slices.Contains(names, short) })
+}
+
+// member is what of the agent shall run.
+func (a *agent) member(ctx context.Context, revisions []string) member {
+	wanted := member{declaration: a.current().Declaration}
+
+	for _, short := range revisions {
+		revision, err := a.runnable(ctx, short)
+		a.trouble("revision "+short, problem("revision "+short+" can't be run", err))
+
+		if err == nil {
+			wanted.revisions = append(wanted.revisions, revision)
+		}
+	}
+
+	return wanted
+}
+
+func (a *agent) runnable(ctx context.Context, short string) (runnable, error) {
+	a.mu.Lock()
+	one, ok := a.contents[short]
+	a.mu.Unlock()
+
+	if ok {
+		return one.runs, nil
+	}
+
+	stored, err := a.config.Store.GetRevision(ctx, a.name, short)
+	if err != nil {
+		return runnable{}, err
+	}
+
+	one, err = a.remember(stored)
+
+	return one.runs, err
+}

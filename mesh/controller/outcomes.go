@@ -1,0 +1,276 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
+	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
+	"github.com/serinhq/serin/mesh/canary"
+)
+
+// keepNumbers is how often numbers are kept, so that a restart need not read every outcome again.
+const keepNumbers = 10 * time.Second
+
+// yetToCome asks for no outcome that exists already.
+const yetToCome = -1
+
+// outcomes follows the context store's outcomes and keeps the numbers.
+type outcomes struct {
+	config *Config
+	// changed is called with an agent that has new outcomes.
+	changed func(agent string)
+
+	mu      sync.Mutex
+	ledgers map[string]*ledger
+	// position is of the last outcome taken; negative if nothing is known.
+	position int64
+	kept     int64
+	// live says that everything that there is was taken, and that what follows will be.
+	live bool
+}
+
+func newOutcomes(config *Config, changed func(string)) *outcomes {
+	return &outcomes{config: config, changed: changed, ledgers: map[string]*ledger{}, position: yetToCome, kept: yetToCome}
+}
+
+// restore goes on with what was kept.
+func (o *outcomes) restore(ctx context.Context, records []Record) error {
+	position, kept, err := o.config.Store.LoadNumbers(ctx)
+	if err != nil {
+		return err
+	}
+
+	for _, record := range records {
+		if record.Gone {
+			continue
+		}
+
+		own := newLedger(record.State.Attempt, record.State.StartedAt, record.Position)
+
+		var found ledger
+		if json.Unmarshal(kept[record.Agent], &found) == nil && found.Attempt == own.Attempt && found.Revisions != nil {
+			own = &found
+		}
+
+		o.ledgers[record.Agent] = own
+	}
+
+	o.position = resume(position, records)
+	o.kept = position
+
+	return nil
+}
+
+// resume returns the position after which to go on: where the numbers are, else before the first that counts.
+func resume(position int64, records []Record) int64 {
+	if position > 0 {
+		return position
+	}
+
+	first := int64(yetToCome)
+
+	for _, record := range records {
+		if before := max(record.Position-1, 0); !record.Gone && (first == yetToCome || before < first) {
+			first = before
+		}
+	}
+
+	return first
+}
+
+// begin opens the numbers of an attempt.
+func (o *outcomes) begin(record *Record) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	o.ledgers[record.Agent] = newLedger(record.State.Attempt, record.State.StartedAt, record.Position)
+}
+
+// here returns the first position of an attempt that begins now; 0 if it is not known.
+func (o *outcomes) here() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	return max(o.position+1, 0)
+}
+
+func (o *outcomes) drop(agent string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	delete(o.ledgers, agent)
+}
+
+// evidence returns what is known of an attempt; nil unless all that happened is known.
+func (o *outcomes) evidence(agent string, attempt int64) map[string]canary.Evidence {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	found := o.ledgers[agent]
+	if !o.live || found == nil || found.Attempt != attempt {
+		return nil
+	}
+
+	all := make(map[string]canary.Evidence, len(found.Revisions))
+	for revision, tally := range found.Revisions {
+		all[revision] = tally.evidence()
+	}
+
+	return all
+}
+
+// numbers returns the numbers of a revision, and how many turns failed before any revision took them.
+func (o *outcomes) numbers(agent string, revisions []string) (all map[string]*rolloutv1.Numbers, nobodys int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	all = map[string]*rolloutv1.Numbers{}
+
+	found := o.ledgers[agent]
+	if found == nil {
+		return all, 0
+	}
+
+	for _, revision := range revisions {
+		if tally := found.Revisions[revision]; tally != nil {
+			all[revision] = tally.numbers()
+		}
+	}
+
+	return all, found.Nobodys
+}
+
+// run follows the store until ctx ends.
+func (o *outcomes) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = o.follow(ctx) // a stream that broke is begun again; until then nobody decides by the numbers
+
+		o.mu.Lock()
+		o.live = false
+		o.mu.Unlock()
+
+		if !sleep(ctx, watchAgain) {
+			return
+		}
+	}
+}
+
+func (o *outcomes) follow(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	stream, err := o.config.Context.WatchOutcomes(ctx, &contextv1.WatchOutcomesRequest{FromPosition: o.next()})
+	if err != nil {
+		return err
+	}
+
+	for {
+		answer, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+
+		for agent := range o.take(answer) {
+			o.changed(agent)
+		}
+	}
+}
+
+// next is the first position that is wanted.
+func (o *outcomes) next() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	if o.position < 0 {
+		return yetToCome
+	}
+
+	return o.position + 1
+}
+
+// take counts what came and returns whose it was.
+func (o *outcomes) take(answer *contextv1.WatchOutcomesResponse) map[string]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	agents := map[string]bool{}
+
+	for _, outcome := range answer.GetOutcomes() {
+		if outcome.GetPosition() <= o.position {
+			continue
+		}
+
+		o.position = outcome.GetPosition()
+
+		if found := o.ledgers[outcome.GetAgent()]; found != nil {
+			found.take(outcome)
+
+			agents[outcome.GetAgent()] = true
+		}
+	}
+
+	if len(answer.GetOutcomes()) == 0 || o.position >= answer.GetPosition() {
+		o.live = true
+		o.position = max(o.position, answer.GetPosition())
+	}
+
+	return agents
+}
+
+// keep stores the numbers from time to time, and once more at the end.
+func (o *outcomes) keep(ctx context.Context) {
+	for more := true; more; {
+		more = sleep(ctx, keepNumbers)
+
+		if err := o.save(context.WithoutCancel(ctx)); err != nil {
+			o.config.Telemetry.Logger.WarnContext(ctx, "the numbers could not be kept", "error", err)
+		}
+	}
+}
+
+func (o *outcomes) save(ctx context.Context) error {
+	position, numbers, err := o.encode()
+	if err != nil || numbers == nil {
+		return err
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+
+	if err := o.config.Store.SaveNumbers(ctx, position, numbers); err != nil {
+		return err
+	}
+
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	o.kept = position
+
+	return nil
+}
+
+// encode returns the numbers as they are kept; nil if nothing came since.
+func (o *outcomes) encode() (int64, map[string][]byte, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	if o.position <= max(o.kept, 0) {
+		return 0, nil, nil
+	}
+
+	numbers := make(map[string][]byte, len(o.ledgers))
+
+	for agent, found := range o.ledgers {
+		data, err := json.Marshal(found)
+		if err != nil {
+			return 0, nil, err //nolint:wrapcheck // encoding/json names the type
+		}
+
+		numbers[agent] = data
+	}
+
+	return o.position, numbers, nil
+}

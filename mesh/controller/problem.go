@@ -1,0 +1,12 @@
+package controller
+
+import "github.com/serinhq/serin/internal/fault"
+
+// problem says in words what went wrong with what; empty if nothing did.
+func problem(about string, err error) string {
+	if err == nil {
+		return ""
+	}
+
+	return about + ": " + fault.From(err).Message
+}
