@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -11,6 +12,25 @@ import (
 )
 
 type agents []Agent
+
+// roster is the agents that there are now.
+type roster struct{ current atomic.Pointer[agents] }
+
+func (r *roster) pick(name string) (string, error) { return r.current.Load().pick(name) }
+
+func (r *roster) heir(owner string) (Agent, error) { return r.current.Load().heir(owner) }
+
+// SetAgents replaces [Config.Agents] from the next request on. Errors: two entries.
+func (s *Service) SetAgents(list []Agent) error {
+	if err := checkAgents(list); err != nil {
+		return err
+	}
+
+	now := agents(list)
+	s.agents.current.Store(&now)
+
+	return nil
+}
 
 // find returns the agent with the name; one that is not known here gets the defaults.
 func (a agents) find(name string) (Agent, bool) {

@@ -8,6 +8,7 @@ import (
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
+	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/telemetry"
 )
 
@@ -18,6 +19,8 @@ type Config struct {
 	// Handoff returns a client of an agent. An error with code UNAVAILABLE is tried again until the turn's deadline; any
 	// other error means that there is no such agent, and fails the turn with AGENT_UNAVAILABLE.
 	Handoff func(agent string) (handoffv1.HandoffServiceClient, error)
+	// Rollouts steers canaries; nil where there are none.
+	Rollouts rolloutv1.RolloutServiceClient
 	// Agents are those that conversations may be opened with. At most one is the entry.
 	Agents []Agent
 	// Tokens are who may call. Without them everyone may, as user "local" of tenant "default" with role operator.
@@ -64,10 +67,6 @@ const defaultDeadline = 2 * time.Minute
 func (c Config) withDefaults() (Config, error) {
 	if c.Context == nil || c.Handoff == nil {
 		return c, errors.New("gateway: Config needs Context and Handoff")
-	}
-
-	if err := checkAgents(c.Agents); err != nil {
-		return c, err
 	}
 
 	c.DispatchInterval = positive(c.DispatchInterval, 500*time.Millisecond)

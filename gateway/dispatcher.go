@@ -15,6 +15,7 @@ import (
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/rpc"
 )
 
 // storeTimeout limits the dispatcher's own calls of the store.
@@ -218,7 +219,10 @@ func (d *dispatcher) try(turn *contextv1.Turn) (verdict, error) {
 	return judge(err), err
 }
 
+// handOver asks the revision that the conversation keeps, if it keeps one already.
 func handOver(ctx context.Context, agent handoffv1.HandoffServiceClient, turn *contextv1.Turn) error {
+	ctx = rpc.WithRoute(ctx, rpc.Route{Revision: turn.GetPinnedRevision(), Tenant: turn.GetTenant()})
+
 	stream, err := agent.Handoff(ctx, &handoffv1.HandoffRequest{
 		ConversationId: turn.GetConversationId(), TurnId: turn.GetTurnId(), ToAgent: turn.GetAgent(),
 	})

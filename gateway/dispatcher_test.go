@@ -197,10 +197,12 @@ func TestJudge(t *testing.T) {
 		},
 		verdictRetry: {
 			fault.New(codes.Unavailable, "", ""), fault.New(codes.Unavailable, "DRAINING", ""), fault.New(codes.ResourceExhausted, "AGENT_BUSY", ""),
-			fault.New(codes.FailedPrecondition, "WRONG_REVISION", ""), fault.New(codes.FailedPrecondition, "REVISION_WITHDRAWN", ""),
 			fault.New(codes.Internal, "", ""), errors.New("odd"),
 		},
-		verdictReread:      {fault.New(codes.FailedPrecondition, "NOT_OWNER", "")},
+		verdictReread: {
+			fault.New(codes.FailedPrecondition, "NOT_OWNER", ""),
+			fault.New(codes.FailedPrecondition, "WRONG_REVISION", ""), fault.New(codes.FailedPrecondition, "REVISION_WITHDRAWN", ""),
+		},
 		verdictUnavailable: {fault.New(codes.PermissionDenied, "METHOD_NOT_ALLOWED", "")},
 	} {
 		for _, err := range errs {

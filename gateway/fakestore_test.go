@@ -32,7 +32,10 @@ type fakeStore struct {
 	requests      map[string]fakeRequest
 	shown         map[string][]*eventv1.Event // transient events by conversation, in order
 	followers     int
-	grace         time.Duration // of new turns, before others may take them
+	grace         time.Duration        // of new turns, before others may take them
+	pins          map[[2]string]string // conversation and agent -> revision
+	forced        map[[2]string]string
+	withdrawn     map[[2]string]string // agent and revision -> replacement
 }
 
 type fakeRequest struct {
@@ -46,6 +49,7 @@ func newFakeStore() *fakeStore {
 		changed: make(chan struct{}), conversations: map[string]*contextv1.Conversation{}, logs: map[string][]*eventv1.Event{},
 		turns: map[string]*contextv1.Turn{}, requests: map[string]fakeRequest{}, shown: map[string][]*eventv1.Event{},
 		grace: 2 * time.Second,
+		pins:  map[[2]string]string{}, forced: map[[2]string]string{}, withdrawn: map[[2]string]string{},
 	}
 }
 
@@ -160,6 +164,10 @@ func (f *fakeStore) fold(conversation *contextv1.Conversation, event *eventv1.Ev
 			Visited: []*contextv1.Visit{{Agent: conversation.GetAgent()}}, AcceptedSequence: event.GetSequence(),
 		}
 		f.turns[turn.GetTurnId()], conversation.ActiveTurn = turn, turn
+
+		for agent, revision := range kind.TurnAccepted.GetForcedRevisions() {
+			f.forced[[2]string{conversation.GetConversationId(), agent}] = revision
+		}
 	case *eventv1.Event_TurnWaiting:
 		turn.Status, turn.LeaseHolder, turn.WaitingCallIds = contextv1.TurnStatus_TURN_STATUS_INPUT_REQUIRED, "", kind.TurnWaiting.GetCallIds()
 	case *eventv1.Event_InputResolved:
@@ -208,7 +216,7 @@ func (f *fakeStore) Append(_ context.Context, req *contextv1.AppendRequest) (*co
 
 	first, version := f.add(req.GetConversationId(), req.GetEvents()...)
 	response := &contextv1.AppendResponse{
-		FirstSequence: first, Version: version, Turn: proto.CloneOf(f.turns[req.GetEvents()[0].GetTurnId()]),
+		FirstSequence: first, Version: version, Turn: f.view(f.turns[req.GetEvents()[0].GetTurnId()]),
 	}
 	f.requests[key] = fakeRequest{digest: req.GetRequestDigest(), response: response}
 
@@ -305,7 +313,7 @@ func (f *fakeStore) ListResumableTurns(context.Context, *contextv1.ListResumable
 
 	for _, turn := range f.turns {
 		if turn.GetStatus() == contextv1.TurnStatus_TURN_STATUS_RUNNING && !turn.GetLeaseExpiresAt().AsTime().After(time.Now()) {
-			page.Turns = append(page.Turns, proto.CloneOf(turn))
+			page.Turns = append(page.Turns, f.view(turn))
 		}
 	}
 
@@ -321,11 +329,55 @@ func (f *fakeStore) GetTurn(_ context.Context, req *contextv1.GetTurnRequest) (*
 		return nil, fault.New(codes.NotFound, "NOT_FOUND", "turn")
 	}
 
-	return &contextv1.GetTurnResponse{Turn: proto.CloneOf(turn)}, nil
+	return &contextv1.GetTurnResponse{Turn: f.view(turn)}, nil
+}
+
+// view is a copy of a turn with the revision that its owner must have.
+func (f *fakeStore) view(turn *contextv1.Turn) *contextv1.Turn {
+	turn = proto.CloneOf(turn)
+	key := [2]string{turn.GetConversationId(), turn.GetAgent()}
+
+	if turn != nil {
+		turn.PinnedRevision = f.heir(turn.GetAgent(), cmp.Or(f.pins[key], f.forced[key]))
+	}
+
+	return turn
+}
+
+// heir is the revision that took over, or the revision itself.
+func (f *fakeStore) heir(agent, revision string) string {
+	for replacement := revision; replacement != ""; replacement = f.withdrawn[[2]string{agent, revision}] {
+		revision = replacement
+	}
+
+	return revision
+}
+
+// withdraw takes a revision out of service.
+func (f *fakeStore) withdraw(agent, revision, replacement string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.withdrawn[[2]string{agent, revision}] = replacement
+}
+
+// pin decides whether the revision may take the turn, as AcquireLease does.
+func (f *fakeStore) pin(turn *contextv1.Turn, revision string) error {
+	if pinned := f.view(turn).GetPinnedRevision(); pinned != "" && pinned != revision {
+		return fault.New(codes.FailedPrecondition, "WRONG_REVISION", "keeps %s", pinned).With("pinned_revision", pinned)
+	}
+
+	if heir := f.heir(turn.GetAgent(), revision); heir != revision {
+		return fault.New(codes.FailedPrecondition, "REVISION_WITHDRAWN", "withdrawn").With("replacement", heir)
+	}
+
+	f.pins[[2]string{turn.GetConversationId(), turn.GetAgent()}] = revision
+
+	return nil
 }
 
 // acquire is AcquireLease as a fake agent calls it.
-func (f *fakeStore) acquire(turnID, agent string) (*contextv1.Turn, error) {
+func (f *fakeStore) acquire(turnID, agent, revision string) (*contextv1.Turn, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
@@ -342,6 +394,10 @@ func (f *fakeStore) acquire(turnID, agent string) (*contextv1.Turn, error) {
 		return nil, fault.New(codes.FailedPrecondition, "NOT_OWNER", "owner is %s", turn.GetAgent()).With("owner", turn.GetAgent())
 	case turn.GetLeaseHolder() != "" && turn.GetLeaseExpiresAt().AsTime().After(time.Now()):
 		return nil, fault.New(codes.FailedPrecondition, "LEASE_HELD", "held")
+	}
+
+	if err := f.pin(turn, revision); err != nil {
+		return nil, err
 	}
 
 	turn.Epoch++

@@ -16,7 +16,7 @@ func (s *Service) indexPage() []byte {
 		"name":    "serin",
 		"version": s.cfg.Version,
 		"routes":  routes,
-		"streams": "send Accept: text/event-stream to POST …/messages and GET …/events",
+		"streams": "send Accept: text/event-stream to POST …/messages, GET …/events and GET /v1/rollouts",
 	}
 	if s.cfg.OpenAPI != nil {
 		page["openapi"] = "/openapi.json"

@@ -130,7 +130,12 @@ func (s *Service) take(ctx context.Context, principal Principal, req message) (*
 		return nil, err
 	}
 
-	appended, err := s.store.Append(ctx, acceptance(principal, conversation, agent, req.GetText(), key))
+	request := acceptance(principal, conversation, agent, req.GetText(), key)
+	if err := s.force(ctx, principal, agent.Name, request); err != nil {
+		return nil, err
+	}
+
+	appended, err := s.store.Append(ctx, request)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ type rest struct {
 	index   []byte
 }
 
-// Handler serves REST: the routes of ConversationService's annotations, SSE on those that stream, an index at / and
+// Handler serves REST: the routes of ConversationService's and RolloutService's annotations, SSE on those that stream, an index at / and
 // the API's description at /openapi.json.
 func (s *Service) Handler() http.Handler {
 	d := &rest{
@@ -48,6 +48,10 @@ func (s *Service) Handler() http.Handler {
 
 	// It only fails if the mux refuses a pattern, and patterns are generated.
 	if err := conversationv1.RegisterConversationServiceHandlerServer(context.Background(), d.mux, d.door); err != nil {
+		panic(err)
+	}
+
+	if err := d.registerRollouts(d.mux); err != nil {
 		panic(err)
 	}
 

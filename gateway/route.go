@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
+	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 )
 
 // route is one REST route, as the protos annotate it.
@@ -25,10 +26,24 @@ type route struct {
 
 func (r *route) String() string { return r.verb + " " + r.template }
 
-// routesOf reads the annotations of ConversationService.
+// routesOf reads the annotations of the services that the door serves.
 func routesOf() []*route {
-	service := conversationv1.File_serin_conversation_v1_conversation_proto.Services().ByName("ConversationService")
+	files := []protoreflect.FileDescriptor{
+		conversationv1.File_serin_conversation_v1_conversation_proto, rolloutv1.File_serin_rollout_v1_rollout_proto,
+	}
 
+	var routes []*route
+
+	for _, file := range files {
+		for i := range file.Services().Len() {
+			routes = append(routes, serviceRoutes(file.Services().Get(i))...)
+		}
+	}
+
+	return routes
+}
+
+func serviceRoutes(service protoreflect.ServiceDescriptor) []*route {
 	var routes []*route
 
 	for i := range service.Methods().Len() {

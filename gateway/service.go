@@ -10,6 +10,7 @@ import (
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
+	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/fault"
 )
 
@@ -18,7 +19,7 @@ type Service struct {
 	cfg      Config
 	log      *slog.Logger
 	store    contextv1.ContextServiceClient
-	agents   agents
+	agents   roster
 	dispatch *dispatcher
 	metrics  *metrics
 
@@ -42,18 +43,23 @@ func New(cfg Config) (*Service, error) {
 	}
 
 	s := &Service{
-		cfg: cfg, log: cfg.Telemetry.Logger, store: cfg.Context, agents: cfg.Agents, metrics: instruments,
+		cfg: cfg, log: cfg.Telemetry.Logger, store: cfg.Context, metrics: instruments,
 		dispatch: newDispatcher(cfg, instruments),
 	}
+	if err := s.SetAgents(cfg.Agents); err != nil {
+		return nil, err
+	}
+
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.stopping, s.stop = context.WithCancel(context.Background())
 
 	return s, nil
 }
 
-// Register serves ConversationService on a gRPC server. Calls are authenticated by their metadata.
+// Register serves ConversationService and RolloutService on a gRPC server. Calls are authenticated by their metadata.
 func (s *Service) Register(registrar grpc.ServiceRegistrar) {
 	conversationv1.RegisterConversationServiceServer(registrar, guarded{Service: s})
+	rolloutv1.RegisterRolloutServiceServer(registrar, rollouts{Service: s})
 }
 
 // Run looks for turns that nobody executes, and for changes of the token file, until the context ends. Then it drains:

@@ -17,6 +17,7 @@ import (
 
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/fault"
 )
 
@@ -29,6 +30,8 @@ func (d *rest) streamFor(matched *route, r *http.Request) runtime.HandlerFunc {
 		stream = d.messageSSE
 	case conversationv1.ConversationService_ListEvents_FullMethodName:
 		stream = d.eventsSSE
+	case rolloutv1.RolloutService_ListRollouts_FullMethodName, rolloutv1.RolloutService_GetRollout_FullMethodName:
+		stream = d.rolloutsSSE
 	default:
 		return nil
 	}
@@ -84,16 +87,16 @@ func (d *rest) eventsSSE(w http.ResponseWriter, r *http.Request, params map[stri
 		})
 }
 
-// eventCarrier is a response that carries one event.
-type eventCarrier[T any] interface {
+// streamed is a response of a stream.
+type streamed[T any] interface {
 	*T
-	GetEvent() *eventv1.Event
+	proto.Message
 }
 
 // sseStream is a gRPC stream to the service and server-sent events to the client. Durable events have their sequence as
 // id, so that a browser resumes with Last-Event-ID; every event is named by its kind. A comment comes when nothing else
 // did for a while.
-type sseStream[T any, P eventCarrier[T]] struct {
+type sseStream[T any, P streamed[T]] struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	w       http.ResponseWriter
@@ -110,7 +113,7 @@ type sseStream[T any, P eventCarrier[T]] struct {
 }
 
 // serveSSE runs a streaming method with the client as its stream.
-func serveSSE[T any, P eventCarrier[T]](d *rest, w http.ResponseWriter, r *http.Request, method string, run func(*sseStream[T, P]) error) {
+func serveSSE[T any, P streamed[T]](d *rest, w http.ResponseWriter, r *http.Request, method string, run func(*sseStream[T, P]) error) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 
@@ -166,13 +169,13 @@ func (s *sseStream[T, P]) SendHeader(md metadata.MD) error {
 }
 
 // Send writes an event, without pushing it out: see Flush.
-func (s *sseStream[T, P]) Send(carrier P) error {
+func (s *sseStream[T, P]) Send(response P) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	var err error
 
-	if s.frame, err = appendFrame(s.frame[:0], carrier.GetEvent()); err != nil {
+	if s.frame, err = appendResponse(s.frame[:0], response); err != nil {
 		return err
 	}
 
@@ -259,6 +262,17 @@ func lastWords(err error, requestID string) string {
 	default:
 		return "event: error\ndata: " + string(mustJSON(restError{newRESTError(err, requestID)})) + "\n\n"
 	}
+}
+
+// appendResponse encodes what a stream sends: an event of a conversation, or rollouts.
+func appendResponse(frame []byte, response proto.Message) ([]byte, error) {
+	if carrier, ok := response.(interface{ GetEvent() *eventv1.Event }); ok {
+		return appendFrame(frame, carrier.GetEvent())
+	}
+
+	frame, err := protojson.MarshalOptions{}.MarshalAppend(append(frame, "event: rollouts\ndata: "...), response)
+
+	return append(frame, "\n\n"...), err
 }
 
 // appendFrame encodes one event.

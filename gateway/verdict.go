@@ -32,12 +32,10 @@ func judge(err error) verdict {
 	inner := fault.From(err)
 
 	switch inner.Reason {
-	case "NOT_OWNER":
+	case "NOT_OWNER", "WRONG_REVISION", "REVISION_WITHDRAWN":
 		return verdictReread
 	case "LEASE_HELD", "TURN_WAITING", "TURN_ENDED", "STALE_EPOCH":
 		return verdictLeave
-	case "WRONG_REVISION", "REVISION_WITHDRAWN":
-		return verdictRetry
 	}
 
 	switch inner.Code { //nolint:exhaustive // the others may pass

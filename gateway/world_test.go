@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,12 +21,15 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/internal/rpc/rpctest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -126,9 +131,9 @@ func newRestartable(tb testing.TB, register func(*grpc.Server)) *restartable {
 	r := &restartable{register: register}
 	r.start()
 
-	client, err := grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+	client, err := rpc.Dial("passthrough:///memory", rpctest.Identity(tb, "anyone"), rpc.ClientConfig{
+		Credentials: rpctest.NewCA(tb).Credentials(tb, rpc.Gateway),
+		DialOptions: []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			r.mu.Lock()
 			listener := r.listener
 			r.mu.Unlock()
@@ -138,7 +143,8 @@ func newRestartable(tb testing.TB, register func(*grpc.Server)) *restartable {
 			}
 
 			return listener.DialContext(ctx)
-		}))
+		})},
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -185,6 +191,9 @@ type fakeAgent struct {
 	asked  chan string // turn ids, as Handoff calls come in
 
 	mu     sync.Mutex
+	split  string   // the revision where calls land that no route brings elsewhere
+	routes []string // revisions that have a route
+	called []string // how calls came in: tenant and asked revision -> revision where it landed
 	script func(turn *contextv1.Turn) (*handoffv1.Finished, error)
 	refuse error
 }
@@ -214,7 +223,7 @@ func (a *fakeAgent) Handoff(req *handoffv1.HandoffRequest, stream grpc.ServerStr
 		return refuse
 	}
 
-	turn, err := a.store.acquire(req.GetTurnId(), a.name)
+	turn, err := a.store.acquire(req.GetTurnId(), a.name, a.land(stream.Context()))
 	if err != nil {
 		return err
 	}
@@ -229,6 +238,39 @@ func (a *fakeAgent) Handoff(req *handoffv1.HandoffRequest, stream grpc.ServerStr
 	}
 
 	return stream.Send(&handoffv1.HandoffResponse{Report: &handoffv1.HandoffResponse_Finished{Finished: finished}})
+}
+
+// land plays the mesh: it finds the revision where a call ends up.
+func (a *fakeAgent) land(ctx context.Context) string {
+	header := strings.Join(metadata.ValueFromIncomingContext(ctx, "serin-revision"), ",")
+	tenant := strings.Join(metadata.ValueFromIncomingContext(ctx, "serin-tenant"), ",")
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	landed := a.split
+	if slices.Contains(a.routes, header) {
+		landed = header
+	}
+
+	a.called = append(a.called, fmt.Sprintf("%s %q->%q", tenant, header, landed))
+
+	return landed
+}
+
+// splits says which revisions have a route, and which one gets the rest.
+func (a *fakeAgent) splits(split string, routes ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	a.split, a.routes = split, routes
+}
+
+func (a *fakeAgent) calls() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	return slices.Clone(a.called)
 }
 
 // echo says the message again, in two deltas.
