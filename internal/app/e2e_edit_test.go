@@ -1,14 +1,88 @@
 package app_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
+	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/app"
 )
+
+const listSlots = "Which appointment slots are free?"
+
+// Editing an agent's file starts a rollout by itself, also while nothing runs; conversations keep what they began with.
+func TestEditStartsARollout(t *testing.T) {
+	dir := ownFolder(t)
+	p := startPlatform(t, func(config *app.PlatformConfig) { config.Agents = dir })
+
+	before := p.rollout("scheduling")
+	old := p.newConversation()
+	p.send(old, listSlots)
+
+	// What is no behaviour changes nothing.
+	edit(t, dir, "scheduling.yaml", "kind: Agent", "kind: Agent # unchanged")
+	edit(t, dir, "triage.yaml", "spec:", "spec:\n  scaling: {minReplicas: 3}")
+
+	// What is invalid is told, and changes nothing.
+	edit(t, dir, "billing.yaml", "  model:", "  modell:")
+	eventually(t, "the mistake is told", func() bool {
+		return slices.ContainsFunc(p.problems(), func(problem string) bool { return strings.Contains(problem, "modell") })
+	})
+
+	for _, agent := range []string{"triage", "billing", "scheduling"} {
+		if found := p.rollout(agent); found.GetPhase() != rolloutv1.Phase_PHASE_IDLE || found.GetAttempt() != before.GetAttempt() {
+			t.Errorf("without a change of behaviour %s is %v", agent, found)
+		}
+	}
+
+	edit(t, dir, "billing.yaml", "  modell:", "  model:")
+	eventually(t, "the mistake is gone", func() bool { return len(p.problems()) == 0 })
+
+	// A line of a prompt is behaviour.
+	edit(t, dir, "scheduling.yaml", "offer at most three", "offer at most two")
+	candidate := p.awaitRollout("scheduling", "at its first step", func(found *rolloutv1.Rollout) bool {
+		return found.GetPhase() == rolloutv1.Phase_PHASE_PROGRESSING && found.GetAppliedWeight() == 5
+	}).GetCandidate()
+
+	if p.rollout("scheduling").GetStable() != before.GetStable() {
+		t.Error("the stable revision changed")
+	}
+
+	p.steer("scheduling", "promote", &rolloutv1.PromoteRolloutRequest{Full: true})
+	p.awaitRollout("scheduling", "promoted", settled(rolloutv1.Phase_PHASE_SUCCEEDED, candidate))
+
+	fresh := p.newConversation()
+	p.send(fresh, listSlots)
+	p.send(old, listSlots)
+
+	if got := p.revisionsOf(fresh, "scheduling"); !slices.Equal(got, []string{candidate}) {
+		t.Errorf("a new conversation met %v, want %s", got, candidate)
+	}
+
+	if got := p.revisionsOf(old, "scheduling"); !slices.Equal(got, []string{before.GetStable()}) {
+		t.Errorf("the old conversation met %v, want only %s", got, before.GetStable())
+	}
+
+	// An edit between two starts is one too; what was promoted stays.
+	p.stop()
+	edit(t, dir, "scheduling.yaml", "offer at most two", "offer exactly one")
+	p.start()
+
+	p.awaitRollout("scheduling", "at its first step", func(found *rolloutv1.Rollout) bool {
+		return found.GetPhase() == rolloutv1.Phase_PHASE_PROGRESSING && found.GetStable() == candidate
+	})
+	p.send(old, listSlots)
+
+	if got := p.revisionsOf(old, "scheduling"); !slices.Equal(got, []string{before.GetStable()}) {
+		t.Errorf("after a restart the old conversation met %v, want only %s", got, before.GetStable())
+	}
+}
 
 const greeter = `apiVersion: serin.dev/v1alpha1
 kind: Agent
@@ -16,55 +90,46 @@ metadata: {name: NAME}
 spec:
   entry: true
   description: Greets people.
-  prompt: {inline: "PROMPT"}
+  prompt: {inline: "Greet people."}
 `
 
-// An agent that is edited between two starts takes its conversations over, and the log says so; also back to what it was.
-func TestEditedAgentTakesItsConversationsOver(t *testing.T) {
+// Where an agent is not declared any more, the one that meets new conversations takes its conversations as well.
+func TestRemovedAgentsConversationsGoOn(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, prompt string) {
-		text := strings.NewReplacer("NAME", name, "PROMPT", prompt).Replace(greeter)
-
-		if err := os.WriteFile(filepath.Join(dir, "agent.yaml"), []byte(text), 0o600); err != nil {
+	declare := func(name string) {
+		path := filepath.Join(dir, "agent.yaml")
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(greeter, "NAME", name)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 
-	write("greeter", "Greet people.")
+	declare("greeter")
+
 	p := startPlatform(t, func(config *app.PlatformConfig) { config.Agents = dir })
 	conversation := p.newConversation()
+	p.send(conversation, "Hello!")
 
-	for i, prompt := range []string{"Greet people.", "Greet people warmly.", "Greet people."} {
-		if i > 0 {
-			p.stop()
-			write("greeter", prompt)
-			p.start()
+	declare("host")
+
+	eventually(t, "the new agent is known", func() bool {
+		status, _ := p.call(http.MethodGet, "/v1/rollouts/host", nil)
+
+		return status == http.StatusOK
+	})
+
+	eventually(t, "the conversation goes on with it", func() bool {
+		turn := p.send(conversation, "Hello!")
+
+		return turn.GetState() == conversationv1.TurnState_TURN_STATE_COMPLETED && turn.GetAgent() == "host"
+	})
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
 		}
-
-		if turn := p.send(conversation, "Hello!"); turn.GetState() != conversationv1.TurnState_TURN_STATE_COMPLETED {
-			t.Fatalf("after edit %d the turn is %v\n%s", i, turn, transcript(p.events(conversation)))
-		}
-	}
-
-	changes := 0
-
-	for _, event := range p.events(conversation) {
-		if event.GetRevisionChanged().GetCause() == "retired" {
-			changes++
-		}
-	}
-
-	if changes != 2 {
-		t.Errorf("the log tells of %d changes of revision, want 2:\n%s", changes, transcript(p.events(conversation)))
-	}
-
-	// The agent goes; the one that meets new conversations takes this one as well.
-	p.stop()
-	write("host", "Greet people.")
-	p.start()
-
-	turn := p.send(conversation, "Hello!")
-	if turn.GetState() != conversationv1.TurnState_TURN_STATE_COMPLETED || turn.GetAgent() != "host" {
-		t.Errorf("without its agent the conversation's turn is %v", turn)
 	}
 }

@@ -53,7 +53,7 @@ func (p *testPlatform) address(name string) string {
 	p.t.Helper()
 
 	for _, workload := range p.platform.Summary().Workloads {
-		if workload.Name == name {
+		if isProcess(workload.Name, name) {
 			return workload.Address
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -114,12 +115,12 @@ func (p *testPlatform) dumpLogs() {
 	}
 }
 
-// kill ends a workload with SIGKILL.
+// kill ends a workload with SIGKILL. An agent's name stands for its only process.
 func (p *testPlatform) kill(name string) {
 	p.t.Helper()
 
 	for _, status := range p.platform.Statuses() {
-		if status.Name == name && status.PID != 0 {
+		if isProcess(status.Name, name) && status.PID != 0 {
 			if err := syscall.Kill(status.PID, syscall.SIGKILL); err != nil {
 				p.t.Fatalf("kill %s: %v", name, err)
 			}
@@ -129,6 +130,13 @@ func (p *testPlatform) kill(name string) {
 	}
 
 	p.t.Fatalf("no process of %s to kill", name)
+}
+
+var revisionSuffix = regexp.MustCompile(`-[0-9a-f]{12}$`)
+
+// isProcess reports whether a process is meant: by its name, or by its agent's.
+func isProcess(process, name string) bool {
+	return process == name || revisionSuffix.ReplaceAllString(process, "") == name
 }
 
 // crashAt makes a workload die at one of its RPCs: "billing Append before 3".

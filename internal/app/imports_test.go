@@ -25,6 +25,13 @@ func ours(prefixes ...string) func(string) bool {
 	}
 }
 
+// stdlib allows nothing but the standard library, the package itself, and what only tests import.
+func stdlib(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+
+	return !strings.Contains(first, ".") || imported == module+"mesh/canary" || imported == "pgregory.net/rapid"
+}
+
 func hasPrefix(path string, prefixes ...string) bool {
 	for _, prefix := range prefixes {
 		if path == prefix || strings.HasPrefix(path, prefix+"/") {
@@ -57,6 +64,13 @@ var importRules = []importRule{
 	{"internal/fault", ours("internal/fault"), "everyone imports it"},
 	{"internal/rpc", ours("internal", "gen"), "how servers are made does not depend on what they serve"},
 	{"mesh/identity", ours("mesh/identity", "internal"), "certificates do not depend on rooms"},
+	{"mesh/canary", stdlib, "a decision core has nothing to do with the world"},
+	{"mesh/istio", ours("mesh/istio", "internal"), "it speaks to the Kubernetes API, whoever serves it"},
+	{"mesh/xds", ours("mesh/xds", "internal"), "a control plane knows Istio's objects, not Serin's agents"},
+	{
+		"mesh/controller", ours("mesh/controller", "mesh/canary", "mesh/istio", "mesh/api", "gen", "internal"),
+		"it reaches rooms through gen, and the mesh through Istio's objects, so that one loop serves a cluster too",
+	},
 	{"", func(imported string) bool { return imported != module+"internal/app" }, "only main may run the application"},
 }
 

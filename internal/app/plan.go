@@ -17,6 +17,8 @@ import (
 	"github.com/serinhq/serin/internal/health"
 	"github.com/serinhq/serin/internal/rpc"
 	"github.com/serinhq/serin/internal/supervise"
+	"github.com/serinhq/serin/mesh/identity"
+	"github.com/serinhq/serin/mesh/istio"
 	"github.com/serinhq/serin/services/ambassador"
 )
 
@@ -33,26 +35,56 @@ const (
 
 // plannedWorkload is a workload with its sockets, before it is started.
 type plannedWorkload struct {
-	config   workloadConfig
-	stage    int
-	address  string // of the first socket
-	pages    string // of health and metrics
-	revision string
-	files    []*os.File
+	name      string // of the process; the configuration's is the identity's
+	config    workloadConfig
+	stage     int
+	addresses map[string]string // of the sockets
+	address   string            // of the first socket
+	pages     string            // of health and metrics
+	revision  string            // short
+	files     []*os.File
 }
 
-// plan decides which processes run, takes their sockets, and issues their certificates.
+// labels are what the mesh selects the workload by.
+func (w *plannedWorkload) labels() map[string]string {
+	labels := map[string]string{"app": w.config.Name}
+	if w.revision != "" {
+		labels["version"], labels[istio.RevisionLabel] = w.revision, w.revision
+	}
+
+	return labels
+}
+
+// meshAPIName is the target of the mesh's Kubernetes API.
+const meshAPIName = rpc.Mesh + "-api"
+
+// plan decides which processes run besides the agents, takes their sockets, and issues their certificates.
 func (p *Platform) plan() error {
-	steps := []func() error{p.planContext, p.planTools, p.planAmbassador, p.planAgents, p.planGateway}
+	// The agents go on as they were; the controller tells what changed.
+	if err := writeCatalogue(p.data.join("run", "catalogue.json"), p.fleet.catalogue()); err != nil {
+		return err
+	}
+
+	steps := []func() error{
+		p.planMesh, p.planContext, p.planTools, p.planAmbassador, p.planController, p.planGateway, p.planSupervisor,
+	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 
-	p.connectTargets()
+	if err := p.writeKubeconfig(); err != nil {
+		return err
+	}
 
 	return p.issueCertificates()
+}
+
+func (p *Platform) planMesh() error {
+	return p.add(stageStore, workloadConfig{
+		Room: "mesh", Name: rpc.Mesh, Mesh: &meshSettings{Directory: p.data.join("mesh")},
+	}, "grpc", "api", "http")
 }
 
 func (p *Platform) planContext() error {
@@ -62,15 +94,7 @@ func (p *Platform) planContext() error {
 }
 
 func (p *Platform) planTools() error {
-	servers := slices.Clone(p.set.Servers)
-	for i := range servers {
-		servers[i].Spec.Env = p.demoEnv(servers[i].Spec)
-	}
-
-	return p.add(stageServices, workloadConfig{
-		Room: "tools", Name: rpc.Tools,
-		Tools: &toolsSettings{Servers: servers, Grants: agentspec.Grants(p.set)},
-	}, "grpc", "http")
+	return p.add(stageServices, workloadConfig{Room: "tools", Name: rpc.Tools}, "grpc", "http")
 }
 
 // demoEnv tells Serin's own demo servers where to keep their records.
@@ -104,135 +128,123 @@ func (p *Platform) planAmbassador() error {
 	}, "llm", "http")
 }
 
-func (p *Platform) planAgents() error {
-	for _, agent := range p.set.Agents {
-		revision := agentspec.Revision(agent)
-
-		file, err := p.storeRevision(agent, revision)
-		if err != nil {
-			return err
-		}
-
-		settings := &agentSettings{File: file, Revision: revision, Callers: agentspec.Callers(p.set, agent.Metadata.Name)}
-		for _, handoff := range agent.Spec.Handoffs {
-			settings.Peers = append(settings.Peers, p.entry(handoff.Agent))
-		}
-
-		if err := p.add(stageAgents, workloadConfig{
-			Room: "agent", Name: agent.Metadata.Name, Agent: settings,
-		}, "grpc", "http"); err != nil {
-			return err
-		}
-
-		p.workloads[len(p.workloads)-1].revision = agentspec.Short(revision)
-	}
-
-	return nil
-}
-
-func (p *Platform) entry(name string) agentEntry {
-	for _, agent := range p.set.Agents {
-		if agent.Metadata.Name == name {
-			return agentEntry{
-				Name: name, Description: agent.Spec.Description, Entry: agent.Spec.Entry, Budgets: agent.Spec.Budgets,
-			}
-		}
-	}
-
-	return agentEntry{Name: name}
+func (p *Platform) planController() error {
+	return p.add(stageServices, workloadConfig{
+		Room: "controller", Name: rpc.Controller,
+		Controller: &controllerSettings{Agents: p.folder, Database: p.data.join("rollouts.db")},
+	}, "grpc", "http")
 }
 
 func (p *Platform) planGateway() error {
-	settings := &gatewaySettings{TokenFile: p.config.TokenFile, PublicCertificates: p.data.join("certs", publicName)}
-	for _, agent := range p.set.Agents {
-		settings.Agents = append(settings.Agents, p.entry(agent.Metadata.Name))
-	}
-
-	if err := p.add(stageDoors, workloadConfig{Room: "gateway", Name: rpc.Gateway, Gateway: settings}, "http", "public"); err != nil {
+	if err := p.add(stageDoors, workloadConfig{
+		Room: "gateway", Name: rpc.Gateway,
+		Gateway: &gatewaySettings{TokenFile: p.config.TokenFile, PublicCertificates: p.data.join("certs", publicName)},
+	}, "http", "public"); err != nil {
 		return err
 	}
 
-	gateway := p.workloads[len(p.workloads)-1]
-	p.httpAddr = gateway.address
+	p.httpAddr = p.workloads[len(p.workloads)-1].address
 
 	return nil
 }
 
-// add takes the sockets of one workload.
+// planSupervisor takes the port on which the controller reaches this very process.
+func (p *Platform) planSupervisor() (err error) {
+	p.fleet.socket, p.targets[rpc.Supervisor], err = p.listen("an internal port", "127.0.0.1:0")
+
+	return err
+}
+
+// add plans a workload that runs from the start to the end.
 func (p *Platform) add(stage int, config workloadConfig, listeners ...string) error {
+	planned, err := p.planned(config.Name, stage, config, listeners...)
+	if err != nil {
+		return err
+	}
+
+	p.workloads = append(p.workloads, planned)
+
+	switch config.Room {
+	case "mesh":
+		p.targets[rpc.Mesh], p.targets[meshAPIName] = planned.addresses["grpc"], planned.addresses["api"]
+	case "ambassador":
+		p.targets[rpc.Ambassador] = planned.addresses["llm"]
+	case "gateway":
+		p.grpcAddr = planned.addresses["public"]
+	}
+
+	return nil
+}
+
+// planned takes the sockets of a workload. The name is the process's, the one in the configuration its identity's.
+func (p *Platform) planned(name string, stage int, config workloadConfig, listeners ...string) (*plannedWorkload, error) {
 	config.Namespace, config.TrustDomain = namespace, rpc.DefaultTrustDomain
 	config.Certificates = p.data.join("certs", config.Name)
 	config.LeaseTTL, config.LogLevel = agentspec.Duration(p.config.LeaseTTL), p.config.LogLevel
+	config.Catalogue = p.data.join("run", "catalogue.json")
 	config.Listeners = map[string]int{}
-	planned := plannedWorkload{config: config, stage: stage}
+	planned := &plannedWorkload{name: name, config: config, stage: stage, addresses: map[string]string{}}
 
-	for i, name := range listeners {
+	for i, listener := range listeners {
 		flag, address := "a local port", "127.0.0.1:0"
 
 		switch {
-		case config.Room == "gateway" && name == "http":
+		case config.Room == "gateway" && listener == "http":
 			flag, address = "--http", p.config.HTTP
-		case name == "public":
+		case listener == "public":
 			flag, address = "--grpc", p.config.GRPC
 		}
 
 		file, bound, err := p.listen(flag, address)
 		if err != nil {
-			return err
+			closeFiles(planned.files)
+
+			return nil, err
 		}
 
 		planned.files = append(planned.files, file)
-		planned.config.Listeners[name] = 3 + i
-
-		if i == 0 {
-			planned.address = bound
-		}
-
-		switch name {
-		case "http":
-			planned.pages = bound
-		case "public":
-			p.grpcAddr = bound
-		}
+		planned.config.Listeners[listener] = 3 + i
+		planned.addresses[listener] = bound
 	}
 
-	p.workloads = append(p.workloads, planned)
+	planned.address, planned.pages = planned.addresses[listeners[0]], planned.addresses["http"]
 
-	return nil
-}
-
-func (p *Platform) connectTargets() {
-	targets := map[string]string{}
-
-	for _, workload := range p.workloads {
-		if workload.config.Room != "gateway" {
-			targets[workload.config.Name] = workload.address
-		}
-	}
-
-	for i := range p.workloads {
-		p.workloads[i].config.Targets = targets
-	}
+	return planned, nil
 }
 
 func (p *Platform) issueCertificates() error {
-	names := make([]string, 0, 2+len(p.workloads))
-	names = append(names, rpc.Operator, rpc.Supervisor)
-
-	for _, workload := range p.workloads {
-		names = append(names, workload.config.Name)
+	if err := p.issue(rpc.Operator); err != nil {
+		return err
 	}
 
-	for _, name := range names {
-		id := rpc.Identity{TrustDomain: rpc.DefaultTrustDomain, Namespace: namespace, Name: name}
-		if err := p.ca.Issue(p.data.join("certs", name), id.String()); err != nil {
-			return fmt.Errorf("issue certificate for %s: %w", name, err)
+	if err := p.issue(rpc.Supervisor); err != nil {
+		return err
+	}
+
+	for _, workload := range p.workloads {
+		if err := p.issue(workload.config.Name); err != nil {
+			return err
 		}
 	}
 
 	id := rpc.Identity{TrustDomain: rpc.DefaultTrustDomain, Namespace: namespace, Name: rpc.Gateway}
 	if err := p.ca.Issue(p.data.join("certs", publicName), id.String(), publicNames(p.config.GRPC)...); err != nil {
 		return fmt.Errorf("issue certificate of the public door: %w", err)
+	}
+
+	return nil
+}
+
+// issue makes the certificate of a service account, and keeps it fresh.
+func (p *Platform) issue(name string) error {
+	var names []string
+	if name == rpc.Mesh { // kubectl and xDS clients look for a name of the host
+		names = publicNames("127.0.0.1:0")
+	}
+
+	id := rpc.Identity{TrustDomain: rpc.DefaultTrustDomain, Namespace: namespace, Name: name}
+	if err := p.ca.Issue(p.data.join("certs", name), id.String(), names...); err != nil {
+		return fmt.Errorf("issue certificate for %s: %w", name, err)
 	}
 
 	return nil
@@ -275,31 +287,63 @@ func (p *Platform) processes() ([]supervise.Process, error) {
 	processes := make([]supervise.Process, 0, len(p.workloads))
 
 	for _, workload := range p.workloads {
-		path := p.data.join("run", workload.config.Name+".json")
-
-		data, err := json.MarshalIndent(workload.config, "", "  ")
+		process, err := p.process(workload)
 		if err != nil {
-			return nil, fmt.Errorf("configure %s: %w", workload.config.Name, err)
-		}
-
-		if err := writeFile(path, append(data, '\n')); err != nil {
 			return nil, err
 		}
 
-		processes = append(processes, supervise.Process{
-			Name: workload.config.Name, Path: p.config.Executable, Args: []string{"serve", "--config", path},
-			// The lock goes along, so that it lasts as long as anyone works on the data.
-			Env: p.environment(workload.config.Room), Files: append(slices.Clone(workload.files), p.data.lock),
-			LogPath: p.data.join("logs", workload.config.Name+".log"),
-			Ready:   healthPage("http://" + workload.pages + "/health/ready"),
-			Alive:   healthPage("http://" + workload.pages + "/health/live"),
-			// A door that has gone must not let anyone wait in front of it.
-			OnStopped: func() { closeFiles(workload.files) },
-			Stage:     workload.stage,
-		})
+		processes = append(processes, process)
 	}
 
 	return processes, nil
+}
+
+// process writes a workload's configuration and says how to run it.
+func (p *Platform) process(workload *plannedWorkload) (supervise.Process, error) {
+	workload.config.Targets = p.targets
+	path := p.data.join("run", workload.name+".json")
+
+	data, err := json.MarshalIndent(workload.config, "", "  ")
+	if err != nil {
+		return supervise.Process{}, fmt.Errorf("configure %s: %w", workload.name, err)
+	}
+
+	if err := writeFile(path, append(data, '\n')); err != nil {
+		return supervise.Process{}, err
+	}
+
+	bootstrap, err := p.bootstrap(workload)
+	if err != nil {
+		return supervise.Process{}, err
+	}
+
+	return supervise.Process{
+		Name: workload.name, Path: p.config.Executable, Args: []string{"serve", "--config", path},
+		// The lock goes along, so that it lasts as long as anyone works on the data.
+		Env:   append(p.environment(workload.config.Room), "GRPC_XDS_BOOTSTRAP="+bootstrap),
+		Files: append(slices.Clone(workload.files), p.data.lock), LogPath: p.data.join("logs", workload.name+".log"),
+		Ready: healthPage("http://" + workload.pages + "/health/ready"),
+		Alive: healthPage("http://" + workload.pages + "/health/live"),
+		// A door that has gone must not let anyone wait in front of it.
+		OnStopped: func() { closeFiles(workload.files) },
+		Stage:     workload.stage,
+	}, nil
+}
+
+// bootstrap writes what gRPC must know of the mesh before it does anything.
+func (p *Platform) bootstrap(workload *plannedWorkload) (string, error) {
+	data, err := identity.Bootstrap{
+		ServerURI: p.targets[rpc.Mesh], Directory: workload.config.Certificates,
+		Identity: workload.config.identity(workload.config.Name),
+		NodeIP:   "127.0.0.1", Workload: workload.name, Labels: workload.labels(), ClusterID: "serin",
+	}.JSON()
+	if err != nil {
+		return "", fmt.Errorf("write the bootstrap of %s: %w", workload.name, err)
+	}
+
+	path := p.data.join("run", workload.name+".xds.json")
+
+	return path, writeFile(path, data)
 }
 
 // environment keeps provider keys away from everyone but the ambassador.

@@ -61,7 +61,10 @@ type Platform struct {
 	set                *agentspec.Set
 	ca                 *identity.CA
 	supervisor         *supervise.Supervisor
-	workloads          []plannedWorkload
+	folder             string // of the agents' files
+	workloads          []*plannedWorkload
+	targets            map[string]string
+	fleet              *fleet
 	simulated          bool
 	opened             time.Time
 	httpAddr, grpcAddr string
@@ -84,7 +87,7 @@ func OpenPlatform(env *Env, config PlatformConfig) (*Platform, error) {
 		config.LeaseTTL = 5 * time.Second
 	}
 
-	platform := &Platform{config: config, env: env, logger: slog.New(slog.DiscardHandler), opened: time.Now()}
+	platform := &Platform{config: config, env: env, logger: slog.New(slog.DiscardHandler), opened: time.Now(), targets: map[string]string{}}
 	platform.supervisor = platform.newSupervisor()
 
 	if err := platform.open(); err != nil {
@@ -137,7 +140,15 @@ func (p *Platform) open() (err error) {
 		}
 	}
 
+	if p.folder, err = filepath.Abs(cmp.Or(p.config.Agents, p.data.join("examples"))); err != nil {
+		return fmt.Errorf("find the agents' folder: %w", err)
+	}
+
 	if p.ca, err = identity.OpenCA(p.data.join("ca"), identity.CAConfig{TrustDomain: rpc.DefaultTrustDomain, Lifetime: certLifetime}); err != nil {
+		return err
+	}
+
+	if p.fleet, err = openFleet(p); err != nil {
 		return err
 	}
 
@@ -211,7 +222,9 @@ func (p *Platform) Run(ctx context.Context) error {
 		drain.Task{Name: "certificates", Run: func(ctx context.Context) error {
 			return ignoreCancel(p.ca.Run(ctx))
 		}},
-		drain.Task{Name: "revisions", Run: func(ctx context.Context) error { return ignoreCancel(p.retireRevisions(ctx)) }},
+		drain.Task{Name: "agents", Run: p.fleet.run},
+		drain.Task{Name: "supervisor", Run: p.fleet.serve},
+		drain.Task{Name: "service registry", Run: p.runRegistry},
 		drain.Task{Name: "workloads", Run: func(running context.Context) error {
 			defer stop() // the others serve the workloads
 
@@ -230,6 +243,11 @@ func ignoreCancel(err error) error {
 	}
 
 	return err
+}
+
+// warn tells of what is tried again by itself.
+func (p *Platform) warn(message string, err error) {
+	p.logger.Warn(message, "error", err) //nolint:sloglint // the platform's own log, which has no context
 }
 
 // Close gives ports and the data directory back.
@@ -306,14 +324,27 @@ func (p *Platform) Summary() UpFile {
 
 	up.TokenFile = p.config.TokenFile
 
-	for i, status := range p.supervisor.Statuses() {
-		up.Workloads = append(up.Workloads, WorkloadSummary{
-			Status: status, Address: p.workloads[i].address, Pages: "http://" + p.workloads[i].pages,
-			Revision: p.workloads[i].revision,
-		})
+	planned := p.allWorkloads()
+
+	for _, status := range p.supervisor.Statuses() {
+		if workload := planned[status.Name]; workload != nil {
+			up.Workloads = append(up.Workloads, WorkloadSummary{
+				Status: status, Address: workload.address, Pages: "http://" + workload.pages, Revision: workload.revision,
+			})
+		}
 	}
 
 	return up
+}
+
+// allWorkloads are the workloads of now, by the name of their process.
+func (p *Platform) allWorkloads() map[string]*plannedWorkload {
+	all := p.fleet.workloads()
+	for _, workload := range p.workloads {
+		all[workload.name] = workload
+	}
+
+	return all
 }
 
 // reachable turns an address that stands for all of the machine's into one that a client can be given.

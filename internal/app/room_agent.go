@@ -34,7 +34,7 @@ func (w *workload) agentRoom() (*room, error) {
 	}
 
 	service, err := agent.New(agent.Config{
-		Agent: spec, Revision: settings.Revision, Peers: peers, Callers: settings.Callers,
+		Agent: spec, Revision: settings.Revision, Peers: peers,
 		Context: store, Tools: tools, Handoff: w.handoffClient,
 		LLM:      agent.LLM{BaseURL: "https://" + w.config.Targets[rpc.Ambassador] + "/v1", HTTPClient: w.llmClient()},
 		LeaseTTL: w.leaseTTL(), Telemetry: w.telemetry,
@@ -45,7 +45,7 @@ func (w *workload) agentRoom() (*room, error) {
 
 	return &room{
 		register: service.Register,
-		policy:   agent.Policy(settings.Callers),
+		policy:   agent.Policy(nil), // whom the mesh lets through
 		checks:   w.agentChecks(spec, service),
 		tasks:    []drain.Task{},
 		drain:    func(ctx context.Context) error { return service.Drain(ctx) },

@@ -5,13 +5,18 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+	"google.golang.org/grpc/codes"
 
 	"github.com/serinhq/serin/gateway"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
+	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/drain"
+	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/health"
 	"github.com/serinhq/serin/internal/rpc"
 	"github.com/serinhq/serin/mesh/identity"
@@ -23,17 +28,16 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 		return nil, err
 	}
 
-	config := gateway.Config{
-		Context: store, Handoff: w.handoffClient, Telemetry: w.telemetry, Version: version(), OpenAPI: w.env.OpenAPI,
+	controller, err := w.dial(rpc.Controller)
+	if err != nil {
+		return nil, err
 	}
 
-	for _, agent := range w.config.Gateway.Agents {
-		entry, err := gatewayAgent(agent)
-		if err != nil {
-			return nil, err
-		}
+	var agents atomic.Pointer[catalogue]
 
-		config.Agents = append(config.Agents, entry)
+	config := gateway.Config{
+		Context: store, Handoff: w.knownAgent(&agents), Rollouts: rolloutv1.NewRolloutServiceClient(controller),
+		Telemetry: w.telemetry, Version: version(), OpenAPI: w.env.OpenAPI,
 	}
 
 	if w.config.Gateway.TokenFile != "" {
@@ -43,6 +47,15 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 	}
 
 	service, err := gateway.New(config)
+	if err != nil {
+		return nil, err
+	}
+
+	follow, err := w.followCatalogue(func(now *catalogue) error {
+		agents.Store(now)
+
+		return setAgents(service, now.Agents)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +70,36 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 		guard:  service.Authorize,
 		checks: []health.Check{w.reachable(rpc.Context)},
 		serves: []serving{public},
-		tasks:  []drain.Task{{Name: "dispatcher", Run: service.Run}},
+		tasks:  []drain.Task{{Name: "dispatcher", Run: service.Run}, follow},
 		drain:  func(context.Context) error { service.Drain(); return nil },
 		close:  service.Close,
 	}, nil
+}
+
+// knownAgent dials agents that there are; one that there is not shall fail at once rather than be waited for.
+func (w *workload) knownAgent(agents *atomic.Pointer[catalogue]) func(string) (handoffv1.HandoffServiceClient, error) {
+	return func(name string) (handoffv1.HandoffServiceClient, error) {
+		if !agents.Load().knows(name) {
+			return nil, fault.New(codes.NotFound, "AGENT_UNKNOWN", "there is no agent named %q", name)
+		}
+
+		return w.handoffClient(name)
+	}
+}
+
+func setAgents(service *gateway.Service, entries []agentEntry) error {
+	agents := make([]gateway.Agent, len(entries))
+
+	for i, entry := range entries {
+		agent, err := gatewayAgent(entry)
+		if err != nil {
+			return err
+		}
+
+		agents[i] = agent
+	}
+
+	return service.SetAgents(agents)
 }
 
 // publicServing is the gRPC door for clients from outside: TLS by the platform's own CA, tokens if there are any.

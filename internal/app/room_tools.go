@@ -13,8 +13,23 @@ func (w *workload) toolsRoom() (*room, error) {
 		return nil, err
 	}
 
+	known, _, err := readCatalogue(w.config.Catalogue)
+	if err != nil {
+		return nil, err
+	}
+
 	service, err := tools.New(tools.Config{
-		Context: store, Servers: w.config.Tools.Servers, Grants: w.config.Tools.Grants, Telemetry: w.telemetry,
+		Context: store, Servers: known.Servers, Grants: known.Grants, Telemetry: w.telemetry,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	// Other servers need another process: the supervisor starts one then.
+	follow, err := w.followCatalogue(func(now *catalogue) error {
+		service.SetGrants(now.Grants)
+
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -24,7 +39,7 @@ func (w *workload) toolsRoom() (*room, error) {
 		register: service.Register,
 		policy:   service.Policy(),
 		checks:   []health.Check{w.reachable(rpc.Context), {Name: "tool servers", TTL: healthTTL, Func: service.Ready}},
-		tasks:    []drain.Task{{Name: "tool servers", Run: service.Run}},
+		tasks:    []drain.Task{{Name: "tool servers", Run: service.Run}, follow},
 		drain:    service.Drain,
 		close:    service.Close,
 	}, nil

@@ -82,8 +82,12 @@ func (w *workload) room(ctx context.Context) (*room, error) {
 		return w.gatewayRoom(ctx)
 	case "agent":
 		return w.agentRoom()
+	case "mesh":
+		return w.meshRoom(ctx)
+	case "controller":
+		return w.controllerRoom(ctx)
 	default:
-		return nil, usageErrorf("room %q: want context, tools, ambassador, gateway or agent", w.config.Room)
+		return nil, usageErrorf("room %q: want context, tools, ambassador, gateway, mesh, controller or agent", w.config.Room)
 	}
 }
 
@@ -96,9 +100,9 @@ func (w *workload) dial(name string) (*grpc.ClientConn, error) {
 		return conn, nil
 	}
 
-	target, ok := w.config.Targets[name]
-	if !ok {
-		return nil, fault.New(codes.NotFound, "AGENT_UNKNOWN", "there is no workload named %q", name)
+	target, direct := w.config.Targets[name]
+	if !direct {
+		target = rpc.Target(w.config.Namespace, name)
 	}
 
 	conn, err := rpc.Dial(target, w.config.identity(name), rpc.ClientConfig{

@@ -159,13 +159,14 @@ func (w *workload) servings(room *room, checker *health.Checker) ([]serving, err
 
 		server, err := rpc.NewServer(rpc.ServerConfig{
 			Credentials: w.credentials, Namespace: w.config.Namespace, Policy: room.policy, Telemetry: w.telemetry,
+			Mesh: w.config.Room != "mesh", // which can't wait for itself
 		})
 		if err != nil {
 			return nil, fmt.Errorf("make gRPC server: %w", err)
 		}
 
 		room.register(server)
-		servings = append(servings, grpcServing("grpc", server.Server, listener))
+		servings = append(servings, grpcServing("grpc", server, listener))
 	}
 
 	listener, err := w.config.listener("http")
@@ -194,7 +195,14 @@ func (w *workload) pages(room *room, checker *health.Checker) http.Handler {
 	return mux
 }
 
-func grpcServing(name string, server *grpc.Server, listener net.Listener) serving {
+// grpcServer is one of ours, or one for the outside.
+type grpcServer interface {
+	Serve(listener net.Listener) error
+	GracefulStop()
+	Stop()
+}
+
+func grpcServing(name string, server grpcServer, listener net.Listener) serving {
 	return serving{
 		name:  name,
 		serve: func() error { return server.Serve(listener) },

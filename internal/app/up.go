@@ -117,7 +117,7 @@ type upReporter struct {
 
 func (r *upReporter) starting(platform *Platform) {
 	if !r.json {
-		r.printf("serin: starting %d workloads, state in %s\n", len(platform.workloads), platform.data.path)
+		r.printf("serin: starting %d workloads, state in %s\n", len(platform.workloads)+len(platform.set.Agents), platform.data.path)
 	}
 }
 
@@ -149,10 +149,6 @@ func (r *upReporter) wait(ctx context.Context, platform *Platform) error {
 func (r *upReporter) change(status supervise.Status) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-
-	if status.State == supervise.Ready && status.Restarts == 0 {
-		return // told by the table
-	}
 
 	if !r.isReady {
 		if status.State == supervise.Restarting && !r.json {

@@ -12,7 +12,7 @@ import (
 
 // workloadConfig is all that one supervised process is told; secrets come through its environment instead.
 type workloadConfig struct {
-	// Room is what runs: context, tools, ambassador, gateway or agent.
+	// Room is what runs: context, tools, ambassador, gateway, mesh, controller or agent.
 	Room string `json:"room"`
 	// Name is the service account: an agent's name, or one of the platform's.
 	Name        string `json:"name"`
@@ -20,41 +20,31 @@ type workloadConfig struct {
 	TrustDomain string `json:"trustDomain"`
 	// Certificates is the directory that the supervisor keeps fresh certificates in.
 	Certificates string `json:"certificates"`
-	// Listeners are inherited sockets by name: grpc, http, llm, public.
+	// Listeners are inherited sockets by name: grpc, http, llm, public, api.
 	Listeners map[string]int `json:"listeners"`
-	// Targets are the addresses of other workloads by service account.
+	// Targets are the addresses of what is not reached through the mesh, by service account.
 	Targets  map[string]string  `json:"targets"`
 	LeaseTTL agentspec.Duration `json:"leaseTTL,omitempty"`
 	LogLevel string             `json:"logLevel,omitempty"`
 
-	Context *contextSettings `json:"context,omitempty"`
-	Tools   *toolsSettings   `json:"tools,omitempty"`
-	Gateway *gatewaySettings `json:"gateway,omitempty"`
-	Agent   *agentSettings   `json:"agent,omitempty"`
+	// Catalogue is the file that says which agents there are.
+	Catalogue string `json:"catalogue,omitempty"`
+
+	Context    *contextSettings    `json:"context,omitempty"`
+	Gateway    *gatewaySettings    `json:"gateway,omitempty"`
+	Agent      *agentSettings      `json:"agent,omitempty"`
+	Mesh       *meshSettings       `json:"mesh,omitempty"`
+	Controller *controllerSettings `json:"controller,omitempty"`
 }
 
 type contextSettings struct {
 	Database string `json:"database"`
 }
 
-type toolsSettings struct {
-	Servers []agentspec.MCPServer       `json:"servers"`
-	Grants  map[string][]agentspec.Tool `json:"grants"`
-}
-
 type gatewaySettings struct {
-	Agents    []agentEntry `json:"agents"`
-	TokenFile string       `json:"tokenFile,omitempty"`
+	TokenFile string `json:"tokenFile,omitempty"`
 	// PublicCertificates is the directory of the certificate that outside gRPC clients see.
 	PublicCertificates string `json:"publicCertificates"`
-}
-
-// agentEntry is what the gateway knows of an agent.
-type agentEntry struct {
-	Name        string            `json:"name"`
-	Description string            `json:"description"`
-	Entry       bool              `json:"entry"`
-	Budgets     agentspec.Budgets `json:"budgets"`
 }
 
 type agentSettings struct {
@@ -63,8 +53,17 @@ type agentSettings struct {
 	Revision string `json:"revision"`
 	// Peers describe the agents that it may hand off to.
 	Peers []agentEntry `json:"peers"`
-	// Callers may hand off to it.
-	Callers []string `json:"callers"`
+}
+
+type meshSettings struct {
+	// Directory is where Istio's objects are kept.
+	Directory string `json:"directory"`
+}
+
+type controllerSettings struct {
+	// Agents is the folder of the agents' files.
+	Agents   string `json:"agents"`
+	Database string `json:"database"`
 }
 
 func (c *workloadConfig) identity(name string) rpc.Identity {

@@ -31,6 +31,7 @@ func needs() map[string]need {
 		"docker":   {anyCommand("docker", "podman"), "install docker or podman"},
 		"git":      {anyCommand("git"), "install git (apt-get install git)"},
 		"jq":       {anyCommand("jq"), "install jq (apt-get install jq)"},
+		"kubectl":  {anyCommand("kubectl"), "install kubectl (https://kubernetes.io/docs/tasks/tools)"},
 		"make":     {anyCommand("make"), "install make (apt-get install make)"},
 		"node":     {anyCommand("node"), "install Node.js 20 or later (https://nodejs.org)"},
 		"npm":      {anyCommand("npm"), "install Node.js 20 or later with npm (https://nodejs.org)"},

@@ -29,7 +29,7 @@ func (s *Service) Execute(request *toolsv1.ExecuteRequest, stream grpc.ServerStr
 
 // admit checks that the caller may use the tool, and joins or starts the call's run.
 func (s *Service) admit(ctx context.Context, request *toolsv1.ExecuteRequest) (*run, error) {
-	agent, granted, err := s.grants.of(ctx)
+	agent, granted, err := s.grants.Load().of(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 // ListTools returns the tools that the caller was granted: those that are asked for, or all in the order of the grants.
 // Names may be server_* here too.
 func (s *Service) ListTools(ctx context.Context, request *toolsv1.ListToolsRequest) (*toolsv1.ListToolsResponse, error) {
-	agent, granted, err := s.grants.of(ctx)
+	agent, granted, err := s.grants.Load().of(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func TestReady(t *testing.T) {
 		t.Errorf("with its server up: %v", err)
 	}
 
-	tools.service.grants["billing"] = append(tools.service.grants["billing"], agentspec.Tool{Name: "puppet_lost"})
+	tools.service.SetGrants(map[string][]agentspec.Tool{"billing": {{Name: "puppet_echo"}, {Name: "puppet_lost"}}})
 
 	if err := tools.service.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "puppet_lost") {
 		t.Errorf("with a granted tool missing: %v", err)

@@ -9,10 +9,12 @@ package tools
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 
 	toolsv1 "github.com/serinhq/serin/gen/serin/tools/v1"
+	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/drain"
 	"github.com/serinhq/serin/internal/rpc"
 )
@@ -24,7 +26,7 @@ type Service struct {
 	config  Config
 	metrics *metrics
 	catalog *catalog
-	grants  grants
+	grants  atomic.Pointer[grants]
 	runs    *runs
 	gate    drain.Gate
 
@@ -53,10 +55,13 @@ func New(config Config) (*Service, error) {
 
 	base, stop := context.WithCancel(context.Background())
 
-	return &Service{
-		config: config, metrics: metrics, catalog: catalog, grants: newGrants(config.Grants), runs: newRuns(),
+	service := &Service{
+		config: config, metrics: metrics, catalog: catalog, runs: newRuns(),
 		base: base, stop: stop,
-	}, nil
+	}
+	service.SetGrants(config.Grants)
+
+	return service, nil
 }
 
 // Register adds the service to a gRPC server.
@@ -109,4 +114,10 @@ func (s *Service) Close() error {
 }
 
 // Ready returns nil if every MCP server is up and has the tools that agents were granted, and else what is missing.
-func (s *Service) Ready(context.Context) error { return s.catalog.ready(s.grants) }
+func (s *Service) Ready(context.Context) error { return s.catalog.ready(*s.grants.Load()) }
+
+// SetGrants replaces [Config.Grants] from the next call on.
+func (s *Service) SetGrants(from map[string][]agentspec.Tool) {
+	granted := newGrants(from)
+	s.grants.Store(&granted)
+}

@@ -1,0 +1,109 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/drain"
+)
+
+// catalogue is what changes of the agents while processes go on: which there are, and which tools each may use. It is a
+// file that processes look at from time to time, as they would at a mounted ConfigMap.
+type catalogue struct {
+	// Agents are declared.
+	Agents []agentEntry `json:"agents"`
+	// Leaving run still, but are not declared any more.
+	Leaving []string `json:"leaving,omitempty"`
+	// Grants are the tools by agent: the union over its live revisions.
+	Grants map[string][]agentspec.Tool `json:"grants"`
+	// Servers are the tool servers.
+	Servers []agentspec.MCPServer `json:"servers"`
+}
+
+// agentEntry is what other processes know of an agent.
+type agentEntry struct {
+	Name        string            `json:"name"`
+	Description string            `json:"description"`
+	Entry       bool              `json:"entry"`
+	Budgets     agentspec.Budgets `json:"budgets"`
+}
+
+func newAgentEntry(agent agentspec.Agent) agentEntry {
+	return agentEntry{
+		Name: agent.Metadata.Name, Description: agent.Spec.Description, Entry: agent.Spec.Entry, Budgets: agent.Spec.Budgets,
+	}
+}
+
+// knows reports whether there is a process to call of that name.
+func (c *catalogue) knows(agent string) bool {
+	return slices.Contains(c.Leaving, agent) ||
+		slices.ContainsFunc(c.Agents, func(entry agentEntry) bool { return entry.Name == agent })
+}
+
+func readCatalogue(path string) (*catalogue, []byte, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the supervisor names it
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the catalogue: %w", err)
+	}
+
+	var read catalogue
+	if err := json.Unmarshal(data, &read); err != nil {
+		return nil, nil, fmt.Errorf("read the catalogue %s: %w", path, err)
+	}
+
+	return &read, data, nil
+}
+
+func writeCatalogue(path string, written catalogue) error {
+	data, err := json.MarshalIndent(written, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the catalogue: %w", err)
+	}
+
+	return writeFile(path, append(data, '\n'))
+}
+
+// catalogueInterval is the time between two looks at the catalogue: an edited agent's entry is known that soon.
+const catalogueInterval = 200 * time.Millisecond
+
+// followCatalogue calls take with the catalogue now, and once more with each change.
+func (w *workload) followCatalogue(take func(*catalogue) error) (drain.Task, error) {
+	path := w.config.Catalogue
+
+	now, data, err := readCatalogue(path)
+	if err != nil {
+		return drain.Task{}, err
+	}
+
+	if err := take(now); err != nil {
+		return drain.Task{}, err
+	}
+
+	return drain.Task{Name: "catalogue", Run: func(ctx context.Context) error {
+		ticker := time.NewTicker(catalogueInterval)
+		defer ticker.Stop()
+
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-ticker.C:
+			}
+
+			next, changed, err := readCatalogue(path)
+			if err == nil && !bytes.Equal(changed, data) {
+				data, err = changed, take(next)
+			}
+
+			if err != nil {
+				w.telemetry.Logger.ErrorContext(ctx, "the catalogue was not taken; the one before stays", "error", err)
+			}
+		}
+	}}, nil
+}

@@ -1,0 +1,213 @@
+package app_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
+	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/loadtest"
+)
+
+// whileTalking runs do while conversations of five turns, which pass through all agents, go on; then none of them may
+// have failed, seen two revisions of an agent without the log saying so, or lost or doubled an event.
+func (p *testPlatform) whileTalking(rate float64, do func(ctx context.Context, load *loadtest.Load)) *loadtest.Report {
+	p.t.Helper()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
+	defer cancel()
+
+	load, err := loadtest.Start(ctx, loadtest.Config{URL: p.url, Scenario: loadtest.Steady(rate, 0), Audit: true})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer load.Hangup()
+
+	more(ctx, p.t, load, 10)
+	do(ctx, load)
+	load.Stop() // everyone who is there goes on to the end
+
+	report, err := load.Wait()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+
+	p.unharmed(report)
+
+	return report
+}
+
+func (p *testPlatform) unharmed(report *loadtest.Report) {
+	p.t.Helper()
+
+	failed := report.Turns.FailedExcept(loadtest.ProviderError)
+	if failed+report.Flips+report.Lost+report.Doubled+report.Conversations.Refused > 0 {
+		p.t.Errorf("%d failed turns, %d flips, %d lost and %d doubled events, %d refused: %v\n%v", failed, report.Flips,
+			report.Lost, report.Doubled, report.Conversations.Refused, report.Turns.FailedBy, report.Violations)
+	}
+
+	p.t.Logf("%d conversations, %d turns, %d changes of revision, p50 %s, p99 %s", report.Conversations.Started,
+		report.Turns.Sent, report.Changes, report.Latency.Quantile(0.5), report.Latency.Quantile(0.99))
+}
+
+// more waits until so many more conversations began.
+func more(ctx context.Context, tb testing.TB, load *loadtest.Load, conversations int) {
+	tb.Helper()
+
+	before := load.Counts().Started
+	if err := load.Until(ctx, func(counts loadtest.Counts) bool { return counts.Started >= before+conversations }); err != nil {
+		tb.Error(err)
+	}
+}
+
+// Nothing that a person or a crash does to a rollout is noticed by a conversation.
+func TestConversationsNoticeNothing(t *testing.T) {
+	p := startPlatform(t)
+	first := p.rollout("billing").GetStable()
+
+	// The plan's processes go away and come back in the middle of it.
+	kill := func(name string) func(context.Context, *loadtest.Load) {
+		return func(ctx context.Context, load *loadtest.Load) {
+			p.kill(name)
+			more(ctx, t, load, 20)
+		}
+	}
+
+	candidate := ""
+
+	for _, act := range []struct {
+		name string
+		do   func(context.Context, *loadtest.Load)
+	}{
+		{"start and step up", func(ctx context.Context, load *loadtest.Load) {
+			candidate = p.startCanary("billing", "\nBe brief.", manual(10, 50))
+			p.awaitRollout("billing", "at 10%", carries(candidate, 10))
+			more(ctx, t, load, 20)
+			p.steer("billing", "promote", nil)
+			p.awaitRollout("billing", "at 50%", carries(candidate, 50))
+			more(ctx, t, load, 20)
+		}},
+		{"kill the controller", kill(rpc.Controller)},
+		{"kill the control plane", kill(rpc.Mesh)},
+		{"kill the canary", func(ctx context.Context, load *loadtest.Load) { kill("billing-"+candidate)(ctx, load) }},
+		{"supersede", func(ctx context.Context, load *loadtest.Load) {
+			candidate = p.startCanary("billing", "\nBe very brief.", manual(30, 60))
+			p.awaitRollout("billing", "at 30%", carries(candidate, 30))
+			more(ctx, t, load, 20)
+		}},
+		{"abort", func(ctx context.Context, load *loadtest.Load) {
+			p.steer("billing", "abort", &rolloutv1.AbortRolloutRequest{Reason: "a test"})
+			p.awaitRollout("billing", "aborted", settled(rolloutv1.Phase_PHASE_FAILED, first))
+			more(ctx, t, load, 10)
+		}},
+		{"retry and abort with a fence", func(ctx context.Context, load *loadtest.Load) {
+			p.steer("billing", "retry", nil)
+			p.awaitRollout("billing", "at 30%", carries(candidate, 30))
+			p.steer("billing", "setWeight", &rolloutv1.SetWeightRequest{Weight: 80})
+			p.awaitRollout("billing", "at 80%", carries(candidate, 80))
+			more(ctx, t, load, 20)
+			p.steer("billing", "abort", &rolloutv1.AbortRolloutRequest{Fence: true})
+			p.awaitRollout("billing", "aborted", settled(rolloutv1.Phase_PHASE_FAILED, first))
+			more(ctx, t, load, 10)
+		}},
+		{"promote", func(ctx context.Context, load *loadtest.Load) {
+			p.steer("billing", "retry", nil)
+			p.awaitRollout("billing", "at 30%", carries(candidate, 30))
+			more(ctx, t, load, 10)
+			p.steer("billing", "promote", &rolloutv1.PromoteRolloutRequest{Full: true})
+			p.awaitRollout("billing", "promoted", settled(rolloutv1.Phase_PHASE_SUCCEEDED, candidate))
+			more(ctx, t, load, 10)
+		}},
+		{"undo", func(ctx context.Context, load *loadtest.Load) {
+			p.steer("billing", "undo", nil)
+			p.awaitRollout("billing", "undone", settled(rolloutv1.Phase_PHASE_FAILED, first))
+			more(ctx, t, load, 10)
+		}},
+	} {
+		if !t.Run(act.name, func(t *testing.T) {
+			p.t = t
+			p.whileTalking(8, act.do)
+		}) {
+			return
+		}
+	}
+}
+
+// A plan that may go on by itself aborts a bad prompt, and promotes a good one.
+func TestAutomaticRollouts(t *testing.T) {
+	p := startPlatform(t)
+	stable := p.rollout("triage").GetStable()
+	automatic := func(pause time.Duration) *rolloutv1.Plan {
+		return &rolloutv1.Plan{Steps: []int32{50, 100}, Pause: durationpb.New(pause), Automatic: true}
+	}
+
+	var bad, good string
+
+	report := p.whileTalking(20, func(context.Context, *loadtest.Load) {
+		bad = p.startCanary("triage", "\n@sim fail=0.3", automatic(time.Hour))
+		found := p.awaitRollout("triage", "aborted by itself", settled(rolloutv1.Phase_PHASE_FAILED, stable))
+		t.Logf("aborted: %s", found.GetReason())
+
+		good = p.startCanary("triage", "\nBe kind.", automatic(time.Second))
+		found = p.awaitRollout("triage", "promoted by itself", settled(rolloutv1.Phase_PHASE_SUCCEEDED, good))
+		t.Logf("promoted: %s", found.GetReason())
+	})
+
+	if failed := report.Revision("triage", bad).FailedBy; len(failed) != 1 || failed[loadtest.ProviderError] == 0 {
+		t.Errorf("the bad revision failed by %v, want only the provider's errors", failed)
+	}
+}
+
+// A turn in flight when its revision is aborted ends on it, or with a fence on the stable one; the next is on stable.
+func TestTurnInFlightAtAnAbort(t *testing.T) {
+	p := startPlatform(t)
+	stable := p.rollout("scheduling").GetStable()
+	candidate := p.startCanary("scheduling", "\n@sim ttft=1500ms", manual(100))
+	p.awaitRollout("scheduling", "promoted", settled(rolloutv1.Phase_PHASE_SUCCEEDED, candidate))
+	p.steer("scheduling", "undo", nil)
+	p.awaitRollout("scheduling", "undone", settled(rolloutv1.Phase_PHASE_FAILED, stable))
+
+	for _, fence := range []bool{false, true} {
+		p.steer("scheduling", "retry", nil)
+		p.steer("scheduling", "setWeight", &rolloutv1.SetWeightRequest{Weight: 100})
+		p.awaitRollout("scheduling", "at 100%", carries(candidate, 100))
+
+		conversation := p.newConversation()
+		answered := make(chan int, 1)
+
+		go func() {
+			status, _ := p.call(http.MethodPost, "/v1/conversations/"+conversation+"/messages", map[string]any{"text": listSlots})
+			answered <- status
+		}()
+
+		eventually(t, "the candidate is at it", func() bool {
+			return len(p.revisionsOf(conversation, "scheduling")) > 0
+		})
+		p.steer("scheduling", "abort", &rolloutv1.AbortRolloutRequest{Fence: fence})
+
+		if status := <-answered; status != http.StatusOK {
+			t.Errorf("fence %v: the turn was answered with %d", fence, status)
+		}
+
+		want := candidate
+		if fence {
+			want = stable
+		}
+
+		if got := p.lastRevision(conversation, "scheduling"); got != want {
+			t.Errorf("fence %v: the turn ended on %s, want %s\n%s", fence, got, want, transcript(p.events(conversation)))
+		}
+
+		p.send(conversation, listSlots)
+
+		if got := p.lastRevision(conversation, "scheduling"); got != stable {
+			t.Errorf("fence %v: the next turn ended on %s, want %s\n%s", fence, got, stable, transcript(p.events(conversation)))
+		}
+
+		p.awaitRollout("scheduling", "aborted", settled(rolloutv1.Phase_PHASE_FAILED, stable))
+	}
+}

@@ -1,0 +1,268 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
+	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/internal/supervise"
+)
+
+// fleet runs the agents: one process for each live revision, as the controller wants it. What it was told last is kept
+// on disk, so that the agents run at once after a restart.
+type fleet struct {
+	platform *Platform
+	// socket is where the controller reaches it.
+	socket *os.File
+
+	mu sync.Mutex
+	// wanted is what the controller applied last; declared is it with the declarations read.
+	wanted   *workloadv1.ApplyRequest
+	declared crew
+	// running are the workloads of now, by process; leaving are those that are being stopped.
+	running map[string]*plannedWorkload
+	leaving map[string]bool
+	changed chan struct{}
+}
+
+// openFleet reads what was applied last; the first time there is nothing.
+func openFleet(platform *Platform) (*fleet, error) {
+	f := &fleet{
+		platform: platform, wanted: &workloadv1.ApplyRequest{},
+		running: map[string]*plannedWorkload{}, leaving: map[string]bool{}, changed: make(chan struct{}, 1),
+	}
+
+	data, err := os.ReadFile(f.path())
+
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		f.declared = crew{servers: platform.set.Servers}
+
+		return f, nil
+	case err != nil:
+		return nil, fmt.Errorf("read what ran: %w", err)
+	}
+
+	if err := protojson.Unmarshal(data, f.wanted); err != nil {
+		return nil, fmt.Errorf("read what ran, %s: %w", f.path(), err)
+	}
+
+	f.declared, err = newCrew(f.wanted)
+
+	return f, err
+}
+
+func (f *fleet) path() string { return f.platform.data.join("run", "workloads.json") }
+
+// apply takes what the controller wants, writes it down, and has it carried out.
+func (f *fleet) apply(request *workloadv1.ApplyRequest) error {
+	declared, err := newCrew(request)
+	if err != nil {
+		return err
+	}
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	if proto.Equal(request, f.wanted) {
+		return nil
+	}
+
+	data, err := protojson.MarshalOptions{Multiline: true}.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("keep what shall run: %w", err)
+	}
+
+	if err := writeFile(f.path(), data); err != nil {
+		return err
+	}
+
+	servers := slices.EqualFunc(declared.servers, f.declared.servers, sameServer)
+	f.wanted, f.declared = request, declared
+
+	if err := writeCatalogue(f.platform.data.join("run", "catalogue.json"), f.lockedCatalogue()); err != nil {
+		return err
+	}
+
+	if !servers {
+		f.platform.supervisor.Restart(rpc.Tools)
+	}
+
+	f.wake()
+
+	return nil
+}
+
+// wake has [fleet.run] look again.
+func (f *fleet) wake() {
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (f *fleet) catalogue() catalogue {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	return f.lockedCatalogue()
+}
+
+func (f *fleet) lockedCatalogue() catalogue {
+	made := f.declared.catalogue()
+	for i := range made.Servers {
+		made.Servers[i].Spec.Env = f.platform.demoEnv(made.Servers[i].Spec)
+	}
+
+	return made
+}
+
+// workloads are the agents' processes of now.
+func (f *fleet) workloads() map[string]*plannedWorkload {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	return maps.Clone(f.running)
+}
+
+// retry is the time until what could not be started is tried again.
+const fleetRetry = 50 * time.Millisecond
+
+// run starts and stops processes until the context ends.
+func (f *fleet) run(ctx context.Context) error {
+	var stopping sync.WaitGroup
+	defer stopping.Wait()
+
+	f.wake()
+
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.changed:
+		}
+
+		if err := f.reconcile(&stopping); err != nil {
+			if !errors.Is(err, supervise.ErrNotRunning) {
+				f.platform.warn("an agent's process can't be started; trying again", err)
+			}
+
+			time.AfterFunc(fleetRetry, f.wake)
+		}
+	}
+}
+
+// reconcile starts what is missing and stops what is not wanted any more.
+func (f *fleet) reconcile(stopping *sync.WaitGroup) error {
+	f.mu.Lock()
+	declared, running, leaving := f.declared, maps.Clone(f.running), maps.Clone(f.leaving)
+	f.mu.Unlock()
+
+	wanted := declared.members()
+
+	for name := range running {
+		if _, stays := wanted[name]; !stays && !leaving[name] {
+			f.mark(name, true)
+			stopping.Go(func() { f.remove(name) })
+		}
+	}
+
+	var problems []error
+
+	for name, member := range wanted {
+		if running[name] == nil {
+			problems = append(problems, f.start(name, member, declared))
+		}
+	}
+
+	return errors.Join(problems...)
+}
+
+func (f *fleet) mark(name string, leaves bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.leaving[name] = leaves
+}
+
+// remove stops a process and forgets it. Its certificate serves other revisions too.
+func (f *fleet) remove(name string) {
+	f.platform.supervisor.Remove(name)
+
+	f.mu.Lock()
+	delete(f.running, name)
+	delete(f.leaving, name)
+	f.mu.Unlock()
+
+	f.wake() // it may have been wanted again meanwhile
+}
+
+// start plans a revision's process and hands it to the supervisor.
+func (f *fleet) start(name string, member member, declared crew) error {
+	p := f.platform
+
+	if err := p.issue(member.agent); err != nil {
+		return err
+	}
+
+	file, err := p.storeRevision(member.agent, member.revision, member.resolved)
+	if err != nil {
+		return err
+	}
+
+	settings := &agentSettings{File: file, Revision: member.revision}
+	for _, handoff := range member.spec.Spec.Handoffs {
+		settings.Peers = append(settings.Peers, declared.entry(handoff.Agent))
+	}
+
+	planned, err := p.planned(name, stageAgents, workloadConfig{Room: "agent", Name: member.agent, Agent: settings}, "grpc", "http")
+	if err != nil {
+		return err
+	}
+
+	planned.revision = agentspec.Short(member.revision)
+
+	process, err := p.process(planned)
+	if err != nil {
+		closeFiles(planned.files)
+
+		return err
+	}
+
+	f.mu.Lock()
+	f.running[name] = planned
+	f.mu.Unlock()
+
+	if err := p.supervisor.Add(process); err != nil {
+		f.mu.Lock()
+		delete(f.running, name)
+		f.mu.Unlock()
+		closeFiles(planned.files)
+
+		return err //nolint:wrapcheck // it names the process
+	}
+
+	return nil
+}
+
+// storeRevision keeps the resolved agent under its digest; the agent's process loads it from there.
+func (p *Platform) storeRevision(agent, revision, resolved string) (string, error) {
+	if err := os.MkdirAll(p.data.join("revisions", agent), 0o700); err != nil {
+		return "", fmt.Errorf("store revision: %w", err)
+	}
+
+	path := p.data.join("revisions", agent, agentspec.Short(revision)+".json")
+
+	return path, writeFile(path, []byte(resolved))
+}
