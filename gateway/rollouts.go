@@ -61,7 +61,7 @@ func (r rollouts) PromoteRollout(ctx context.Context, req *rolloutv1.PromoteRoll
 }
 
 func (r rollouts) AbortRollout(ctx context.Context, req *rolloutv1.AbortRolloutRequest) (*rolloutv1.AbortRolloutResponse, error) {
-	return steer(ctx, r.Service, req, rolloutv1.RolloutServiceClient.AbortRollout)
+	return steer(ctx, r.Service, req, abortSurely)
 }
 
 func (r rollouts) UndoRollout(ctx context.Context, req *rolloutv1.UndoRolloutRequest) (*rolloutv1.UndoRolloutResponse, error) {
@@ -93,6 +93,28 @@ func steer[Req proto.Message, Resp any](
 
 		return call(s.cfg.Rollouts, ctx, req)
 	})
+}
+
+// abortSurely sends an abort again until the controller answers: an abort must not get lost with a controller that dies.
+func abortSurely(
+	client rolloutv1.RolloutServiceClient, ctx context.Context, req *rolloutv1.AbortRolloutRequest, //nolint:revive // as steer calls it
+	options ...grpc.CallOption,
+) (*rolloutv1.AbortRolloutResponse, error) {
+	retry := backoff{}
+
+	for again := false; ; again = true {
+		resp, err := client.AbortRollout(ctx, req, options...)
+
+		if again && fault.Is(err, "NO_CANDIDATE") { // the one before got through
+			now, err := client.GetRollout(ctx, &rolloutv1.GetRolloutRequest{Agent: req.GetAgent()}, options...)
+
+			return &rolloutv1.AbortRolloutResponse{Rollout: now.GetRollout()}, err
+		}
+
+		if fault.CodeOf(err) != codes.Unavailable || !retry.wait(ctx) {
+			return resp, err
+		}
+	}
 }
 
 // onBehalf lets operators through, and names them to the controller.

@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,6 +94,17 @@ func TestConversationsNoticeNothing(t *testing.T) {
 		}},
 		{"kill the controller", kill(rpc.Controller)},
 		{"kill the control plane", kill(rpc.Mesh)},
+		{"the control plane is down for a while", func(ctx context.Context, load *loadtest.Load) {
+			before := p.rollout("billing")
+			p.signal(rpc.Mesh, syscall.SIGSTOP)
+			more(ctx, t, load, 20)
+			p.signal(rpc.Mesh, syscall.SIGCONT)
+			more(ctx, t, load, 10)
+
+			if after := p.rollout("billing"); after.GetSequence() != before.GetSequence() || after.GetAppliedWeight() != before.GetAppliedWeight() {
+				t.Errorf("while nobody decided anything, %v became %v", before, after)
+			}
+		}},
 		{"kill the canary", func(ctx context.Context, load *loadtest.Load) { kill("billing-"+candidate)(ctx, load) }},
 		{"supersede", func(ctx context.Context, load *loadtest.Load) {
 			candidate = p.startCanary("billing", "\nBe very brief.", manual(30, 60))
@@ -103,6 +115,20 @@ func TestConversationsNoticeNothing(t *testing.T) {
 			p.steer("billing", "abort", &rolloutv1.AbortRolloutRequest{Reason: "a test"})
 			p.awaitRollout("billing", "aborted", settled(rolloutv1.Phase_PHASE_FAILED, first))
 			more(ctx, t, load, 10)
+		}},
+		{"retry, abort, and kill the controller in the middle of it", func(ctx context.Context, load *loadtest.Load) {
+			for _, when := range []string{"before", "after"} {
+				p.steer("billing", "retry", nil)
+				p.awaitRollout("billing", "at 30%", carries(candidate, 30))
+				more(ctx, t, load, 10)
+				p.crashAt(rpc.Controller + " Withdraw " + when + " 1")
+				p.steer("billing", "abort", nil)
+				p.awaitRollout("billing", "aborted", settled(rolloutv1.Phase_PHASE_FAILED, first))
+
+				if !p.crashed() {
+					t.Errorf("the controller did not withdraw, %s it was to die", when)
+				}
+			}
 		}},
 		{"retry and abort with a fence", func(ctx context.Context, load *loadtest.Load) {
 			p.steer("billing", "retry", nil)
@@ -166,13 +192,10 @@ func TestAutomaticRollouts(t *testing.T) {
 func TestTurnInFlightAtAnAbort(t *testing.T) {
 	p := startPlatform(t)
 	stable := p.rollout("scheduling").GetStable()
-	candidate := p.startCanary("scheduling", "\n@sim ttft=1500ms", manual(100))
-	p.awaitRollout("scheduling", "promoted", settled(rolloutv1.Phase_PHASE_SUCCEEDED, candidate))
-	p.steer("scheduling", "undo", nil)
-	p.awaitRollout("scheduling", "undone", settled(rolloutv1.Phase_PHASE_FAILED, stable))
+	candidate := p.startCanary("scheduling", "\n@sim ttft=1500ms", manual(50))
 
 	for _, fence := range []bool{false, true} {
-		p.steer("scheduling", "retry", nil)
+		p.awaitRollout("scheduling", "at 50%", carries(candidate, 50))
 		p.steer("scheduling", "setWeight", &rolloutv1.SetWeightRequest{Weight: 100})
 		p.awaitRollout("scheduling", "at 100%", carries(candidate, 100))
 
@@ -209,5 +232,31 @@ func TestTurnInFlightAtAnAbort(t *testing.T) {
 		}
 
 		p.awaitRollout("scheduling", "aborted", settled(rolloutv1.Phase_PHASE_FAILED, stable))
+		p.steer("scheduling", "retry", nil)
+	}
+}
+
+// The share of conversations that meet the candidate is the one that was asked for, and each keeps what it met.
+func TestShareOfNewConversations(t *testing.T) {
+	const conversations, turns = 400, 5 // `serin loadtest run canary` makes ten times as many
+
+	p := startPlatform(t)
+	candidate := p.startCanary("triage", "\nBe brief.", manual(10))
+	p.awaitRollout("triage", "at 10%", carries(candidate, 10))
+
+	report, err := loadtest.Run(t.Context(), loadtest.Config{
+		URL: p.url, Audit: true, MaxOpen: 16, TurnTimeout: time.Hour, Scenario: loadtest.Scenario{
+			Name: "share", Stages: loadtest.Steady(10_000, 0).Stages, Conversations: conversations, Turns: turns,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	p.unharmed(report)
+
+	share := report.Share("triage", candidate, 10, time.Time{}, time.Time{})
+	if t.Log(share); !share.Inside || share.Conversations != conversations {
+		t.Errorf("the share is not what chance allows: %v", share)
 	}
 }

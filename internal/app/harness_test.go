@@ -118,18 +118,23 @@ func (p *testPlatform) dumpLogs() {
 // kill ends a workload with SIGKILL. An agent's name stands for its only process.
 func (p *testPlatform) kill(name string) {
 	p.t.Helper()
+	p.signal(name, syscall.SIGKILL)
+}
+
+func (p *testPlatform) signal(name string, signal syscall.Signal) {
+	p.t.Helper()
 
 	for _, status := range p.platform.Statuses() {
 		if isProcess(status.Name, name) && status.PID != 0 {
-			if err := syscall.Kill(status.PID, syscall.SIGKILL); err != nil {
-				p.t.Fatalf("kill %s: %v", name, err)
+			if err := syscall.Kill(status.PID, signal); err != nil {
+				p.t.Fatalf("%s to %s: %v", signal, name, err)
 			}
 
 			return
 		}
 	}
 
-	p.t.Fatalf("no process of %s to kill", name)
+	p.t.Fatalf("no process of %s runs", name)
 }
 
 var revisionSuffix = regexp.MustCompile(`-[0-9a-f]{12}$`)

@@ -66,7 +66,7 @@ var importRules = []importRule{
 	{"mesh/identity", ours("mesh/identity", "internal"), "certificates do not depend on rooms"},
 	{"mesh/canary", stdlib, "a decision core has nothing to do with the world"},
 	{"mesh/istio", ours("mesh/istio", "internal"), "it speaks to the Kubernetes API, whoever serves it"},
-	{"mesh/xds", ours("mesh/xds", "internal"), "a control plane knows Istio's objects, not Serin's agents"},
+	{"mesh/xds", ours("mesh/xds", "mesh/identity", "internal"), "a control plane knows Istio's objects, not Serin's agents"},
 	{
 		"mesh/controller", ours("mesh/controller", "mesh/canary", "mesh/istio", "mesh/api", "gen", "internal"),
 		"it reaches rooms through gen, and the mesh through Istio's objects, so that one loop serves a cluster too",

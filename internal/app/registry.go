@@ -39,7 +39,7 @@ type registry struct {
 
 // runRegistry keeps the mesh's objects true until the context ends.
 func (p *Platform) runRegistry(ctx context.Context) error {
-	client, err := meshClient(p.targets[meshAPIName], p.data.join("certs", rpc.Supervisor))
+	client, err := meshClient(p.targets[meshAPIName], p.data.join("certs", rpc.Supervisor), p.logger)
 	if err != nil {
 		return err
 	}

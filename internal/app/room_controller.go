@@ -18,7 +18,7 @@ import (
 func (w *workload) controllerRoom(ctx context.Context) (*room, error) {
 	settings := w.config.Controller
 
-	client, err := meshClient(w.config.Targets[meshAPIName], w.config.Certificates)
+	client, err := meshClient(w.config.Targets[meshAPIName], w.config.Certificates, w.telemetry.Logger)
 	if err != nil {
 		return nil, err
 	}

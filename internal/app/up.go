@@ -113,6 +113,7 @@ type upReporter struct {
 
 	mu      sync.Mutex
 	isReady bool
+	told    map[int]bool // processes that the table told of
 }
 
 func (r *upReporter) starting(platform *Platform) {
@@ -168,6 +169,10 @@ func (r *upReporter) change(status supervise.Status) {
 	case supervise.Restarting:
 		r.printf("serin: %s ended, restarting: %s\n", status.Name, status.LastExit)
 	case supervise.Ready:
+		if r.told[status.PID] {
+			return
+		}
+
 		r.printf("serin: %s is ready (pid %d)\n", status.Name, status.PID)
 	case supervise.Stopped:
 		r.printf("serin: %s stopped\n", status.Name)
@@ -183,8 +188,12 @@ func (r *upReporter) ready(platform *Platform) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	r.isReady = true
+	r.isReady, r.told = true, map[int]bool{}
 	summary := platform.Summary()
+
+	for _, workload := range summary.Workloads {
+		r.told[workload.PID] = true
+	}
 
 	if r.json {
 		r.encode(struct {

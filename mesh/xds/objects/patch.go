@@ -54,15 +54,27 @@ func applyOperations(document, patch []byte) ([]byte, error) {
 			fmt.Sprintf("the allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(operations)))
 	}
 
-	options := jsonpatch.NewApplyOptions()
-	options.AccumulatedCopySizeLimit = maxBody
-
-	patched, err := operations.ApplyWithOptions(document, options)
+	patched, err := operate(document, operations)
 	if err != nil {
 		return nil, refusedPatch(err)
 	}
 
 	return patched, nil
+}
+
+// operate applies operations. The library panics on some that make no sense, such as the test of a whole document
+// against no value; they are refused like others that do not apply.
+func operate(document []byte, operations jsonpatch.Patch) (patched []byte, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			patched, err = nil, fmt.Errorf("an operation makes no sense: %v", reason)
+		}
+	}()
+
+	options := jsonpatch.NewApplyOptions()
+	options.AccumulatedCopySizeLimit = maxBody
+
+	return operations.ApplyWithOptions(document, options) //nolint:wrapcheck // it is told as it is
 }
 
 // refusedPatch is the answer to a patch that does not apply, as kube-apiserver gives it: 422 Invalid.

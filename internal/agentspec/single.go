@@ -1,0 +1,42 @@
+package agentspec
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// LoadOne reads one agent of a file by itself: what it says of other agents and of tool servers is not checked, and
+// where it does not say when to hand off, that stays open; [Set.Resolve] fills it in. The error is [Problems].
+func LoadOne(path, name string) (Agent, error) {
+	folder, base := filepath.Split(path)
+	fsys := os.DirFS(filepath.Clean(folder))
+
+	data, err := read(fsys, base)
+	if err != nil {
+		return Agent{}, Problems{{File: path, Message: reason(err)}}
+	}
+
+	documents, problems := parse(path, data)
+	agents := named(documents, KindAgent)
+
+	found := agents[name]
+	if found == nil && len(problems) == 0 {
+		return Agent{}, Problems{{File: path, Message: "no agent " + quote(name) + " here; " + allowed(name, others(agents, ""))}}
+	}
+
+	if found != nil {
+		resolvePrompt(fsys, found)
+		checkHandoffs(found, agents, false)
+		problems = slices.Concat(problems, found.report.all())
+	}
+
+	if len(problems) > 0 {
+		return Agent{}, problems.sorted()
+	}
+
+	agent := found.agent.clone()
+	Default(&agent)
+
+	return agent, nil
+}
