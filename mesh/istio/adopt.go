@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	api "istio.io/api/networking/v1alpha3"
 )
 
 // The subsets of adopted, hand-written objects. Revisions take turns in them.
@@ -123,7 +121,7 @@ func planSlots(w world, r Routing) step {
 	}
 
 	stable, candidate, slots := w.seats(r)
-	if r.Intent.Weight > 0 && w.ruleRead && !(w.defined[stable] && w.defined[candidate]) {
+	if r.Intent.Weight > 0 && w.ruleRead && (!w.defined[stable] || !w.defined[candidate]) {
 		why := "no DestinationRule for " + w.agent.host() + " defines the subsets " + stableSlot + " and " + canarySlot
 
 		return step{waiting: why, problem: joined(why, problem)}
@@ -176,24 +174,6 @@ func (e *editor) seat(s slotted, candidate string, weight int) {
 		e.guard(s.index)
 		e.identify(s.index)
 		e.weigh(s.index, shares)
-	}
-}
-
-// identify tests the destinations of a route: it may have no name to be known by.
-func (e *editor) identify(i int) {
-	for j, d := range e.routes[i].GetRoute() {
-		e.testDestination(i, j, d.GetDestination())
-	}
-}
-
-func (e *editor) testDestination(i, j int, to *api.Destination) {
-	path := func(field string) string { return at("spec", "http", i, "route", j, "destination", field) }
-	e.test(path("host"), to.GetHost())
-
-	if to.GetSubset() == "" {
-		e.nothing(path("subset"))
-	} else {
-		e.test(path("subset"), to.GetSubset())
 	}
 }
 

@@ -26,9 +26,9 @@ func aimAt(w world, r Routing) aim {
 			return w.usable(revision, r)
 		}
 
-		heard := ledTo(found, revision) || anchored(found, revision) && w.serviceTaken
+		heard := ledTo(found, revision) || anchored(found, revision) && (w.serviceTaken || w.serviceMark.led(revision))
 
-		return heard && (!w.ruleRead || w.hasSubset(revision))
+		return heard && (r.abort() || w.hasSubset(revision))
 	}
 
 	var a aim
@@ -36,10 +36,7 @@ func aimAt(w world, r Routing) aim {
 	a.pin(found, r, known)
 	a.share(found, r, known)
 
-	if known(r.Intent.Stable) && len(r.ExcludedTenants) > 0 {
-		a.exclude, a.to = slices.Sorted(slices.Values(r.ExcludedTenants)), r.Intent.Stable
-	}
-
+	a.spare(found, r, known)
 	a.anchor(w, found, r)
 
 	return a
@@ -86,6 +83,21 @@ func (a *aim) share(found []owned, r Routing, known func(string) bool) {
 	}
 }
 
+// spare aims the route of excluded tenants.
+func (a *aim) spare(found []owned, r Routing, known func(string) bool) {
+	if known(r.Intent.Stable) {
+		a.exclude, a.to = slices.Sorted(slices.Values(r.ExcludedTenants)), r.Intent.Stable
+
+		return
+	}
+
+	for _, o := range found {
+		if o.kind == excludeKind && !o.odd && len(o.shares) == 1 && !strings.Contains(o.shares[0].to, ":") {
+			a.exclude, a.to = o.matches, o.shares[0].to
+		}
+	}
+}
+
 // anchor aims anchors: one comes when every proxy has its subset, and goes when every proxy has heard that nothing leads
 // to its revision any more.
 func (a *aim) anchor(w world, found []owned, r Routing) {
@@ -94,7 +106,7 @@ func (a *aim) anchor(w world, found []owned, r Routing) {
 		case o.kind != anchorKind || o.twin || o.astray() && !w.usable(o.revision, r):
 		case r.live(o.revision):
 			a.anchors = append(a.anchors, o.revision)
-		case a.leads(o.revision) || ledTo(found, o.revision) || !w.serviceTaken:
+		case a.holds(w, found, o.revision):
 			a.wait("the routes without " + o.revision + " to reach every proxy")
 			a.anchors = append(a.anchors, o.revision)
 		}
@@ -109,6 +121,15 @@ func (a *aim) anchor(w world, found []owned, r Routing) {
 			a.wait("the subset of " + revision + " to reach every proxy")
 		}
 	}
+}
+
+// holds reports whether the anchor of a revision that is not live must stay a while.
+func (a *aim) holds(w world, found []owned, revision string) bool {
+	if w.ruleRead && !w.hasSubset(revision) { // someone took the subset: it anchors nothing
+		return a.leads(revision)
+	}
+
+	return a.leads(revision) || ledTo(found, revision) || !w.serviceTaken
 }
 
 func (a *aim) wait(why string) { a.waiting = joined(a.waiting, why) }

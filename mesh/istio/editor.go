@@ -61,6 +61,7 @@ func (e *editor) fit(i int, want *api.HTTPRoute) {
 	e.guard(i)
 
 	if slices.EqualFunc(is, should, func(a, b share) bool { return a.to == b.to }) {
+		e.identify(i)
 		e.weigh(i, should)
 	} else {
 		route.Route = e.agent.destinations(should, route.GetRoute())
@@ -80,17 +81,26 @@ func (e *editor) match(i int, matches []*api.HTTPMatchRequest) {
 	e.routes[i].Match = matches
 }
 
+// identify tests the destinations of a route: their weights are about to change, and the route may have no name.
+func (e *editor) identify(i int) {
+	for j, d := range e.routes[i].GetRoute() {
+		to := at("spec", "http", i, "route", j, "destination")
+		e.test(to+"/host", d.GetDestination().GetHost())
+
+		if subset := d.GetDestination().GetSubset(); subset != "" {
+			e.test(to+"/subset", subset)
+		} else {
+			e.nothing(to + "/subset")
+		}
+	}
+}
+
 // weigh sets the weights of destinations that stay as they are.
 func (e *editor) weigh(i int, shares []share) {
 	for j, destination := range e.routes[i].GetRoute() {
-		if int(destination.GetWeight()) == shares[j].weight {
-			continue
+		if weight := shares[j].weight; int(destination.GetWeight()) != weight {
+			e.add(at("spec", "http", i, "route", j, "weight"), weight)
+			destination.Weight = int32(weight) //nolint:gosec // 0 to 100
 		}
-
-		to := destination.GetDestination()
-		e.test(at("spec", "http", i, "route", j, "destination", "host"), to.GetHost())
-		e.test(at("spec", "http", i, "route", j, "destination", "subset"), to.GetSubset())
-		e.add(at("spec", "http", i, "route", j, "weight"), shares[j].weight)
-		destination.Weight = int32(shares[j].weight) //nolint:gosec // 0 to 100
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	networking "istio.io/client-go/pkg/apis/networking/v1"
-	versioned "istio.io/client-go/pkg/clientset/versioned"
-	"k8s.io/client-go/rest"
 	"pgregory.net/rapid"
 )
 
@@ -36,10 +34,6 @@ spec:
   - {name: v1, labels: {version: v1}}
 `
 
-func clientOf(s *server) (versioned.Interface, error) {
-	return versioned.NewForConfig(&rest.Config{Host: "http://api", Transport: s, QPS: -1})
-}
-
 func serins(name any) bool {
 	text, _ := name.(string)
 
@@ -50,7 +44,7 @@ func serins(name any) bool {
 func list(d map[string]any, name string) []any {
 	items, _ := d[name].([]any)
 
-	return items
+	return append([]any{}, items...)
 }
 
 func nameOf(item any) any { return item.(map[string]any)["name"] }

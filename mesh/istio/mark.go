@@ -87,6 +87,15 @@ func (m mark) drift(owns map[string]string) string {
 	return drift
 }
 
+// led reports whether Serin led a pin to the revision when it last wrote.
+func (m mark) led(revision string) bool {
+	return slices.ContainsFunc(strings.Fields(m.Owns["pins"]), func(word string) bool {
+		from, to, redirected := strings.Cut(word, ">")
+
+		return to == revision || !redirected && from == revision
+	})
+}
+
 func (m mark) String() string {
 	var text strings.Builder
 

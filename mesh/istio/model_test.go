@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	networking "istio.io/client-go/pkg/apis/networking/v1"
+	versioned "istio.io/client-go/pkg/clientset/versioned"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 )
@@ -17,10 +18,13 @@ import (
 // objects, proxies that take them whenever they like, and the rules that must hold after each write.
 type model struct {
 	server  *server
+	client  versioned.Interface
 	router  *Router
 	current Routing
 	history []Routing
 	next    int
+	// left are revisions that are not live any more.
+	left []string
 
 	// drifting lets others edit what is Serin's. Until the current decision has been written again, what they did is
 	// theirs: excused.
@@ -28,17 +32,18 @@ type model struct {
 	// service and rule are the objects before the write that is checked; the proxies have those of proxyService and proxyRule.
 	service, proxyService *networking.VirtualService
 	rule, proxyRule       *networking.DestinationRule
-	// abort counts the writes since the decision to abort; -1 if there is none.
-	abort  int
-	broken []string
+	// aborting counts the writes since the decision to abort; -1 if there is none.
+	aborting int
+	broken   []string
 }
 
 func TestModel(t *testing.T)        { rapid.Check(t, func(t *rapid.T) { runModel(t, false) }) }
 func TestModelOfDrift(t *testing.T) { rapid.Check(t, func(t *rapid.T) { runModel(t, true) }) }
 
 func runModel(t *rapid.T, drifting bool) {
-	m := &model{server: newServer(), next: 1, drifting: drifting, abort: -1}
-	m.restart(t)
+	m := &model{server: newServer(), next: 1, drifting: drifting, aborting: -1}
+	m.client = m.server.client(t)
+	m.router = m.other(t)
 	m.server.after = func(method, path string) error { m.check(method, path); return nil }
 	m.current = Routing{Intent: Intent{Attempt: 1, Seq: 1, Phase: "Idle", Stable: "r0"}, Live: []string{"r0"}}
 
@@ -48,10 +53,9 @@ func runModel(t *rapid.T, drifting bool) {
 	}
 
 	actions := map[string]func(*rapid.T){
-		"start": m.start, "weight": m.weight, "promote": m.promote, "abort": m.decideAbort, "supersede": m.supersede,
-		"undo": m.undo, "retry": m.retry, "withdraw": m.withdraw, "gone": m.gone, "exclude": m.exclude,
-		"apply": m.apply, "apply again": m.apply, "crash": m.crash, "conflict": m.conflict, "stale": m.stale, "race": m.race,
-		"proxies take routes": m.takeRoutes, "proxies take subsets": m.takeSubsets, "settle": m.settle, "foreign": m.foreign,
+		"decide": m.decideAnything, "decide another": m.decideAnything, "abort": m.abort, "apply": m.apply, "apply again": m.apply,
+		"crash": m.crash, "conflict": m.conflict, "stale": m.stale, "race": m.race, "foreign": m.foreign, "settle": m.settle,
+		"proxies take routes": m.takeRoutes, "proxies take subsets": m.takeSubsets,
 		"": m.report,
 	}
 	if drifting {
@@ -60,15 +64,6 @@ func runModel(t *rapid.T, drifting bool) {
 
 	t.Repeat(actions)
 	m.settle(t)
-}
-
-func (m *model) restart(t rapid.TB) {
-	router, err := New(Config{Client: m.server.client(t), Propagation: Reconciled{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	m.router = router
 }
 
 // report fails the test with the first rule that was broken.
@@ -106,7 +101,7 @@ func (m *model) decide(phase string, change func(*Routing)) {
 
 	m.history = append(m.history, m.current)
 	m.current = next
-	m.abort = -1
+	m.aborting = -1
 }
 
 func (m *model) candidate() string {
@@ -117,12 +112,62 @@ func (m *model) candidate() string {
 	return m.current.Intent.Candidate
 }
 
-func (m *model) start(t *rapid.T) {
-	if m.candidate() != "" || len(m.current.Live) >= 3 {
-		t.Skip()
+// decisions are those that an engine could make now.
+func (m *model) decisions() map[string]func(*rapid.T) {
+	possible := map[string]func(*rapid.T){"exclude": m.exclude}
+	leaving := m.leaving()
+
+	if m.candidate() == "" {
+		if len(m.current.Live) < 3 {
+			possible["start"] = m.start
+		}
+
+		if len(m.current.Redirects) > 0 {
+			possible["retry"] = m.retry
+		}
+
+		if len(m.previous()) > 0 {
+			possible["undo"] = m.undo
+		}
+	} else {
+		possible["weight"], possible["abort"] = m.weight, m.takeBack
+
+		if len(m.current.Live) < 4 {
+			possible["supersede"] = m.supersede
+		}
+
+		// An engine promotes only what traffic has reached.
+		if viewOf(m.service, m.rule).leads()[m.candidate()] {
+			possible["promote"] = m.promote
+		}
 	}
 
+	if len(leaving) > 0 {
+		possible["gone"] = m.gone
+
+		if !m.current.withdrawn(leaving[0]) {
+			possible["withdraw"] = m.withdraw
+		}
+	}
+
+	return possible
+}
+
+// decideAnything makes one of them; the mesh does not hear of it yet.
+func (m *model) decideAnything(t *rapid.T) {
+	possible := m.decisions()
+	possible[rapid.SampledFrom(slices.Sorted(maps.Keys(possible))).Draw(t, "decision")](t)
+}
+
+// start begins a rollout: of a new revision, or of one whose routes have just been taken away or are being.
+func (m *model) start(t *rapid.T) {
 	m.decide("Preparing", m.begin)
+
+	if len(m.left) > 0 && rapid.Bool().Draw(t, "one that left") {
+		again := m.left[len(m.left)-1]
+		m.left = m.left[:len(m.left)-1]
+		m.current.Live[len(m.current.Live)-1], m.current.Intent.Candidate = again, again
+	}
 }
 
 func (m *model) begin(r *Routing) {
@@ -133,19 +178,10 @@ func (m *model) begin(r *Routing) {
 }
 
 func (m *model) weight(t *rapid.T) {
-	if m.candidate() == "" {
-		t.Skip()
-	}
-
 	m.decide("Progressing", func(r *Routing) { r.Intent.Weight = rapid.IntRange(0, 100).Draw(t, "weight") })
 }
 
-// promote makes the candidate stable; an engine does so only once traffic has reached it.
-func (m *model) promote(t *rapid.T) {
-	if !viewOf(m.service, m.rule).leads()[m.candidate()] {
-		t.Skip()
-	}
-
+func (m *model) promote(*rapid.T) {
 	m.decide("Succeeded", func(r *Routing) {
 		for from, to := range r.Redirects {
 			if to == r.Intent.Stable {
@@ -172,42 +208,45 @@ func withdraw(r *Routing, revision, to string) {
 	r.Redirects[revision] = to
 }
 
-func (m *model) decideAbort(t *rapid.T) {
-	if m.candidate() == "" {
-		t.Skip()
-	}
-
+func (m *model) takeBack(*rapid.T) {
 	m.decide("Aborting", func(r *Routing) {
 		r.Intent.Weight = 0
 		withdraw(r, r.Intent.Candidate, r.Intent.Stable)
 	})
-	m.abort = 0
-	before := viewOf(m.service, m.rule)
-	excused := m.excused
-	m.apply(t)
-
-	if before.pins[m.current.Intent.Candidate] != "" && m.abort != 1 && !excused {
-		t.Fatalf("the abort took %d writes", m.abort)
-	}
 }
 
-func (m *model) supersede(t *rapid.T) {
-	if m.candidate() == "" || len(m.current.Live) >= 4 {
+// abort counts the writes that an abort takes.
+func (m *model) abort(t *rapid.T) {
+	if m.candidate() == "" {
 		t.Skip()
 	}
 
+	before := viewOf(m.service, m.rule)
+
+	m.takeBack(t)
+	m.aborting = 0
+	m.apply(t)
+
+	// After drift the same call may restore what is missing, once the abort is written.
+	if before.pins[m.current.Intent.Candidate] != "" && m.aborting != 1 && !m.drifting {
+		t.Fatalf("the abort took %d writes", m.aborting)
+	}
+}
+
+func (m *model) supersede(*rapid.T) {
 	m.decide("Preparing", func(r *Routing) {
 		withdraw(r, r.Intent.Candidate, r.Intent.Stable)
 		m.begin(r)
 	})
 }
 
-func (m *model) undo(t *rapid.T) {
-	previous := slices.DeleteFunc(m.current.serving(), func(r string) bool { return r == m.current.Intent.Stable })
-	if m.candidate() != "" || len(previous) == 0 {
-		t.Skip()
-	}
+// previous are the revisions that an undo may return to.
+func (m *model) previous() []string {
+	return slices.DeleteFunc(m.current.serving(), func(r string) bool { return r == m.current.Intent.Stable })
+}
 
+func (m *model) undo(*rapid.T) {
+	previous := m.previous()
 	m.decide("Aborting", func(r *Routing) {
 		stable := r.Intent.Stable
 		r.Intent.Stable, r.Intent.Candidate, r.Intent.Weight = previous[0], stable, 0
@@ -216,11 +255,7 @@ func (m *model) undo(t *rapid.T) {
 	})
 }
 
-func (m *model) retry(t *rapid.T) {
-	if m.candidate() != "" || len(m.current.Redirects) == 0 {
-		t.Skip()
-	}
-
+func (m *model) retry(*rapid.T) {
 	m.decide("Preparing", func(r *Routing) {
 		r.Intent.Attempt++
 		r.Intent.Candidate, r.Intent.Weight = r.redirected()[0], 0
@@ -235,21 +270,14 @@ func (m *model) leaving() []string {
 	})
 }
 
-func (m *model) withdraw(t *rapid.T) {
-	leaving := slices.DeleteFunc(m.leaving(), m.current.withdrawn)
-	if len(leaving) == 0 {
-		t.Skip()
-	}
-
+func (m *model) withdraw(*rapid.T) {
+	leaving := m.leaving()
 	m.decide("Idle", func(r *Routing) { withdraw(r, leaving[0], r.Intent.Stable); m.keep(r) })
 }
 
-func (m *model) gone(t *rapid.T) {
+func (m *model) gone(*rapid.T) {
 	leaving := m.leaving()
-	if len(leaving) == 0 {
-		t.Skip()
-	}
-
+	m.left = append(m.left, leaving[0])
 	m.decide("Idle", func(r *Routing) {
 		withdraw(r, leaving[0], r.Intent.Stable)
 		delete(r.Redirects, leaving[0])
@@ -302,7 +330,7 @@ func (m *model) crash(t *rapid.T) {
 
 	_, _ = m.router.Apply(context.Background(), billing, m.current)
 	m.server.before, m.server.after = nil, after
-	m.restart(t)
+	m.router = m.other(t)
 }
 
 // conflict lets someone edit the objects ahead of each of some requests.
@@ -330,19 +358,15 @@ func (m *model) stale(t *rapid.T) {
 	}
 }
 
-// race lets the current leader write in the middle of an older one's work.
+// race lets another leader decide and write in the middle of the work of one that has not heard of it.
 func (m *model) race(t *rapid.T) {
-	old, left := m.older(t), rapid.IntRange(0, 6).Draw(t, "requests")
+	m.decideAnything(t)
+
+	old, left := m.current, rapid.IntRange(0, 6).Draw(t, "requests")
 	m.server.before = func(string, string) error {
 		if left--; left == -1 {
 			m.server.before = nil
-			m.apply(t)
-
-			if rapid.Bool().Draw(t, "proxies are quick") {
-				m.takeSubsets(t)
-				m.takeRoutes(t)
-				m.apply(t)
-			}
+			m.interfere(t)
 		}
 
 		return nil
@@ -355,6 +379,24 @@ func (m *model) race(t *rapid.T) {
 	}
 }
 
+func (m *model) interfere(t *rapid.T) {
+	m.decideAnything(t)
+
+	if rapid.Bool().Draw(t, "it crashes too") {
+		m.crash(t)
+
+		return
+	}
+
+	m.apply(t)
+
+	if rapid.Bool().Draw(t, "proxies are quick") {
+		m.takeSubsets(t)
+		m.takeRoutes(t)
+		m.apply(t)
+	}
+}
+
 func (m *model) older(t *rapid.T) Routing {
 	if len(m.history) == 0 {
 		t.Skip()
@@ -363,8 +405,9 @@ func (m *model) older(t *rapid.T) Routing {
 	return rapid.SampledFrom(m.history[max(0, len(m.history)-5):]).Draw(t, "older decision")
 }
 
+// other is a controller that knows nothing yet.
 func (m *model) other(t *rapid.T) *Router {
-	router, err := New(Config{Client: m.server.client(t), Propagation: Reconciled{}})
+	router, err := New(Config{Client: m.client, Propagation: Reconciled{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,6 +469,10 @@ func (m *model) settled(t *rapid.T, progress Progress) {
 		t.Fatalf("pins %v, decided %v\n%s", v.pins, want, m.server.yaml())
 	}
 
+	if stable := m.current.Intent.Stable; v.sum != 100 || v.split[stable] != 100-m.current.Intent.Weight {
+		t.Fatalf("the split is %v, decided %+v", v.split, m.current.Intent)
+	}
+
 	for _, revision := range m.current.serving() {
 		if !slices.Contains(v.anchors, revision) || !slices.Contains(v.subsets, revision) {
 			t.Fatalf("%s has no anchor or no subset\n%s", revision, m.server.yaml())
@@ -441,17 +488,10 @@ func (m *model) settled(t *rapid.T, progress Progress) {
 
 // snapshot reads the objects.
 func (m *model) snapshot() {
-	client, err := clientOf(m.server)
-	if err != nil {
-		m.fail("%v", err)
-
-		return
-	}
-
 	before, after := m.server.before, m.server.after
 	m.server.before, m.server.after = nil, nil
-	m.service, _ = client.NetworkingV1().VirtualServices(billing.Namespace).Get(context.Background(), billing.Name, metav1.GetOptions{})
-	m.rule, _ = client.NetworkingV1().DestinationRules(billing.Namespace).Get(context.Background(), billing.Name, metav1.GetOptions{})
+	m.service, _ = m.client.NetworkingV1().VirtualServices(billing.Namespace).Get(context.Background(), billing.Name, metav1.GetOptions{})
+	m.rule, _ = m.client.NetworkingV1().DestinationRules(billing.Namespace).Get(context.Background(), billing.Name, metav1.GetOptions{})
 	m.server.before, m.server.after = before, after
 
 	if m.service.GetName() == "" {

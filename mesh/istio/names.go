@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	api "istio.io/api/networking/v1alpha3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // manager is who writes, as metadata.managedFields show it; managedLabel marks objects that Serin created.
@@ -58,3 +59,8 @@ func (a Agent) target(destination *api.Destination) string {
 
 // isRevision reports whether what [Agent.target] returned is one of the agent's revisions.
 func (Agent) isRevision(target string) bool { return !strings.Contains(target, ":") }
+
+// meta begins an object of Serin's own.
+func (a Agent) meta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: a.Namespace, Name: name, Labels: map[string]string{managedLabel: manager}}
+}

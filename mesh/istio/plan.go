@@ -43,7 +43,7 @@ func plan(w world, r Routing) step {
 	switch problem := w.squatted(); {
 	case w.stale(r):
 		return step{stale: true}
-	case w.held() && !(r.abort() && newer(r.Intent, w.serviceMark.Intent)):
+	case w.held() && (r.Intent.Phase != phaseAborting || !newer(r.Intent, w.serviceMark.Intent)):
 		return step{waiting: "drift is held: put back what was changed, or set the annotation " + DriftAnnotation + " to correct"}
 	case w.agent.Adopt:
 		return planSlots(w, r)

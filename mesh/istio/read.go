@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	networking "istio.io/client-go/pkg/apis/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -87,34 +86,6 @@ func (r *Router) findService(ctx context.Context, w *world) error {
 	return nil
 }
 
-// chooseService picks the VirtualService that steers the agent: the one with the mark, or with the agent's name, or the
-// oldest, which is the one that takes effect.
-func (r *Router) chooseService(w *world, all []*networking.VirtualService) {
-	serving := slices.DeleteFunc(slices.Clone(all), func(s *networking.VirtualService) bool { return !w.agent.served(s) })
-	taken := func(name string) bool {
-		return slices.ContainsFunc(all, func(s *networking.VirtualService) bool { return s.Name == name })
-	}
-
-	w.serviceName = w.agent.free(taken)
-
-	if len(serving) == 0 {
-		return
-	}
-
-	w.service = slices.MinFunc(serving, func(a, b *networking.VirtualService) int { return w.agent.rank(a, b) })
-	w.serviceName = w.service.Name
-
-	for _, s := range serving {
-		if s != w.service {
-			w.rivals = append(w.rivals, s.Name)
-		}
-	}
-
-	if len(w.rivals) == 0 && readMark(w.service).raw != nil {
-		r.remember(w.agent, names{service: w.serviceName})
-	}
-}
-
 func (r *Router) findRule(ctx context.Context, w *world) error {
 	rules := r.config.Client.NetworkingV1().DestinationRules(w.agent.Namespace)
 
@@ -141,33 +112,6 @@ func (r *Router) findRule(ctx context.Context, w *world) error {
 	return nil
 }
 
-func (r *Router) chooseRule(w *world, all []*networking.DestinationRule) {
-	ruling := slices.DeleteFunc(slices.Clone(all), func(d *networking.DestinationRule) bool { return !w.agent.ruled(d) })
-	taken := func(name string) bool {
-		return slices.ContainsFunc(all, func(d *networking.DestinationRule) bool { return d.Name == name })
-	}
-
-	w.ruleName = w.agent.free(taken)
-	w.defined = map[string]bool{}
-
-	for _, d := range ruling {
-		for _, s := range d.Spec.GetSubsets() {
-			w.defined[s.GetName()] = true
-		}
-	}
-
-	if len(ruling) == 0 {
-		return
-	}
-
-	w.rule = slices.MinFunc(ruling, func(a, b *networking.DestinationRule) int { return w.agent.rank(a, b) })
-	w.ruleName = w.rule.Name
-
-	if readMark(w.rule).raw != nil {
-		r.remember(w.agent, names{rule: w.ruleName})
-	}
-}
-
 // lookElsewhere reads which other VirtualServices of the namespace name the agent's subsets.
 func (r *Router) lookElsewhere(ctx context.Context, w *world) error {
 	list, err := r.config.Client.NetworkingV1().VirtualServices(w.agent.Namespace).List(ctx, metav1.ListOptions{})
@@ -186,17 +130,4 @@ func (r *Router) lookElsewhere(ctx context.Context, w *world) error {
 	}
 
 	return nil
-}
-
-// served reports whether a VirtualService steers calls to the agent inside the mesh.
-func (a Agent) served(service *networking.VirtualService) bool {
-	gateways := service.Spec.GetGateways()
-	mesh := len(gateways) == 0 || slices.Contains(gateways, "mesh")
-
-	return mesh && slices.ContainsFunc(service.Spec.GetHosts(), a.is)
-}
-
-// ruled reports whether a DestinationRule is for the agent, and for all its callers.
-func (a Agent) ruled(rule *networking.DestinationRule) bool {
-	return a.is(rule.Spec.GetHost()) && len(rule.Spec.GetWorkloadSelector().GetMatchLabels()) == 0
 }

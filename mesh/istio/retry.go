@@ -27,7 +27,7 @@ func retry(ctx context.Context, attempt func() error) error {
 
 		select {
 		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // says all
+			return ctx.Err()
 		case <-time.After(rand.N(pause)): //nolint:gosec // jitter
 			pause = min(2*pause, maxPause)
 		}

@@ -26,12 +26,6 @@ func (r Routing) validate() error {
 		return fmt.Errorf("routing: stable revision %q is withdrawn", i.Stable)
 	}
 
-	for _, from := range r.redirected() {
-		if to := r.Redirects[from]; !slices.Contains(r.Live, to) || r.withdrawn(to) {
-			return fmt.Errorf("routing: the redirect of %q leads to %q, which is not live or withdrawn itself", from, to)
-		}
-	}
-
 	return nil
 }
 
@@ -61,10 +55,23 @@ func (r Routing) pinned() []pin {
 
 	for _, revision := range r.redirected() {
 		pins = slices.DeleteFunc(pins, func(p pin) bool { return p.revision == revision })
-		pins = append(pins, pin{revision, r.Redirects[revision]})
+		pins = append(pins, pin{revision, r.successor(revision)})
 	}
 
 	return pins
+}
+
+// successor is where a withdrawn revision's pins lead: redirects are followed to one that is live and not withdrawn, and to
+// stable where they lead nowhere.
+func (r Routing) successor(revision string) string {
+	for range r.Redirects {
+		revision = r.Redirects[revision]
+		if r.live(revision) && !r.withdrawn(revision) {
+			return revision
+		}
+	}
+
+	return r.Intent.Stable
 }
 
 type pin struct{ revision, to string }

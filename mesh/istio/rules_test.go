@@ -23,18 +23,18 @@ func viewOf(service *networking.VirtualService, rule *networking.DestinationRule
 	v := view{pins: map[string]string{}, split: map[string]int{}, named: map[string]bool{}}
 
 	if service != nil {
-		for _, route := range service.Spec.Http {
-			for _, d := range route.Route {
-				revision, ours := strings.CutPrefix(d.Destination.Subset, "r-")
+		for _, route := range service.Spec.GetHttp() {
+			for _, d := range route.GetRoute() {
+				revision, ours := strings.CutPrefix(d.GetDestination().GetSubset(), "r-")
 				if !ours {
 					continue
 				}
 
 				v.named[revision] = true
 
-				switch name := route.Name; {
+				switch name := route.GetName(); {
 				case name == "split":
-					v.split[revision] = int(d.Weight)
+					v.split[revision] = int(d.GetWeight())
 				case strings.HasPrefix(name, "pin-"):
 					v.pins[name[4:]] = revision
 				case strings.HasPrefix(name, "anchor-"):
@@ -42,17 +42,17 @@ func viewOf(service *networking.VirtualService, rule *networking.DestinationRule
 				}
 			}
 
-			if route.Name == "split" {
-				for _, d := range route.Route {
-					v.sum += int(d.Weight)
+			if route.GetName() == "split" {
+				for _, d := range route.GetRoute() {
+					v.sum += int(d.GetWeight())
 				}
 			}
 		}
 	}
 
 	if rule != nil {
-		for _, s := range rule.Spec.Subsets {
-			if revision, ours := strings.CutPrefix(s.Name, "r-"); ours {
+		for _, s := range rule.Spec.GetSubsets() {
+			if revision, ours := strings.CutPrefix(s.GetName(), "r-"); ours {
 				v.subsets = append(v.subsets, revision)
 			}
 		}
@@ -92,12 +92,12 @@ func (m *model) check(method, path string) {
 		}
 	}
 
-	if routes && !m.excused && m.abort >= 0 {
-		m.abort++
+	if routes && !m.excused && m.aborting >= 0 {
+		m.aborting++
 		m.checkAbort(before, after)
 	}
 
-	if routes && m.service != nil && after.sum != 100 && (after.sum != 0 || len(after.pins) > 0) && !m.excused {
+	if routes && m.service != nil && after.sum != 100 && (after.sum != 0 || len(after.pins) > 0) && !m.excused && !m.drifting {
 		m.fail("the split sums up to %d", after.sum)
 	}
 
@@ -119,7 +119,7 @@ func (m *model) checkAbort(before, after view) {
 	candidate := m.current.Intent.Candidate
 	led := before.pins[candidate] != "" && after.pins[candidate] != m.current.Intent.Stable
 
-	if m.abort == 1 && (after.leads()[candidate] || led) {
+	if m.aborting == 1 && (after.leads()[candidate] || led) {
 		m.fail("the first write of the abort leaves traffic on %s", candidate)
 	}
 }

@@ -36,7 +36,10 @@ type server struct {
 	// its error loses the answer. Neither holds the lock.
 	before func(method, path string) error
 	after  func(method, path string) error
-	// requests are the methods and paths of the writes that were made.
+	tap    func(method, path string, body []byte)
+	// forbid refuses all watches.
+	forbid bool
+	// writes are the methods and paths of the writes that were made.
 	writes []string
 }
 
@@ -69,6 +72,12 @@ func (s *server) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 	}
 
+	if request.URL.Query().Get("watch") != "" && s.forbid {
+		code, answer := failure(http.StatusForbidden, metav1.StatusReasonForbidden, "no")
+
+		return response(request, code, io.NopCloser(bytes.NewReader(answer))), nil
+	}
+
 	if request.URL.Query().Get("watch") != "" {
 		return s.watch(request), nil
 	}
@@ -84,6 +93,10 @@ func (s *server) RoundTrip(request *http.Request) (*http.Response, error) {
 		s.mu.Lock()
 		s.writes = append(s.writes, request.Method+" "+short(request.URL.Path))
 		s.mu.Unlock()
+
+		if s.tap != nil {
+			s.tap(request.Method, request.URL.Path, body)
+		}
 
 		if s.after != nil {
 			if err := s.after(request.Method, request.URL.Path); err != nil {
@@ -325,7 +338,7 @@ func (s *server) hangUp() {
 func (s *server) load(t rapid.TB, text string) {
 	t.Helper()
 
-	for _, part := range strings.Split(text, "\n---\n") {
+	for part := range strings.SplitSeq(text, "\n---\n") {
 		var object document
 		if err := yaml.Unmarshal([]byte(part), &object); err != nil {
 			t.Fatal(err)
@@ -357,6 +370,7 @@ const (
 func serviceOf(agent Agent) string {
 	return fmt.Sprintf(virtualServices, agent.Namespace) + "/" + agent.Name
 }
+
 func ruleOf(agent Agent) string {
 	return fmt.Sprintf(destinationRules, agent.Namespace) + "/" + agent.Name
 }

@@ -138,10 +138,7 @@ func (o owned) String() string {
 			text += ">" + o.shares[0].to
 		}
 	case excludeKind:
-		text = strings.Join(o.matches, " ")
-		for _, s := range o.shares {
-			text += ">" + s.to
-		}
+		text = strings.Join(append([]string{strings.Join(o.matches, " ")}, targets(o.shares)...), ">")
 	case splitKind:
 		text = weights(o.shares)
 	}
@@ -155,6 +152,15 @@ func (o owned) String() string {
 	}
 
 	return text
+}
+
+func targets(shares []share) []string {
+	names := make([]string, 0, len(shares))
+	for _, s := range shares {
+		names = append(names, s.to)
+	}
+
+	return names
 }
 
 func weights(shares []share) string {

@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -35,9 +36,8 @@ func (r *Router) Watch(ctx context.Context, agent Agent, changed func()) error {
 	err := <-ended
 
 	cancel()
-	<-ended
 
-	if err != nil {
+	if err = cmp.Or(err, <-ended); err != nil {
 		return fmt.Errorf("agent %s: watch: %w", agent.Name, err)
 	}
 
@@ -55,7 +55,7 @@ func (r *Router) follow(ctx context.Context, agent Agent, open opener, changed f
 
 		switch {
 		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
-			return err //nolint:wrapcheck // Watch wraps it
+			return err
 		case err == nil:
 			pause = firstReconnect
 

@@ -1,0 +1,15 @@
+package istio
+
+import (
+	"flag"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain looks at 40 interleavings of each model; -rapid.checks=2000 looks longer.
+func TestMain(m *testing.M) {
+	_ = flag.Set("rapid.checks", "40")
+
+	goleak.VerifyTestMain(m)
+}
