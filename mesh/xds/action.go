@@ -56,12 +56,8 @@ func (r *router) target(destination *networking.Destination, namespace string) (
 
 	if destination.GetPort() != nil {
 		port = destination.GetPort().GetNumber()
-	} else if other := r.model.services[host]; other != nil && other.port(port) == nil {
-		port = max(port, 1) // stays unknown unless the other has one port only
-
-		if only := other.port(0); only != nil {
-			port = only.GetNumber()
-		}
+	} else if other := r.model.services[host]; other != nil && other.port(port) == nil && other.port(0) != nil {
+		port = other.port(0).GetNumber()
 	}
 
 	return clusterName(host, port, destination.GetSubset()),

@@ -88,7 +88,7 @@ func ruleOrigins(service *service) []Ref {
 	return origins
 }
 
-func balance(cluster *clusterv3.Cluster, policy settings) {
+func balance(cluster *clusterv3.Cluster, policy *settings) {
 	if policy.hashHeader() == "" {
 		cluster.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
 

@@ -1,11 +1,12 @@
 // Package xds is the control plane of one machine: it translates the Istio objects of mesh/xds/objects into xDS
 // resources and serves them to grpc-go's clients and servers, as istiod does in a cluster.
 //
-//	objects -> Validate (fields.go, semantics*.go)    what proxyless gRPC would ignore or refuse is refused by name
-//	        -> translator (translator.go, choose.go)  last good object where one has a problem; only what changed
-//	        -> Resources (routes*.go, cluster.go ...) LDS, RDS, CDS, EDS, each marshalled once
-//	        -> stream.go, subscription.go             state-of-the-world ADS, one sending goroutine per stream
-//	        -> reconcile.go                           status Reconciled once everyone concerned has ACKed
+//	objects -> Validate (grammars.go, check_*.go)  what proxyless gRPC would ignore or refuse is refused by name
+//	        -> translator (choose.go, gaps.go)     the last good object where one has a problem; only what changed
+//	        -> Resources (listener.go, routes.go,  LDS, RDS, CDS, EDS, each marshalled once
+//	             cluster.go, endpoints.go, inbound.go)
+//	        -> stream (stream.go, channel.go)      state-of-the-world ADS
+//	        -> reconciler (status.go)              status Reconciled once everyone concerned has ACKed
 //
 // go-control-plane brings the types; its SotW server is not used: it answers each type by itself and so cannot keep the
 // order in which a change must arrive (clusters, endpoints, listeners, routes), and it does not know which resource of

@@ -101,7 +101,7 @@ func (g grammar) reason(path string) string {
 
 // under prefixes every path.
 func under(prefix string, paths ...string) []string {
-	prefixed := []string{prefix}
+	prefixed := append(make([]string, 0, 1+len(paths)), prefix)
 	for _, path := range paths {
 		prefixed = append(prefixed, prefix+"."+path)
 	}

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"fmt"
+	"slices"
 
 	networking "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
@@ -17,9 +18,11 @@ type lookup func(host string) *networkingv1.DestinationRule
 func (m *model) gaps(virtual *networkingv1.VirtualService, rules lookup) []gap {
 	var found []gap
 
+	ports := m.calledOn(virtual)
+
 	for i, route := range virtual.Spec.GetHttp() {
 		for j, destination := range route.GetRoute() {
-			if message := m.gap(destination.GetDestination(), virtual.GetNamespace(), rules); message != "" {
+			if message := m.gap(destination.GetDestination(), virtual.GetNamespace(), ports, rules); message != "" {
 				found = append(found, gap{fmt.Sprintf("spec.http[%d].route[%d].destination", i, j), message})
 			}
 		}
@@ -28,15 +31,39 @@ func (m *model) gaps(virtual *networkingv1.VirtualService, rules lookup) []gap {
 	return found
 }
 
-func (m *model) gap(destination *networking.Destination, namespace string, rules lookup) string {
+// calledOn are the ports on which the hosts of a VirtualService are called.
+func (m *model) calledOn(virtual *networkingv1.VirtualService) []uint32 {
+	var numbers []uint32
+
+	for _, host := range virtual.Spec.GetHosts() {
+		if service := m.services[qualify(host, virtual.GetNamespace())]; service != nil {
+			for _, port := range service.entry.Spec.GetPorts() {
+				numbers = append(numbers, port.GetNumber())
+			}
+		}
+	}
+
+	return numbers
+}
+
+// gap says, in words, what a destination lacks. It is called on ports unless it names one.
+func (m *model) gap(destination *networking.Destination, namespace string, ports []uint32, rules lookup) string {
 	host := qualify(destination.GetHost(), namespace)
 	service := m.services[host]
+
+	if destination.GetPort() != nil {
+		ports = []uint32{destination.GetPort().GetNumber()}
+	}
+
+	missing := func(port uint32) bool {
+		return service.port(port) == nil && (destination.GetPort() != nil || service.port(0) == nil)
+	}
 
 	switch {
 	case service == nil:
 		return "there is no ServiceEntry of host " + host
-	case destination.GetPort() != nil && service.port(destination.GetPort().GetNumber()) == nil:
-		return fmt.Sprintf("the ServiceEntry of host %s has no port %d", host, destination.GetPort().GetNumber())
+	case slices.ContainsFunc(ports, missing):
+		return fmt.Sprintf("the ServiceEntry of host %s has not all of the ports %d", host, ports)
 	case destination.GetSubset() != "" && subset(rules(host), destination.GetSubset()) == nil:
 		return fmt.Sprintf("no DestinationRule of host %s has a subset %q", host, destination.GetSubset())
 	default:
@@ -87,7 +114,7 @@ func (t *translator) settled(
 	}
 
 	if len(m.gaps(virtual, t.lastRule)) == 0 {
-		t.hold(m, virtual, current, held)
+		t.hold(virtual, current, held)
 
 		return virtual
 	}
@@ -95,7 +122,7 @@ func (t *translator) settled(
 	t.report(virtual, found)
 
 	if changed && len(m.gaps(last, t.lastRule)) == 0 {
-		t.hold(m, last, current, held)
+		t.hold(last, current, held)
 
 		return last
 	}
@@ -111,7 +138,7 @@ func (t *translator) report(virtual *networkingv1.VirtualService, gaps []gap) {
 
 // hold keeps the last rules of the hosts where the present ones lack what a VirtualService names.
 func (t *translator) hold(
-	m *model, virtual *networkingv1.VirtualService, current lookup, held map[string]*networkingv1.DestinationRule,
+	virtual *networkingv1.VirtualService, current lookup, held map[string]*networkingv1.DestinationRule,
 ) {
 	for _, route := range virtual.Spec.GetHttp() {
 		for _, destination := range route.GetRoute() {

@@ -31,7 +31,7 @@ func (t *translator) inbound(m *model, entry *networkingv1.WorkloadEntry) []made
 	g := t.guard(m, entry)
 
 	return t.made.get("inbound;"+g.stamp(), func() []made {
-		var unit []made
+		unit := make([]made, 0, len(entry.Spec.GetPorts()))
 
 		for _, name := range slices.Sorted(maps.Keys(entry.Spec.GetPorts())) {
 			unit = append(unit, made{Listener, t.server(g, name)})
@@ -151,7 +151,8 @@ func (t *translator) manager(g guarded, port string, at netip.AddrPort) *hcmv3.H
 }
 
 func (g guarded) origins() []Ref {
-	origins := []Ref{refOf(g.entry)}
+	origins := make([]Ref, 0, 1+len(g.policies)+len(g.authentications))
+	origins = append(origins, refOf(g.entry))
 
 	for _, policy := range g.policies {
 		origins = append(origins, refOf(policy))

@@ -18,7 +18,7 @@ const (
 // listeners are what clients of a service ask for first.
 func (t *translator) listeners(service *service) []made {
 	return t.made.get("listeners;"+service.host+";"+stamp(service.entry), func() []made {
-		var unit []made
+		unit := make([]made, 0, len(service.entry.Spec.GetPorts()))
 		for _, port := range service.entry.Spec.GetPorts() {
 			unit = append(unit, made{Listener, outbound(service, port)})
 		}

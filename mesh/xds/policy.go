@@ -13,9 +13,9 @@ type settings struct {
 }
 
 // effective is the policy of a port and a subset: the subset's goes before the rule's, a port's before both.
-func effective(rule *networkingv1.DestinationRule, name string, port uint32) settings {
+func effective(rule *networkingv1.DestinationRule, name string, port uint32) *settings {
 	if rule == nil {
-		return settings{}
+		return &settings{}
 	}
 
 	layers := []*networking.TrafficPolicy{rule.Spec.GetTrafficPolicy()}
@@ -23,7 +23,7 @@ func effective(rule *networkingv1.DestinationRule, name string, port uint32) set
 		layers = append(layers, subset.GetTrafficPolicy())
 	}
 
-	var general settings
+	general := &settings{}
 
 	var special *settings
 
@@ -38,7 +38,7 @@ func effective(rule *networkingv1.DestinationRule, name string, port uint32) set
 	}
 
 	if special != nil {
-		return *special
+		return special
 	}
 
 	return general
@@ -59,4 +59,4 @@ func (s *settings) overlay(policy *networking.TrafficPolicy) {
 }
 
 // hashHeader is the header by which requests stick to endpoints, empty if they do not.
-func (s settings) hashHeader() string { return s.balancer.GetConsistentHash().GetHttpHeaderName() }
+func (s *settings) hashHeader() string { return s.balancer.GetConsistentHash().GetHttpHeaderName() }

@@ -116,7 +116,7 @@ func (c checker) ports(values, not []string) []*rbacv3.Permission {
 			}
 		}
 
-		return &rbacv3.Permission{Rule: &rbacv3.Permission_DestinationPort{DestinationPort: uint32(port)}} //nolint:gosec // 16 bits
+		return &rbacv3.Permission{Rule: &rbacv3.Permission_DestinationPort{DestinationPort: uint32(port)}}
 	})
 }
 

@@ -32,7 +32,7 @@ func (p *problems) add(path, format string, args ...any) {
 
 // err returns what the API answers, nil if there are none.
 func (p *problems) err() error {
-	var list field.ErrorList
+	list := make(field.ErrorList, 0, len(p.list))
 
 	for _, problem := range p.list {
 		list = append(list, &field.Error{Type: field.ErrorTypeForbidden, Field: problem.Field, Detail: problem.Message})
@@ -42,5 +42,5 @@ func (p *problems) err() error {
 		return nil
 	}
 
-	return list.ToAggregate()
+	return list.ToAggregate() //nolint:wrapcheck // the API reads the fields off exactly this
 }

@@ -104,7 +104,7 @@ func (c checker) permissions(rule *security.Rule) []*rbacv3.Permission {
 
 // principals: one of the sources, and every condition about where the call comes from.
 func (c checker) principals(rule *security.Rule) []*rbacv3.Principal {
-	var conditions []*rbacv3.Principal
+	conditions := make([]*rbacv3.Principal, 0, len(rule.GetWhen()))
 	for _, when := range rule.GetWhen() {
 		conditions = append(conditions, c.condition(when)...)
 	}

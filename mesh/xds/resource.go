@@ -18,9 +18,10 @@ const (
 	Endpoints
 	Listener
 	Routes
-
-	types = 4
 )
+
+// types is how many there are.
+const types = 4
 
 const urlPrefix = "type.googleapis.com/"
 
@@ -84,11 +85,16 @@ func (r Resources) version(t Type, name string) string {
 	return ""
 }
 
-func (r *Resources) add(t Type, resource *Resource) {
-	if r[t] == nil {
-		r[t] = map[string]*Resource{}
+func newResources() Resources {
+	var resources Resources
+	for t := range resources {
+		resources[t] = map[string]*Resource{}
 	}
 
+	return resources
+}
+
+func (r Resources) add(t Type, resource *Resource) {
 	r[t][resource.Name] = resource
 }
 

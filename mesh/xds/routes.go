@@ -3,6 +3,7 @@ package xds
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	networking "istio.io/api/networking/v1alpha3"
@@ -20,13 +21,10 @@ type router struct {
 
 // routes makes a route configuration for each port.
 func (t *translator) routes(m *model, service *service) []made {
-	key := "routes;" + service.host + ";" + stamp(service.entry)
-	for _, object := range routeOrigins(m, service) {
-		key += object
-	}
+	key := "routes;" + service.host + ";" + stamp(service.entry) + strings.Join(routeOrigins(m, service), "")
 
 	return t.made.get(key, func() []made {
-		var unit []made
+		unit := make([]made, 0, len(service.entry.Spec.GetPorts()))
 
 		for _, port := range service.entry.Spec.GetPorts() {
 			r := router{m, service, port.GetNumber(), map[string]bool{}}

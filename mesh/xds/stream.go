@@ -3,6 +3,7 @@ package xds
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -32,7 +33,7 @@ type stream struct {
 func (s *Server) StreamAggregatedResources(ads adsStream) error {
 	first, err := ads.Recv()
 	if err != nil {
-		return err
+		return ended(err)
 	}
 
 	stream, err := s.admit(ads, first)
@@ -45,11 +46,11 @@ func (s *Server) StreamAggregatedResources(ads adsStream) error {
 	s.config.Logger.Debug("a proxy came", "node", stream.node, "peer", stream.name)
 	s.receive(stream, first)
 
-	ended := make(chan error, 2)
-	go func() { ended <- s.listen(stream, ads) }()
-	go func() { ended <- s.tell(stream, ads) }() // ends with the context, so after this method
+	over := make(chan error, 2)
+	go func() { over <- s.listen(stream, ads) }()
+	go func() { over <- s.tell(stream, ads) }() // ends with the context, so after this method
 
-	err = s.attend(stream, ads, ended)
+	err = s.attend(stream, ads, over)
 	s.config.Logger.Debug("a proxy went", "node", stream.node, "peer", stream.name, "reason", err)
 
 	return err
@@ -108,13 +109,13 @@ func (s *Server) leave(stream *stream) {
 }
 
 // attend waits for the end of a stream.
-func (s *Server) attend(stream *stream, ads adsStream, ended <-chan error) error {
+func (s *Server) attend(stream *stream, ads adsStream, over <-chan error) error {
 	tick := time.NewTicker(max(s.config.AckTimeout/8, time.Millisecond))
 	defer tick.Stop()
 
 	for {
 		select {
-		case err := <-ended:
+		case err := <-over:
 			return err
 		case <-ads.Context().Done():
 			return fault.From(ads.Context().Err())
@@ -130,11 +131,20 @@ func (s *Server) attend(stream *stream, ads adsStream, ended <-chan error) error
 	}
 }
 
+// ended makes the end of a stream what the client is told: nothing if it wished so itself.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+
+	return fault.From(err)
+}
+
 func (s *Server) listen(stream *stream, ads adsStream) error {
 	for {
 		request, err := ads.Recv()
 		if err != nil {
-			return err
+			return ended(err)
 		}
 
 		s.receive(stream, request)
@@ -146,7 +156,7 @@ func (s *Server) tell(stream *stream, ads adsStream) error {
 	for {
 		for response := stream.next(s.world.Load()); response != nil; response = stream.next(s.world.Load()) {
 			if err := ads.Send(response); err != nil {
-				return err
+				return ended(err)
 			}
 		}
 

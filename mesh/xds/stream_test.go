@@ -287,7 +287,9 @@ func TestMakeBeforeBreak(t *testing.T) {
 	}
 
 	r.send(Cluster, "")
+	r.ask(Endpoints, clusterA, clusterB)
 	r.take(Routes)
+	r.take(Endpoints)
 	p.reconciled(t, "DestinationRule billing 2", metav1.ConditionTrue)
 	p.reconciled(t, "VirtualService billing 2", metav1.ConditionTrue)
 
@@ -371,7 +373,6 @@ func TestRefusalIsVisible(t *testing.T) {
 	r.ask(Routes, billingRoutes)
 	r.take(Routes)
 
-	p.store.set(t, billing("a=1", "a"))
 	p.store.set(t, strings.Replace(billing("a=1", "a"), "exact: a", "exact: z", 1))
 	r.receive(Routes)
 	r.send(Routes, "route is bad")

@@ -71,7 +71,7 @@ func (t *translator) problem(object Ref, field, format string, args ...any) {
 
 // build makes every resource.
 func (t *translator) build(m *model) Resources {
-	var resources Resources
+	resources := newResources()
 
 	for _, host := range m.hosts() {
 		service := m.services[host]
@@ -89,7 +89,7 @@ func (t *translator) build(m *model) Resources {
 }
 
 // put adds what is not there: of two entries for one address, the newer one comes first.
-func (r *Resources) put(unit []made) {
+func (r Resources) put(unit []made) {
 	for _, made := range unit {
 		if r.Get(made.kind, made.resource.Name) == nil {
 			r.add(made.kind, made.resource)

@@ -260,3 +260,23 @@ func BenchmarkWeightChange(b *testing.B) {
 		translator.translate(second)
 	}
 }
+
+// A destination that names no port needs the port on which it is called, or has only one.
+func TestGapsOfPorts(t *testing.T) {
+	other := strings.ReplaceAll(strings.Replace(billingEntry, "ports: [", "ports: [{number: 1, name: a, protocol: GRPC}, ", 1), "billing", "other")
+	routes := "\n---\nkind: VirtualService\nmetadata: {name: billing}\nspec: {hosts: [billing], http: [{route: [{destination: {host: other%s}}]}]}\n"
+
+	for port, want := range map[string]string{
+		"": "", ", port: {number: 1}": "", ", port: {number: 2}": "has not all of the ports [2]",
+	} {
+		_, problems := Translate(Options{}, parse(t, billingEntry+"\n---\n"+other+fmt.Sprintf(routes, port)))
+		if got := fmt.Sprint(problems); (len(problems) > 0) != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("%q: %s, want %q", port, got, want)
+		}
+	}
+
+	without := strings.Replace(other, "number: 9000", "number: 2", 1)
+	if _, problems := Translate(Options{}, parse(t, billingEntry+"\n---\n"+without+fmt.Sprintf(routes, ""))); len(problems) != 1 {
+		t.Errorf("no such port: %v", problems)
+	}
+}
