@@ -104,7 +104,7 @@ func (a *agent) run(ctx context.Context) {
 	defer cancel()
 
 	working.Go(func() { a.mesh.worker.run(ctx) })
-	working.Go(func() { a.mesh.watch(ctx, a.mesh.worker.value.agent) })
+	working.Go(func() { a.mesh.watch(ctx) })
 	working.Go(func() { a.withdrawer.worker.run(ctx) })
 	working.Go(func() { a.usage.worker.run(ctx) })
 

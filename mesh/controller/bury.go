@@ -84,7 +84,9 @@ func comeBack(record *Record, revision string) {
 func (a *agent) forgotten(record Record) bool {
 	now, use := a.config.now(), a.usage.look()
 
-	if record.RemovedAt.IsZero() || now.Sub(record.RemovedAt) < a.config.DeleteAfter || !use.asked.After(record.RemovedAt) {
+	fresh := use.asked.After(record.RemovedAt) && now.Sub(use.asked) <= freshUse*a.config.UseInterval
+
+	if record.RemovedAt.IsZero() || now.Sub(record.RemovedAt) < a.config.DeleteAfter || !fresh {
 		return false
 	}
 

@@ -52,7 +52,8 @@ type Config struct {
 	Now func() time.Time
 }
 
-func (c Config) withDefaults() (Config, error) {
+// withDefaults returns a config in which nothing is missing.
+func withDefaults(c Config) (Config, error) {
 	switch {
 	case c.Router == nil:
 		return c, errors.New("controller: Config.Router is required")

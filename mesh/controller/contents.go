@@ -33,7 +33,7 @@ type content struct {
 func newContent(revision Revision) (content, error) {
 	declared, err := agentspec.UnmarshalResolved([]byte(revision.Declaration))
 	if err != nil {
-		return content{}, err //nolint:wrapcheck // problem says what it is about
+		return content{}, err
 	}
 
 	one := content{revision: revision, runs: runnable{name: revision.Name, declaration: revision.Declaration}}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"log/slog"
-	"reflect"
 	"slices"
 
 	"github.com/serinhq/serin/internal/fault"
@@ -151,85 +149,6 @@ func (a *agent) keep(ctx context.Context, record Record, content *Revision, entr
 	a.trouble("unkept", "")
 
 	return nil
-}
-
-// carryOut tells everyone who works for the agent what the world shall look like. It waits for none of them.
-func (a *agent) carryOut(ctx context.Context) {
-	record := a.current()
-	wanted := canary.Want(record.State)
-
-	if a.leaves(record) {
-		return
-	}
-
-	if len(wanted.Live) > 0 {
-		a.order(&order{agent: a.config.target(a.name, a.adopts()), routing: routingOf(wanted, a.excluded())})
-	}
-
-	a.support(ctx, record, wanted)
-}
-
-// leaves reports whether the last of the agent is being taken away.
-func (a *agent) leaves(record Record) bool {
-	return record.Gone || a.ordered != nil && a.ordered.delete && !record.RemovedAt.IsZero()
-}
-
-// resume goes on with what was decided before, as far as the mesh need not be looked at first.
-func (a *agent) resume(ctx context.Context) {
-	record := a.current()
-	a.support(ctx, record, canary.Want(record.State))
-}
-
-// support tells those who work for the agent beside the mesh.
-func (a *agent) support(ctx context.Context, record Record, wanted canary.Wanted) {
-	if !slices.Equal(a.withdrawing, wanted.Withdrawals) {
-		a.withdrawing = slices.Clone(wanted.Withdrawals)
-		a.withdrawer.set(a.withdrawing)
-	}
-
-	if len(wanted.Workloads) > 0 || record.Declaration != "" {
-		a.shared.fleet.set(a.name, a.member(ctx, wanted.Workloads))
-	}
-
-	a.ask(record.State.InProgress() || len(record.State.Leaving) > 0 || !record.RemovedAt.IsZero())
-}
-
-// order tells the mesh, if it is news.
-func (a *agent) order(wanted *order) {
-	if a.ordered == nil || !reflect.DeepEqual(a.ordered, wanted) {
-		a.ordered = wanted
-		a.mesh.worker.set(wanted)
-	}
-}
-
-func (a *agent) ask(often bool) {
-	if a.asking != often {
-		a.asking = often
-		a.usage.worker.set(often)
-	}
-}
-
-// entries are what the audit log says of events.
-func (a *agent) entries(before, after canary.State, actor string, events []canary.Event) []HistoryEntry {
-	entries := make([]HistoryEntry, len(events))
-	for i, event := range events {
-		entries[i] = HistoryEntry{
-			Time: a.config.now(), Actor: actor, Action: event.Action, Reason: event.Reason, Attempt: after.Attempt,
-			Before: snapshot(before), After: snapshot(after),
-		}
-	}
-
-	return entries
-}
-
-func (a *agent) tell(ctx context.Context, entries []HistoryEntry) {
-	for _, entry := range entries {
-		a.config.Telemetry.Logger.InfoContext(ctx, "rollout",
-			slog.String("agent", a.name), slog.String("action", entry.Action), slog.String("actor", entry.Actor),
-			slog.String("reason", entry.Reason), slog.Int64("attempt", entry.Attempt),
-			slog.String("phase", string(entry.After.Phase)), slog.String("stable", entry.After.Stable),
-			slog.String("candidate", entry.After.Candidate), slog.Int("weight", entry.After.Weight))
-	}
 }
 
 // same reports whether two records are kept as the same.

@@ -17,7 +17,7 @@ func initial(name string) Record {
 func contentOf(agent agentspec.Agent) (Revision, error) {
 	data, err := agentspec.MarshalResolved(agent)
 	if err != nil {
-		return Revision{}, err //nolint:wrapcheck // it names the field
+		return Revision{}, err
 	}
 
 	return Revision{

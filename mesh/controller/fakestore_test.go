@@ -1,7 +1,6 @@
 package controller_test
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -81,10 +80,8 @@ func (c *fakeContext) ListRevisions(
 	}
 
 	for _, one := range c.withdrawals {
-		if one.GetAgent() == request.GetAgent() {
-			use := cmp.Or(all[one.GetRevision()], &contextv1.RevisionUse{Revision: one.GetRevision()})
+		if use := all[one.GetRevision()]; one.GetAgent() == request.GetAgent() && use != nil {
 			use.Withdrawn, use.Replacement = one.GetReplacement() != one.GetRevision(), one.GetReplacement()
-			all[one.GetRevision()] = use
 		}
 	}
 

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -137,25 +138,24 @@ func (f *fleet) carryOut(ctx context.Context, wanted roster) error {
 		return nil
 	}
 
-	if err := f.authorize(ctx, callersOf(wanted, f.running)); err != nil {
-		return err
-	}
+	widened := f.authorize(ctx, callersOf(wanted, f.running))
 
+	// Processes do not wait for policies: one that can't be written is reported, and must not stop what runs elsewhere.
 	if _, err := f.config.Workloads.Apply(ctx, wanted.request()); err != nil {
-		return err
+		return errors.Join(err, widened)
 	}
 
-	if err := f.authorize(ctx, callersOf(wanted)); err != nil {
-		return err
-	}
+	f.running = wanted
+	err := errors.Join(widened, f.authorize(ctx, callersOf(wanted)))
+	f.applied = err == nil
 
-	f.running, f.applied = wanted, true
-
-	return nil
+	return err
 }
 
 // authorize writes the policies that are not as they shall be. Agents that are gone have none: they were deleted.
 func (f *fleet) authorize(ctx context.Context, wanted map[string][]string) error {
+	var failed error
+
 	for _, agent := range slices.Sorted(maps.Keys(wanted)) {
 		before, known := f.authorized[agent]
 		if known && slices.Equal(before, wanted[agent]) {
@@ -163,7 +163,9 @@ func (f *fleet) authorize(ctx context.Context, wanted map[string][]string) error
 		}
 
 		if err := f.config.Router.Authorize(ctx, f.config.target(agent, false), wanted[agent]); err != nil {
-			return err //nolint:wrapcheck // problem says what it was about
+			failed = errors.Join(failed, err)
+
+			continue
 		}
 
 		f.authorized[agent] = wanted[agent]
@@ -171,45 +173,8 @@ func (f *fleet) authorize(ctx context.Context, wanted map[string][]string) error
 
 	maps.DeleteFunc(f.authorized, func(agent string, _ []string) bool { return wanted[agent] == nil })
 
-	return nil
+	return failed
 }
-
-// callersOf returns who may hand off to each agent of the first roster: the agents with a revision, in any of the
-// rosters, that does.
-func callersOf(rosters ...roster) map[string][]string {
-	callers := map[string][]string{}
-	for agent := range rosters[0].members {
-		callers[agent] = []string{}
-	}
-
-	for _, one := range rosters {
-		for caller, member := range one.members {
-			for _, called := range member.handoffs() {
-				if callers[called] != nil {
-					callers[called] = append(callers[called], caller)
-				}
-			}
-		}
-	}
-
-	for agent := range callers {
-		callers[agent] = distinctOrNone(callers[agent])
-	}
-
-	return callers
-}
-
-func (m member) handoffs() []string {
-	all := []string{}
-	for _, revision := range m.revisions {
-		all = append(all, revision.handoffs...)
-	}
-
-	return all
-}
-
-// distinctOrNone is distinct, but never nil.
-func distinctOrNone(names []string) []string { return append([]string{}, distinct(names)...) }
 
 func (r roster) request() *workloadv1.ApplyRequest {
 	request := &workloadv1.ApplyRequest{ToolServers: r.servers}

@@ -24,6 +24,7 @@ type order struct {
 // mesh keeps one agent's objects as they were ordered.
 type mesh struct {
 	config *Config
+	agent  istio.Agent
 	worker *worker[*order]
 	// changed is called after each look at the objects.
 	changed func()
@@ -46,7 +47,7 @@ type meshSeen struct {
 }
 
 func newMesh(config *Config, agent istio.Agent, changed func()) *mesh {
-	m := &mesh{config: config, changed: changed}
+	m := &mesh{config: config, agent: agent, changed: changed}
 	m.worker = newWorker(m.work)
 	m.worker.value = &order{agent: agent}
 
@@ -120,9 +121,9 @@ func (m *mesh) applied(ctx context.Context, wanted *order, seen meshSeen) meshSe
 }
 
 // watch looks again after each change by anyone.
-func (m *mesh) watch(ctx context.Context, agent istio.Agent) {
+func (m *mesh) watch(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = m.config.Router.Watch(ctx, agent, m.worker.poke) // a watch that ended is begun again
+		_ = m.config.Router.Watch(ctx, m.agent, m.worker.poke) // a watch that ended is begun again
 
 		if !sleep(ctx, time.Second) {
 			return

@@ -1,6 +1,10 @@
 package controller
 
-import "github.com/serinhq/serin/internal/fault"
+import (
+	"strings"
+
+	"github.com/serinhq/serin/internal/fault"
+)
 
 // problem says in words what went wrong with what; empty if nothing did.
 func problem(about string, err error) string {
@@ -8,5 +12,5 @@ func problem(about string, err error) string {
 		return ""
 	}
 
-	return about + ": " + fault.From(err).Message
+	return about + ": " + strings.ReplaceAll(fault.From(err).Message, "\n", "; ")
 }

@@ -16,7 +16,7 @@ func refusal(err error) error {
 		return fault.From(err)
 	}
 
-	field := ""
+	var field string
 
 	switch refused.Reason {
 	case "INVALID_PLAN":

@@ -35,10 +35,10 @@ func (s *Service) GetRevision(
 func (a *agent) nameOf(name string) (string, error) {
 	state := a.current().State
 
-	switch {
-	case name == "stable":
+	switch name {
+	case "stable":
 		name = state.Stable
-	case name == "candidate":
+	case "candidate":
 		name = state.Candidate
 	}
 

@@ -331,11 +331,9 @@ func TestSupersedeTakesTheOldCandidateBack(t *testing.T) {
 		return found.GetCandidate() == c && found.GetWeight() == 5
 	})
 
-	if got := w.mesh.routing("billing"); got.Redirects[b] != a {
-		t.Errorf("the mesh carries %+v", got)
-	}
-
-	w.eventually("the store knows", func() bool { return len(w.context.withdrawn("billing")) == 1 })
+	w.eventually("mesh and store know", func() bool {
+		return w.mesh.routing("billing").Redirects[b] == a && len(w.context.withdrawn("billing")) == 1
+	})
 
 	if got := w.context.withdrawn("billing")[0]; got.GetRevision() != b || got.GetReplacement() != a {
 		t.Errorf("withdrawn: %v", got)
@@ -403,7 +401,9 @@ func TestActorIsWhoTheGatewayNames(t *testing.T) {
 
 func TestCallersAreWidenedBeforeAndNarrowedAfter(t *testing.T) {
 	w := newWorld(t)
-	handsOff := func(spec *agentspec.AgentSpec) { spec.Handoffs = []agentspec.Handoff{{Agent: "scheduling", When: "asked"}} }
+	handsOff := func(spec *agentspec.AgentSpec) {
+		spec.Handoffs = []agentspec.Handoff{{Agent: "scheduling", When: "asked"}}
+	}
 
 	w.write(agentOf("scheduling", "v1"))
 	w.write(agentOf("billing", "v1"))
@@ -437,4 +437,29 @@ func TestCallersAreWidenedBeforeAndNarrowedAfter(t *testing.T) {
 
 	w.later(time.Minute)
 	w.eventually("callers are narrowed", func() bool { return len(w.mesh.mayCall()["scheduling"]) == 0 })
+}
+
+func TestAPolicyThatCantBeWrittenStopsNothingElse(t *testing.T) {
+	w := newWorld(t)
+	w.mesh.setRefuse(func(call, agent string) error {
+		if call == "authorize" && agent == "billing" {
+			return fault.New(9, "FOREIGN", "the policy is someone else's")
+		}
+
+		return nil
+	})
+	w.write(agentOf("billing", "v1"))
+	w.write(agentOf("scheduling", "v1"))
+	w.start()
+	w.waitReady()
+	w.eventually("it is reported", func() bool {
+		return strings.Contains(strings.Join(w.rollout("billing").GetProblems(), "\n"), "the policy is someone else's")
+	})
+
+	if got := w.mesh.mayCall()["scheduling"]; got == nil {
+		t.Error("the other policy was not written")
+	}
+
+	w.mesh.setRefuse(func(string, string) error { return nil })
+	w.eventually("it is written", func() bool { return w.mesh.mayCall()["billing"] != nil && len(w.rollout("billing").GetProblems()) == 0 })
 }

@@ -30,7 +30,7 @@ type Service struct {
 
 // New makes a Service.
 func New(config Config) (*Service, error) {
-	config, err := config.withDefaults()
+	config, err := withDefaults(config)
 	if err != nil {
 		return nil, err
 	}

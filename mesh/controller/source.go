@@ -47,7 +47,7 @@ func (s *source) read(ctx context.Context) (*agentspec.Set, error) {
 	set, err := agentspec.LoadFS(seen, s.dir())
 	s.last = seen.contents
 
-	return set, err //nolint:wrapcheck // problems name their file
+	return set, err
 }
 
 // changed reports whether what was read is other than it was, and stays so.
@@ -151,7 +151,7 @@ func (r *recorder) note(name string) {
 		return // opening a pipe would wait for its writer
 	}
 
-	file, err := r.FS.Open(name)
+	file, err := r.Open(name)
 	if err != nil {
 		return
 	}

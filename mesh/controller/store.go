@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -53,14 +55,13 @@ type Record struct {
 
 // Names returns the short names of all revisions that the record speaks of.
 func (r *Record) Names() []string {
-	names := []string{r.Declared, r.State.Declared, r.State.Stable, r.State.Candidate, r.State.Previous}
+	names := slices.Concat(
+		[]string{r.Declared, r.State.Declared, r.State.Stable, r.State.Candidate, r.State.Previous},
+		slices.Collect(maps.Keys(r.State.Rejected)),
+	)
 
 	for _, leaving := range r.State.Leaving {
 		names = append(names, leaving.Revision, leaving.Successor)
-	}
-
-	for revision := range r.State.Rejected {
-		names = append(names, revision)
 	}
 
 	return distinct(names)

@@ -52,7 +52,8 @@ func (w *withdrawer) look() (confirmed []canary.Withdrawal, problem string) {
 	return slices.Collect(maps.Keys(w.confirmed)), w.problem
 }
 
-// work carries out what is not confirmed yet, in order: one that fails holds back later ones of the same revision only.
+// work carries out what is not confirmed yet, in order: one that fails holds back later ones of the
+// revisions that it names only: what names a revision last decides whether it is in service.
 func (w *withdrawer) work(ctx context.Context, wanted []canary.Withdrawal) time.Duration {
 	failed, trouble := map[string]bool{}, ""
 
@@ -62,7 +63,8 @@ func (w *withdrawer) work(ctx context.Context, wanted []canary.Withdrawal) time.
 		}
 
 		if err := w.withdraw(ctx, one); err != nil {
-			failed[one.Revision], trouble = true, problem("withdraw "+one.Revision, err)
+			failed[one.Revision], failed[one.Replacement] = true, true
+			trouble = problem("withdraw "+one.Revision, err)
 
 			continue
 		}

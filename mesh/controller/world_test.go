@@ -173,7 +173,7 @@ func (w *world) write(agent agentspec.Agent) string {
 func (w *world) file(name, content string) {
 	w.Helper()
 
-	temporary := filepath.Join(w.T.TempDir(), name)
+	temporary := filepath.Join(w.TempDir(), name)
 	if err := os.WriteFile(temporary, []byte(content), 0o600); err != nil {
 		w.Fatal(err)
 	}
