@@ -117,7 +117,7 @@ func ParseBar(text string) (Bar, error) {
 	name, value, _ := strings.Cut(text, "=")
 	measure, known := findMeasure(name)
 
-	names := []string{}
+	names := make([]string, 0, len(BarNames()))
 	for _, known := range BarNames() {
 		names = append(names, known[0])
 	}

@@ -106,7 +106,7 @@ func (c *Client) say(ctx context.Context, conversation, text, key string, after 
 	request.Header.Set("Idempotency-Key", key)
 	request.Header.Set("Last-Event-ID", strconv.FormatInt(after, 10))
 
-	response, err := c.do(request) //nolint:bodyclose // the caller closes it
+	response, err := c.do(request)
 	if err != nil {
 		return nil, err
 	}

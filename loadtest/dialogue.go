@@ -18,7 +18,7 @@ func Dialogues() []Dialogue {
 		{
 			"List the customer invoices of the last months",
 			"Show me the details of invoice INV-1003",
-			"What is 49 plus 15, please calculate",
+			"Please calculate 49 + 15",
 			"Which appointment slots are free?",
 			"What is the time now?",
 		},

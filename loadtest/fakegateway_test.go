@@ -142,6 +142,7 @@ func (g *fakeGateway) message(w http.ResponseWriter, r *http.Request) {
 
 	for _, event := range c.log[min(from-1, int64(len(c.log))):] {
 		if sent++; cut > 0 && sent > cut {
+			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}
 
@@ -281,6 +282,12 @@ func (g *fakeGateway) steer(w http.ResponseWriter, r *http.Request) {
 	}
 
 	reply(w, &rolloutv1.AbortRolloutResponse{Rollout: now})
+}
+
+// hang serves a request by not answering it.
+func hang(r *http.Request) {
+	io.Copy(io.Discard, r.Body) // or the server does not see that the client is gone
+	<-r.Context().Done()
 }
 
 func reply(w http.ResponseWriter, message proto.Message) {

@@ -9,7 +9,7 @@ import (
 )
 
 // Latency is a distribution of durations from 1 µs to 10 min, within 1%. The zero value is empty.
-type Latency struct {
+type Latency struct { //nolint:recvcheck // only add and reading JSON change their receiver
 	histogram *hdrhistogram.Histogram
 }
 

@@ -59,7 +59,7 @@ func Start(ctx context.Context, cfg Config) (*Load, error) {
 	load.hungup, load.hangup = context.WithCancel(ctx)
 	load.stopped, load.stop = context.WithCancel(load.hungup)
 
-	go load.run()
+	go load.run() //nolint:contextcheck // the load keeps the context
 
 	return load, nil
 }

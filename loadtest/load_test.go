@@ -100,10 +100,10 @@ func TestWhatUsersMustNotSee(t *testing.T) {
 			}
 
 			return events
-		}, "flip flip"},
+		}, kindFlip + " " + kindFlip},
 		{"the same result twice", func(_ *fakeConversation, events []*eventv1.Event) []*eventv1.Event {
 			return append(events[:1:1], append([]*eventv1.Event{toolResult("x"), toolResult("x")}, events[1:]...)...)
-		}, "doubled doubled"},
+		}, kindDoubled + " " + kindDoubled},
 		{"a call without a result", func(c *fakeConversation, events []*eventv1.Event) []*eventv1.Event {
 			if len(c.turns) == 1 {
 				events[3].GetAgentMessage().ToolCalls = []*eventv1.ToolCall{{CallId: "x"}, {CallId: "y"}}
@@ -196,7 +196,7 @@ func TestUnavailableIsTriedAgain(t *testing.T) {
 		return false
 	}
 
-	report := run(t, Config{URL: g.URL, Scenario: burst(1, 2), Audit: true})
+	report := run(t, Config{URL: g.URL, Scenario: burst(1, 2)})
 	if !report.Judge(DefaultBars()...) || report.Turns.Retries != 2 {
 		t.Errorf("%+v %v", report.Turns, report.Violations)
 	}
@@ -252,7 +252,7 @@ func TestTurnsThatDoNotEnd(t *testing.T) {
 			return false
 		}
 
-		<-r.Context().Done()
+		hang(r)
 
 		return true
 	}
@@ -355,7 +355,9 @@ func TestContextEnds(t *testing.T) {
 	g.before = func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/messages") {
 			cancel()
-			<-r.Context().Done()
+			hang(r)
+
+			return true
 		}
 
 		return false

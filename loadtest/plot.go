@@ -100,7 +100,27 @@ func (p plot) draw() drawn {
 		made.Marks = append(made.Marks, tick{x(min(max(mark.Time.Sub(p.begun).Seconds(), 0), right)), mark.Name})
 	}
 
+	joinLabels(made.Marks)
+
 	return made
+}
+
+// joinLabels moves labels that would cover others to those.
+func joinLabels(marks []tick) {
+	const room = 60
+
+	first := 0
+
+	for i := 1; i < len(marks); i++ {
+		if marks[i].At-marks[first].At >= room {
+			first = i
+
+			continue
+		}
+
+		marks[first].Label += ", " + marks[i].Label
+		marks[i].Label = ""
+	}
 }
 
 func (p plot) across(right float64) []float64 {
@@ -146,7 +166,7 @@ func number(value float64) string { return strconv.FormatFloat(value, 'f', -1, 6
 
 // roundUp is the next of 1, 2, 2.5, 4, 5, 8 times a power of ten; 1 for what is not positive.
 func roundUp(value float64) float64 {
-	if !(value > 0) || math.IsInf(value, 0) { //nolint:staticcheck // NaN is not positive
+	if !(value > 0) || math.IsInf(value, 0) { // NaN is not positive
 		return 1
 	}
 

@@ -95,32 +95,51 @@ func (r *Report) ratePlot() plot {
 		r.line("failed turns", func(p Point) float64 { return float64(p.Failed) / step }))
 }
 
+// shareWindow is the time over which shares are plotted: within a single step there are too few conversations.
+const shareWindow = 2 * time.Second
+
 func (r *Report) sharePlot(agent agentRevisions) plot {
-	lines := []line{}
+	steps := max(int(shareWindow/r.Series.Step), 1)
+	lines := make([]line, 0, len(agent.revisions))
 
 	for _, revision := range agent.revisions {
-		lines = append(lines, r.line(revision, func(p Point) float64 {
-			all := 0
-			for count := range maps.Values(p.Joined[agent.agent]) {
-				all += count
-			}
+		share := line{name: revision}
 
-			if all == 0 {
-				return math.NaN()
-			}
+		for i := range r.Series.Points {
+			window := r.Series.Points[max(i-steps+1, 0) : i+1]
+			at := float64(i+1) * r.Series.Step.Seconds()
+			share.points = append(share.points, [2]float64{min(at, r.Took.Seconds()), percentage(window, agent.agent, revision)})
+		}
 
-			return 100 * float64(p.Joined[agent.agent][revision]) / float64(all)
-		}))
+		lines = append(lines, share)
 	}
 
-	made := r.overTime("New conversations of "+agent.agent+" by revision", inPercent, lines...)
+	made := r.overTime("New conversations of "+agent.agent+" by revision, over "+max(shareWindow, r.Series.Step).String()+" each", inPercent, lines...)
 	made.top, made.ceiling = 100, true
 
 	return made
 }
 
+// percentage is how many of the agent's first pins are of the revision; NaN if there are none.
+func percentage(points []Point, agent, revision string) float64 {
+	all, got := 0, 0
+
+	for _, point := range points {
+		got += point.Joined[agent][revision]
+		for count := range maps.Values(point.Joined[agent]) {
+			all += count
+		}
+	}
+
+	if all == 0 {
+		return math.NaN()
+	}
+
+	return 100 * float64(got) / float64(all)
+}
+
 func (r *Report) startsPlot(agent agentRevisions) plot {
-	lines := []line{}
+	lines := make([]line, 0, len(agent.revisions))
 
 	for _, revision := range agent.revisions {
 		lines = append(lines, r.line(revision, func(p Point) float64 {

@@ -106,7 +106,7 @@ func (r *record) turn(turn *turn) {
 		case failed:
 			turns.Failed++
 			turns.FailedBy[turn.reason]++
-		case unended:
+		case unended, waiting:
 			turns.Abandoned++
 		}
 

@@ -102,7 +102,7 @@ func (s Scenario) validate() error {
 	for i, stage := range s.Stages {
 		field := "stages[" + strconv.Itoa(i) + "]"
 
-		if !(stage.From >= 0 && stage.To >= 0) || math.IsInf(stage.From+stage.To, 0) { //nolint:staticcheck // NaN is not at least 0
+		if !(stage.From >= 0 && stage.To >= 0) || math.IsInf(stage.From+stage.To, 0) { // NaN is not at least 0
 			add(field, "has rates from %v to %v per second; want numbers from 0", stage.From, stage.To)
 		}
 

@@ -65,9 +65,7 @@ func (t *talk) converse() ending {
 			return abandoned
 		case turn.broken:
 			return refused
-		case i == scenario.Turns-1:
-			break
-		default:
+		case i < scenario.Turns-1:
 			var thought bool
 			if intended, thought = t.think(turn.ended); !thought {
 				return abandoned

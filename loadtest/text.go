@@ -112,7 +112,7 @@ func (r *Report) writeViolations(w io.Writer) {
 			return
 		}
 
-		_, _ = fmt.Fprintf(w, "%-8s%s %s event %d: %s\n", violation.Kind, violation.Time.Local().Format("15:04:05.000"), //nolint:gosmopolitan // read here
+		_, _ = fmt.Fprintf(w, "%-8sat %s %s event %d: %s\n", violation.Kind, short(violation.Time.Sub(r.Started)),
 			violation.Conversation, violation.Sequence, violation.Text)
 	}
 }

@@ -29,7 +29,8 @@ const (
 type turn struct {
 	intended, ended, firstText time.Time
 	state                      state
-	reason                     string
+	// reason and message say why it failed.
+	reason, message string
 	// broken says that the conversation can't be gone on with: the turn did not end, or was refused.
 	broken             bool
 	retries, approvals int
@@ -57,7 +58,7 @@ func (t *talk) say(text string, number int, intended time.Time) *turn {
 	}
 
 	if err != nil && t.load.ctx.Err() == nil {
-		made.state, made.broken, made.reason = failed, true, reasonTimeout
+		made.state, made.broken, made.reason, made.message = failed, true, reasonTimeout, err.Error()
 		if ctx.Err() == nil {
 			made.reason = fault.From(err).Reason
 		}
@@ -66,7 +67,7 @@ func (t *talk) say(text string, number int, intended time.Time) *turn {
 	}
 
 	if made.state == failed {
-		t.ledger.violate(kindFailed, &eventv1.Event{Sequence: t.ledger.next - 1}, "%s: %q (%v)", made.reason, text, err)
+		t.ledger.violate(kindFailed, &eventv1.Event{Sequence: t.ledger.next - 1}, "%s: %s (the message was %q)", made.reason, made.message, text)
 	}
 
 	made.seen = t.ledger.turn
@@ -221,7 +222,7 @@ func (t *turn) apply(event *eventv1.Event) bool {
 	case *eventv1.Event_TurnCancelled:
 		t.state = cancelled
 	case *eventv1.Event_TurnFailed:
-		t.state, t.reason = failed, kind.TurnFailed.GetReason()
+		t.state, t.reason, t.message = failed, kind.TurnFailed.GetReason(), kind.TurnFailed.GetMessage()
 	default:
 		return false
 	}
