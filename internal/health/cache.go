@@ -41,10 +41,10 @@ func newCachedCheck(check Check) *cachedCheck {
 
 func (c *cachedCheck) result(ctx context.Context) Result {
 	if err := c.outcome(ctx); err != nil {
-		return Result{Name: c.check.Name, Status: statusFailed, Error: err.Error()}
+		return Result{Name: c.check.Name, Status: statusFailed, Error: err.Error(), Informative: c.check.Informative}
 	}
 
-	return Result{Name: c.check.Name, Status: statusOK}
+	return Result{Name: c.check.Name, Status: statusOK, Informative: c.check.Informative}
 }
 
 func (c *cachedCheck) outcome(ctx context.Context) error {

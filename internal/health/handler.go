@@ -53,7 +53,7 @@ func summarize(results []Result) report {
 	summary := report{Status: statusOK, Checks: results}
 
 	for _, result := range results {
-		if result.Status != statusOK {
+		if result.inTheWay() {
 			summary.Status = statusUnavailable
 		}
 	}

@@ -26,6 +26,8 @@ type Check struct {
 	Func func(context.Context) error
 	// TTL is how long the result is kept; 0 means [DefaultTTL].
 	TTL time.Duration
+	// Informative checks are shown, and do not make the process unready: what fails is of use to some without it.
+	Informative bool
 }
 
 // Result is what a check came to.
@@ -34,7 +36,11 @@ type Result struct {
 	// Status is ok or failed.
 	Status string `json:"status"`
 	Error  string `json:"error,omitempty"`
+	// Informative results do not count.
+	Informative bool `json:"informative,omitempty"`
 }
+
+func (r Result) inTheWay() bool { return r.Status != statusOK && !r.Informative }
 
 // Checker knows whether a process is started, ready or draining. Make it with [New].
 type Checker struct {
@@ -71,7 +77,7 @@ func (c *Checker) Ready(ctx context.Context) error {
 	var errs []error
 
 	for _, result := range c.results(ctx) {
-		if result.Status != statusOK {
+		if result.inTheWay() {
 			errs = append(errs, fmt.Errorf("%s: %s", result.Name, result.Error))
 		}
 	}

@@ -102,6 +102,19 @@ func TestReadyNamesWhatFails(t *testing.T) {
 	}
 }
 
+func TestInformativeChecksAreOnlyShown(t *testing.T) {
+	checker := health.New(health.Check{
+		Name: "extra", Informative: true, Func: func(context.Context) error { return errors.New("gone") },
+	})
+	checker.MarkStarted()
+
+	expect(t, checker, "/health/ready", 200, "ok extra=failed:gone")
+
+	if err := checker.Ready(t.Context()); err != nil {
+		t.Errorf("Ready() = %v", err)
+	}
+}
+
 func TestResultsAreCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int32

@@ -27,7 +27,11 @@ func TestAddsAndRemovesWhileItRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	waitReady(t, supervisor)
+	eventually(t, "the second is ready", func() bool {
+		statuses := supervisor.Statuses()
+
+		return len(statuses) == 2 && statuses[1].State == supervise.Ready
+	})
 
 	if err := supervisor.Add(second); err == nil {
 		t.Error("a name was taken twice")
@@ -96,6 +100,8 @@ func TestLateMisconfigurationEndsNothingElse(t *testing.T) {
 
 		return false
 	})
+
+	waitReady(t, supervisor) // which is not for it to decide
 
 	if err := stop(); err != nil {
 		t.Errorf("the others ended with %v", err)

@@ -11,6 +11,17 @@ import (
 // silent stands for the last words of a run that had none.
 const silent = "it wrote nothing to its log"
 
+// OpenLog opens a log to append to. One that is larger than the default of [Config.MaxLogBytes] is put aside before.
+func OpenLog(path string) (*os.File, error) {
+	if err := rotate(path, defaultMaxLogBytes); err != nil {
+		return nil, err
+	}
+
+	log, _, err := openLog(path)
+
+	return log, err
+}
+
 // openLog opens a log to append to, and says where what is appended begins.
 func openLog(path string) (log *os.File, begin int64, err error) {
 	log, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // the path is the supervisor's own

@@ -18,6 +18,8 @@ import (
 // not help. It is not 2, which is how a Go program exits that panics.
 const ExitConfig = 78
 
+const defaultMaxLogBytes = 10 << 20
+
 // State is where a process is in its life.
 type State string
 
@@ -123,7 +125,7 @@ func New(config Config) *Supervisor {
 	config.Grace = orDefault(config.Grace, 10*time.Second)
 	config.AliveInterval = orDefault(config.AliveInterval, 5*time.Second)
 	config.AliveFailures = orDefault(config.AliveFailures, 3)
-	config.MaxLogBytes = orDefault(config.MaxLogBytes, 10<<20)
+	config.MaxLogBytes = orDefault(config.MaxLogBytes, defaultMaxLogBytes)
 
 	return &Supervisor{
 		config: config, members: map[string]*member{}, statuses: map[string]Status{}, changed: make(chan struct{}),
@@ -299,14 +301,15 @@ func (s *Supervisor) all() []Status {
 	return all
 }
 
-// WaitReady returns once every process is ready at the same time.
+// WaitReady returns once every process that [Supervisor.Run] was given is ready at the same time. One that was added may
+// never be, and nobody who waits for the others wants that.
 func (s *Supervisor) WaitReady(ctx context.Context) error {
 	for {
 		s.mu.Lock()
 		changed, waiting := s.changed, ""
 
 		for _, name := range s.order {
-			if s.statuses[name].State != Ready {
+			if one := s.members[name]; s.statuses[name].State != Ready && (one == nil || !one.late) {
 				waiting = name
 
 				break
