@@ -97,7 +97,7 @@ func steer[Req proto.Message, Resp any](
 
 // abortSurely sends an abort again until the controller answers: an abort must not get lost with a controller that dies.
 func abortSurely(
-	client rolloutv1.RolloutServiceClient, ctx context.Context, req *rolloutv1.AbortRolloutRequest, //nolint:revive // as steer calls it
+	client rolloutv1.RolloutServiceClient, ctx context.Context, req *rolloutv1.AbortRolloutRequest,
 	options ...grpc.CallOption,
 ) (*rolloutv1.AbortRolloutResponse, error) {
 	retry := backoff{}

@@ -4,10 +4,12 @@ import (
 	"slices"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/fault"
 )
 
@@ -23,6 +25,11 @@ func TestRoutes(t *testing.T) {
 		"/v1/conversations/c1/approvals/t-1-1-0": {"POST"},
 		"/v1/conversations/c1/approvals":         nil,
 		"/v1":                                    nil,
+		"/v1/rollouts":                           {"GET"},
+		"/v1/rollouts/billing":                   {"GET"},
+		"/v1/rollouts/billing:abort":             {"POST"},
+		"/v1/rollouts/billing/history":           {"GET"},
+		"/v1/rollouts/billing/revisions/stable":  {"GET"},
 	} {
 		if got := allowed(routes, path); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", path, got, want)
@@ -35,26 +42,27 @@ func TestEveryMethodIsGuarded(t *testing.T) {
 	w := newWorld(t, withTokens(t))
 	conn := newPublicConn(t, w.service)
 
-	for _, method := range conversationv1.ConversationService_ServiceDesc.Methods {
-		err := conn.Invoke(t.Context(), "/serin.conversation.v1.ConversationService/"+method.MethodName,
-			&conversationv1.GetConversationRequest{}, &conversationv1.GetConversationResponse{})
-		if got := reasonOf(err); got != "TOKEN_MISSING" {
-			t.Errorf("%s: %v", method.MethodName, err)
-		}
-	}
-
-	for i, method := range conversationv1.ConversationService_ServiceDesc.Streams {
-		stream, err := conn.NewStream(t.Context(), &conversationv1.ConversationService_ServiceDesc.Streams[i],
-			"/serin.conversation.v1.ConversationService/"+method.StreamName)
-		if err != nil {
-			t.Fatal(err)
+	for _, service := range []grpc.ServiceDesc{conversationv1.ConversationService_ServiceDesc, rolloutv1.RolloutService_ServiceDesc} {
+		for _, method := range service.Methods {
+			err := conn.Invoke(t.Context(), "/"+service.ServiceName+"/"+method.MethodName,
+				&conversationv1.GetConversationRequest{}, &conversationv1.GetConversationResponse{})
+			if got := reasonOf(err); got != "TOKEN_MISSING" {
+				t.Errorf("%s: %v", method.MethodName, err)
+			}
 		}
 
-		_ = stream.SendMsg(&conversationv1.GetConversationRequest{})
-		_ = stream.CloseSend()
+		for i, method := range service.Streams {
+			stream, err := conn.NewStream(t.Context(), &service.Streams[i], "/"+service.ServiceName+"/"+method.StreamName)
+			if err != nil {
+				t.Fatal(err)
+			}
 
-		if err := stream.RecvMsg(&conversationv1.GetConversationResponse{}); reasonOf(err) != "TOKEN_MISSING" {
-			t.Errorf("%s: %v", method.StreamName, err)
+			_ = stream.SendMsg(&conversationv1.GetConversationRequest{})
+			_ = stream.CloseSend()
+
+			if err := stream.RecvMsg(&conversationv1.GetConversationResponse{}); reasonOf(err) != "TOKEN_MISSING" {
+				t.Errorf("%s: %v", method.StreamName, err)
+			}
 		}
 	}
 }

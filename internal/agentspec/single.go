@@ -25,10 +25,12 @@ func LoadOne(path, name string) (Agent, error) {
 		return Agent{}, Problems{{File: path, Message: "no agent " + quote(name) + " here; " + allowed(name, others(agents, ""))}}
 	}
 
-	if found != nil {
-		resolvePrompt(fsys, found)
-		checkHandoffs(found, agents, false)
-		problems = slices.Concat(problems, found.report.all())
+	for _, doc := range documents {
+		if doc.agent != nil && doc.meta().Name == name {
+			resolvePrompt(fsys, doc)
+			checkHandoffs(doc, agents, false)
+			problems = slices.Concat(problems, doc.report.all())
+		}
 	}
 
 	if len(problems) > 0 {

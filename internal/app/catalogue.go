@@ -40,6 +40,9 @@ func newAgentEntry(agent agentspec.Agent) agentEntry {
 	}
 }
 
+// isEmpty says that nobody has told yet which agents there are.
+func (c *catalogue) isEmpty() bool { return len(c.Agents)+len(c.Leaving) == 0 }
+
 // knows reports whether there is a process to call of that name.
 func (c *catalogue) knows(agent string) bool {
 	return slices.Contains(c.Leaving, agent) ||

@@ -76,6 +76,10 @@ func newCrewAgent(wanted *workloadv1.Agent) (crewAgent, error) {
 			return read, fmt.Errorf("revision %s: %w", revision.GetRevision(), err)
 		}
 
+		if spec.Metadata.Name != read.name {
+			return read, fmt.Errorf("revision %s: it is of agent %q", revision.GetRevision(), spec.Metadata.Name)
+		}
+
 		if found := agentspec.Revision(spec); found != revision.GetRevision() {
 			return read, fmt.Errorf("revision %s: its content is revision %s", revision.GetRevision(), found)
 		}

@@ -84,6 +84,31 @@ func TestEditStartsARollout(t *testing.T) {
 	}
 }
 
+// A revision may do what it declares from its first conversation on: the mesh and the tools are told before it gets any.
+// Other agents still may not.
+func TestNewRevisionMayDoWhatItDeclares(t *testing.T) {
+	dir := ownFolder(t)
+	p := startPlatform(t, func(config *app.PlatformConfig) { config.Agents = dir })
+
+	edit(t, dir, "scheduling.yaml", "  tools:", "  handoffs: [{agent: billing}]\n  tools:\n    - name: calculator")
+	candidate := p.awaitRollout("scheduling", "at its first step", func(found *rolloutv1.Rollout) bool {
+		return found.GetPhase() == rolloutv1.Phase_PHASE_PROGRESSING && found.GetAppliedWeight() == 5
+	}).GetCandidate()
+
+	p.steer("scheduling", "setWeight", &rolloutv1.SetWeightRequest{Weight: 100})
+	p.awaitRollout("scheduling", "at 100%", carries(candidate, 100))
+
+	turn := p.send(p.newConversationWith("scheduling"), listInvoices)
+	if !slices.Equal(turn.GetPath(), []string{"scheduling", "billing"}) {
+		t.Errorf("the turn went %v, want on to billing: %v", turn.GetPath(), turn)
+	}
+
+	turn = p.send(p.newConversationWith("scheduling"), "Please calculate 49 + 15")
+	if !strings.Contains(turn.GetText(), "64") {
+		t.Errorf("the new tool was not used: %v", turn)
+	}
+}
+
 const greeter = `apiVersion: serin.dev/v1alpha1
 kind: Agent
 metadata: {name: NAME}

@@ -33,34 +33,47 @@ type fleet struct {
 	// running are the workloads of now, by process; leaving are those that are being stopped.
 	running map[string]*plannedWorkload
 	leaving map[string]bool
+	// failed says why those that shall run could not be started; told is closed, and replaced, when that changes.
+	failed  map[string]string
+	told    chan struct{}
 	changed chan struct{}
 }
 
-// openFleet reads what was applied last; the first time there is nothing.
-func openFleet(platform *Platform) (*fleet, error) {
+// openFleet reads what was applied last. If there is nothing, or nothing that can be read any more, the controller
+// tells what shall run.
+func openFleet(platform *Platform) *fleet {
 	f := &fleet{
-		platform: platform, wanted: &workloadv1.ApplyRequest{},
-		running: map[string]*plannedWorkload{}, leaving: map[string]bool{}, changed: make(chan struct{}, 1),
+		platform: platform, wanted: &workloadv1.ApplyRequest{}, declared: crew{servers: platform.set.Servers},
+		running: map[string]*plannedWorkload{}, leaving: map[string]bool{},
+		failed: map[string]string{}, told: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 
-	data, err := os.ReadFile(f.path())
+	wanted, declared, err := readFleet(f.path())
 
 	switch {
-	case errors.Is(err, os.ErrNotExist):
-		f.declared = crew{servers: platform.set.Servers}
-
-		return f, nil
-	case err != nil:
-		return nil, fmt.Errorf("read what ran: %w", err)
+	case err == nil:
+		f.wanted, f.declared = wanted, declared
+	case !errors.Is(err, os.ErrNotExist):
+		platform.warn("what ran before can't be read; agents wait for the controller", err)
 	}
 
-	if err := protojson.Unmarshal(data, f.wanted); err != nil {
-		return nil, fmt.Errorf("read what ran, %s: %w", f.path(), err)
+	return f
+}
+
+func readFleet(path string) (*workloadv1.ApplyRequest, crew, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // within the data directory
+	if err != nil {
+		return nil, crew{}, fmt.Errorf("read what ran: %w", err)
 	}
 
-	f.declared, err = newCrew(f.wanted)
+	var wanted workloadv1.ApplyRequest
+	if err := protojson.Unmarshal(data, &wanted); err != nil {
+		return nil, crew{}, fmt.Errorf("read what ran, %s: %w", path, err)
+	}
 
-	return f, err
+	declared, err := newCrew(&wanted)
+
+	return &wanted, declared, err
 }
 
 func (f *fleet) path() string { return f.platform.data.join("run", "workloads.json") }
@@ -88,12 +101,12 @@ func (f *fleet) apply(request *workloadv1.ApplyRequest) error {
 		return err
 	}
 
+	if err := writeCatalogue(f.platform.data.join("run", "catalogue.json"), f.catalogueOf(declared)); err != nil {
+		return err // and nothing counts as applied, so that it is applied again
+	}
+
 	servers := slices.EqualFunc(declared.servers, f.declared.servers, sameServer)
 	f.wanted, f.declared = request, declared
-
-	if err := writeCatalogue(f.platform.data.join("run", "catalogue.json"), f.lockedCatalogue()); err != nil {
-		return err
-	}
 
 	if !servers {
 		f.platform.supervisor.Restart(rpc.Tools)
@@ -116,11 +129,11 @@ func (f *fleet) catalogue() catalogue {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
-	return f.lockedCatalogue()
+	return f.catalogueOf(f.declared)
 }
 
-func (f *fleet) lockedCatalogue() catalogue {
-	made := f.declared.catalogue()
+func (f *fleet) catalogueOf(declared crew) catalogue {
+	made := declared.catalogue()
 	for i := range made.Servers {
 		made.Servers[i].Spec.Env = f.platform.demoEnv(made.Servers[i].Spec)
 	}
@@ -136,8 +149,12 @@ func (f *fleet) workloads() map[string]*plannedWorkload {
 	return maps.Clone(f.running)
 }
 
-// retry is the time until what could not be started is tried again.
-const fleetRetry = 50 * time.Millisecond
+const (
+	// fleetRetry is the time until what could not be started is tried again.
+	fleetRetry = time.Second
+	// fleetEarly is that time while the supervisor does not run yet.
+	fleetEarly = 20 * time.Millisecond
+)
 
 // run starts and stops processes until the context ends.
 func (f *fleet) run(ctx context.Context) error {
@@ -153,11 +170,11 @@ func (f *fleet) run(ctx context.Context) error {
 		case <-f.changed:
 		}
 
-		if err := f.reconcile(&stopping); err != nil {
-			if !errors.Is(err, supervise.ErrNotRunning) {
-				f.platform.warn("an agent's process can't be started; trying again", err)
-			}
-
+		switch err := f.reconcile(&stopping); {
+		case errors.Is(err, supervise.ErrNotRunning):
+			time.AfterFunc(fleetEarly, f.wake)
+		case err != nil:
+			f.platform.warn("an agent's process can't be started; trying again", err)
 			time.AfterFunc(fleetRetry, f.wake)
 		}
 	}
@@ -180,13 +197,34 @@ func (f *fleet) reconcile(stopping *sync.WaitGroup) error {
 
 	var problems []error
 
+	failed := map[string]string{}
+
 	for name, member := range wanted {
-		if running[name] == nil {
-			problems = append(problems, f.start(name, member, declared))
+		if running[name] != nil {
+			continue
+		}
+
+		if err := f.start(name, member, declared); err != nil {
+			problems = append(problems, err)
+			failed[name] = err.Error()
 		}
 	}
 
+	f.tell(failed)
+
 	return errors.Join(problems...)
+}
+
+// tell lets whoever watches know what could not be started.
+func (f *fleet) tell(failed map[string]string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	if !maps.Equal(f.failed, failed) {
+		f.failed = failed
+		close(f.told)
+		f.told = make(chan struct{})
+	}
 }
 
 func (f *fleet) mark(name string, leaves bool) {
@@ -204,6 +242,10 @@ func (f *fleet) remove(name string) {
 	delete(f.running, name)
 	delete(f.leaving, name)
 	f.mu.Unlock()
+
+	if err := f.platform.writeUpFile(); err != nil {
+		f.platform.warn("write up.json", err)
+	}
 
 	f.wake() // it may have been wanted again meanwhile
 }
@@ -250,7 +292,7 @@ func (f *fleet) start(name string, member member, declared crew) error {
 		f.mu.Unlock()
 		closeFiles(planned.files)
 
-		return err //nolint:wrapcheck // it names the process
+		return err
 	}
 
 	return nil

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
+	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/rpc"
 	"github.com/serinhq/serin/internal/supervise"
 	"github.com/serinhq/serin/mesh/identity"
@@ -45,7 +48,9 @@ func (s workloadServer) Watch(
 ) error {
 	for {
 		statuses, changed := s.fleet.platform.supervisor.Changed()
-		if err := stream.Send(&workloadv1.WatchResponse{Statuses: s.fleet.statuses(statuses)}); err != nil {
+		failed, told := s.fleet.failures()
+
+		if err := stream.Send(&workloadv1.WatchResponse{Statuses: append(s.fleet.statuses(statuses), failed...)}); err != nil {
 			return err
 		}
 
@@ -53,6 +58,7 @@ func (s workloadServer) Watch(
 		case <-stream.Context().Done():
 			return nil
 		case <-changed:
+		case <-told:
 		}
 	}
 }
@@ -75,6 +81,26 @@ func (f *fleet) statuses(all []supervise.Status) []*workloadv1.Status {
 	}
 
 	return statuses
+}
+
+// failures are those that shall run and could not be started, and a channel that is closed when that changes.
+func (f *fleet) failures() ([]*workloadv1.Status, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	members := f.declared.members()
+
+	var statuses []*workloadv1.Status
+
+	for _, name := range slices.Sorted(maps.Keys(f.failed)) {
+		if member, wanted := members[name]; wanted && f.running[name] == nil {
+			statuses = append(statuses, &workloadv1.Status{
+				Agent: member.agent, Revision: agentspec.Short(member.revision), Problem: f.failed[name],
+			})
+		}
+	}
+
+	return statuses, f.told
 }
 
 // serve answers the controller until the context ends.

@@ -208,7 +208,14 @@ func (p *testPlatform) call(method, path string, body any, headers ...string) (i
 func (p *testPlatform) newConversation() string {
 	p.t.Helper()
 
-	status, body := p.call(http.MethodPost, "/v1/conversations", map[string]any{})
+	return p.newConversationWith("")
+}
+
+// newConversationWith opens a conversation that the agent meets; empty means the entry.
+func (p *testPlatform) newConversationWith(agent string) string {
+	p.t.Helper()
+
+	status, body := p.call(http.MethodPost, "/v1/conversations", map[string]any{"agent": agent})
 
 	var answer conversationv1.CreateConversationResponse
 	if err := protojson.Unmarshal(body, &answer); status != http.StatusOK || err != nil {

@@ -32,14 +32,14 @@ type loadOptions struct {
 	format    *outputFormat
 }
 
-func (o *loadOptions) register(command *cobra.Command, env *Env) {
+func (o *loadOptions) register(command *cobra.Command, env *Env, think time.Duration) {
 	flags := command.Flags()
 	o.endpoint.register(flags, env)
 	flags.Float64Var(&o.rate, "rate", 10, "new conversations per second")
 	flags.StringVar(&o.agent, "agent", "", "agent that meets the conversations (default: the one marked entry)")
 	flags.StringVar(&o.arrivals, "arrivals", string(loadtest.Poisson), "how conversations are spread: poisson, uniform")
 	flags.IntVar(&o.turns, "turns", 5, "messages of each conversation")
-	flags.DurationVar(&o.think, "think", 0, "time between an answer and the next message, on average")
+	flags.DurationVar(&o.think, "think", think, "time between an answer and the next message, on average")
 	flags.StringVar(&o.dialogues, "dialogues", "", "file with what is said: a message per line, an empty line between dialogues")
 	flags.Uint64Var(&o.seed, "seed", 0, "makes arrivals and dialogues repeatable")
 	flags.IntVar(&o.maxOpen, "max-open", 10_000, "conversations that may be open at once; more wait, and their latency counts")

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -22,7 +23,7 @@ func newLoadtestSteadyCommand(env *Env) *cobra.Command {
 			return options.run(command.Context(), env, loadtest.Steady(options.rate, options.duration))
 		},
 	}
-	options.register(command, env)
+	options.register(command, env, 0)
 	options.registerDuration(command.Flags(), 30*time.Second)
 
 	return command
@@ -54,7 +55,7 @@ func newPeakCommand(env *Env, command *cobra.Command, standard time.Duration,
 		return options.run(command.Context(), env, scenario(options.rate, peak, options.duration))
 	}
 
-	options.register(command, env)
+	options.register(command, env, 0)
 	options.registerDuration(command.Flags(), standard)
 	command.Flags().Float64Var(&peak, "peak", 50, "new conversations per second at the peak")
 
@@ -86,7 +87,7 @@ Further bars by default: share=0, and abort-p99=150ms if it ends with a withdraw
   serin loadtest run canary --canary triage --repeats 20 --conversations 50  # abort's quantiles
   serin loadtest run canary --canary triage --line '@sim fail=0.3' --bar failed.PROVIDER_ERROR=1000`,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if err := options.complete(); err != nil {
+			if err := options.complete(command.Context()); err != nil {
 				return err
 			}
 
@@ -96,7 +97,7 @@ Further bars by default: share=0, and abort-p99=150ms if it ends with a withdraw
 			return options.runScript(command.Context(), env, scenario, options.canary.Script(), options.canary.Bars()...)
 		},
 	}
-	options.register(command, env)
+	options.register(command, env, time.Second) // so that conversations are there before and after the end
 
 	flags := command.Flags()
 	options.registerDuration(flags, 15*time.Minute)
@@ -113,7 +114,7 @@ Further bars by default: share=0, and abort-p99=150ms if it ends with a withdraw
 }
 
 // complete checks the flags, and reads the candidate.
-func (o *canaryOptions) complete() error {
+func (o *canaryOptions) complete(ctx context.Context) error {
 	o.canary.End = loadtest.End(o.end)
 	ends := []loadtest.End{
 		loadtest.EndAbort, loadtest.EndFence, loadtest.EndPromote, loadtest.EndUndo, loadtest.EndLeave,
@@ -132,31 +133,26 @@ func (o *canaryOptions) complete() error {
 		return usageErrorf("--file and --line: one candidate at a time")
 	case o.file == "":
 		return nil
+	default:
+		return o.readCandidate(ctx)
 	}
-
-	var err error
-
-	o.canary.Declaration, err = readCandidate(o.file, o.canary.Agent)
-
-	return err
 }
 
-// readCandidate returns an agent of a folder or a file, resolved, as JSON.
-func readCandidate(path, name string) (string, error) {
-	set, err := agentspec.Load(path)
+// readCandidate reads the candidate as serin canary start does.
+func (o *canaryOptions) readCandidate(ctx context.Context) error {
+	declared, err := readDeclared(o.file, o.canary.Agent)
 	if err != nil {
-		return "", err
+		return err
 	}
 
-	at := slices.IndexFunc(set.Agents, func(agent agentspec.Agent) bool { return agent.Metadata.Name == name })
-	if at < 0 {
-		return "", usageErrorf("--file %s: there is no agent %q in it", path, name)
-	}
+	return withClient(&o.endpoint, func(c *client) error {
+		if declared, err = completeHandoffs(ctx, c, declared); err != nil {
+			return err
+		}
 
-	data, err := agentspec.MarshalResolved(set.Agents[at])
-	if err != nil {
-		return "", usageErrorf("--file %s: %w", path, err)
-	}
+		resolved, err := agentspec.MarshalResolved(declared)
+		o.canary.Declaration = string(resolved)
 
-	return string(data), nil
+		return err
+	})
 }

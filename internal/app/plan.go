@@ -131,7 +131,9 @@ func (p *Platform) planAmbassador() error {
 func (p *Platform) planController() error {
 	return p.add(stageServices, workloadConfig{
 		Room: "controller", Name: rpc.Controller,
-		Controller: &controllerSettings{Agents: p.folder, Database: p.data.join("rollouts.db")},
+		Controller: &controllerSettings{
+			Agents: p.folder, Database: p.data.join("rollouts.db"), Revisions: p.data.join("revisions"),
+		},
 	}, "grpc", "http")
 }
 
@@ -150,9 +152,13 @@ func (p *Platform) planGateway() error {
 
 // planSupervisor takes the port on which the controller reaches this very process.
 func (p *Platform) planSupervisor() (err error) {
-	p.fleet.socket, p.targets[rpc.Supervisor], err = p.listen("an internal port", "127.0.0.1:0")
+	if p.fleet.socket, p.targets[rpc.Supervisor], err = p.listen("an internal port", "127.0.0.1:0"); err != nil {
+		return err
+	}
 
-	return err
+	p.files = append(p.files, p.fleet.socket)
+
+	return nil
 }
 
 // add plans a workload that runs from the start to the end.
@@ -163,6 +169,7 @@ func (p *Platform) add(stage int, config workloadConfig, listeners ...string) er
 	}
 
 	p.workloads = append(p.workloads, planned)
+	p.files = append(p.files, planned.files...)
 
 	switch config.Room {
 	case "mesh":

@@ -87,8 +87,7 @@ func OpenPlatform(env *Env, config PlatformConfig) (*Platform, error) {
 		config.LeaseTTL = 5 * time.Second
 	}
 
-	platform := &Platform{config: config, env: env, logger: slog.New(slog.DiscardHandler), opened: time.Now(), targets: map[string]string{}}
-	platform.supervisor = platform.newSupervisor()
+	platform := &Platform{config: config, env: env, opened: time.Now(), targets: map[string]string{}}
 
 	if err := platform.open(); err != nil {
 		return nil, errors.Join(err, platform.Close())
@@ -148,11 +147,26 @@ func (p *Platform) open() (err error) {
 		return err
 	}
 
-	if p.fleet, err = openFleet(p); err != nil {
+	if err := p.openLog(); err != nil {
 		return err
 	}
 
+	p.supervisor, p.fleet = p.newSupervisor(), openFleet(p)
+
 	return p.plan()
+}
+
+// openLog begins the platform's own log, beside those of its workloads.
+func (p *Platform) openLog() error {
+	log, err := supervise.OpenLog(p.data.join("logs", rpc.Supervisor+".log"))
+	if err != nil {
+		return err
+	}
+
+	p.files = append(p.files, log)
+	p.logger = slog.New(slog.NewJSONHandler(log, nil))
+
+	return nil
 }
 
 // checkDoors refuses doors beyond loopback without authentication.
@@ -203,8 +217,6 @@ func (p *Platform) listen(flag, address string) (*os.File, string, error) {
 		return nil, "", fmt.Errorf("keep %s open: %w", address, err)
 	}
 
-	p.files = append(p.files, file)
-
 	return file, listener.Addr().String(), nil
 }
 
@@ -247,7 +259,7 @@ func ignoreCancel(err error) error {
 
 // warn tells of what is tried again by itself.
 func (p *Platform) warn(message string, err error) {
-	p.logger.Warn(message, "error", err) //nolint:sloglint // the platform's own log, which has no context
+	p.logger.Warn(message, "error", err)
 }
 
 // Close gives ports and the data directory back.

@@ -25,8 +25,12 @@ const readyAnnotation = "serin.dev/ready"
 // meshPort is the port that every gRPC service has in the mesh.
 const meshPort = 9000
 
-// registryRetry is the time until a failed write is tried again.
-const registryRetry = 50 * time.Millisecond
+const (
+	// registryRetry is the time until a failed write is tried again.
+	registryRetry = 50 * time.Millisecond
+	// registryInterval is the time after which someone else's changes of the objects are made good.
+	registryInterval = 10 * time.Second
+)
 
 // registry tells the mesh which processes there are: a ServiceEntry for each service, a WorkloadEntry for each process.
 // It is what Kubernetes does with Services and Pods.
@@ -46,7 +50,10 @@ func (p *Platform) runRegistry(ctx context.Context) error {
 
 	registry := &registry{client: client}
 
-	for failing := false; ; {
+	again := time.NewTicker(registryInterval)
+	defer again.Stop()
+
+	for failing, told := false, false; ; {
 		statuses, changed := p.supervisor.Changed()
 		err := registry.write(ctx, p.allWorkloads(), statuses)
 
@@ -55,20 +62,22 @@ func (p *Platform) runRegistry(ctx context.Context) error {
 		}
 
 		if err != nil {
-			if !failing && registry.services != nil { // at the start the mesh is not there yet
+			if !failing && told { // at the start the mesh is not there yet
 				p.warn("the mesh was not told of a change; trying again", err)
 			}
 
 			registry.services, registry.workloads, failing = nil, nil, true
 			changed = closedAfter(registryRetry)
 		} else {
-			failing = false
+			failing, told = false, true
 		}
 
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-again.C:
+			registry.services, registry.workloads = nil, nil
 		}
 	}
 }
@@ -110,7 +119,7 @@ func (r *registry) write(ctx context.Context, planned map[string]*plannedWorkloa
 	return r.writeWorkloads(ctx, workloads)
 }
 
-// read learns what there is from before.
+// read learns what there is from before. Workloads without the annotation are someone else's.
 func (r *registry) read(ctx context.Context) error {
 	services, err := r.client.NetworkingV1().ServiceEntries(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -128,7 +137,9 @@ func (r *registry) read(ctx context.Context) error {
 	}
 
 	for _, workload := range workloads.Items {
-		r.workloads[workload.Name] = workload
+		if _, ours := workload.Annotations[readyAnnotation]; ours {
+			r.workloads[workload.Name] = workload
+		}
 	}
 
 	return nil

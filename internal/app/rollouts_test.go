@@ -126,10 +126,6 @@ func (p *testPlatform) awaitRollout(agent, what string, wanted func(*rolloutv1.R
 	}
 }
 
-func inPhase(phase rolloutv1.Phase) func(*rolloutv1.Rollout) bool {
-	return func(found *rolloutv1.Rollout) bool { return found.GetPhase() == phase }
-}
-
 // carries is a rollout whose candidate has the weight, in the mesh too.
 func carries(candidate string, weight int32) func(*rolloutv1.Rollout) bool {
 	return func(found *rolloutv1.Rollout) bool {

@@ -43,6 +43,10 @@ func (w *workload) controllerRoom(ctx context.Context) (*room, error) {
 		return nil, err
 	}
 
+	if err := succeed(ctx, store, settings.Revisions); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+
 	service, err := controller.New(controller.Config{
 		Namespace: w.config.Namespace, Agents: settings.Agents, Router: router,
 		Workloads: workloadv1.NewWorkloadServiceClient(supervisor), Context: conversations, Store: store,

@@ -79,7 +79,10 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 // knownAgent dials agents that there are; one that there is not shall fail at once rather than be waited for.
 func (w *workload) knownAgent(agents *atomic.Pointer[catalogue]) func(string) (handoffv1.HandoffServiceClient, error) {
 	return func(name string) (handoffv1.HandoffServiceClient, error) {
-		if !agents.Load().knows(name) {
+		switch now := agents.Load(); {
+		case now.isEmpty(): // turns from before must not fail meanwhile
+			return nil, fault.New(codes.Unavailable, "STARTING", "it is not known yet which agents there are")
+		case !now.knows(name):
 			return nil, fault.New(codes.NotFound, "AGENT_UNKNOWN", "there is no agent named %q", name)
 		}
 

@@ -38,9 +38,13 @@ func (w *workload) toolsRoom() (*room, error) {
 	return &room{
 		register: service.Register,
 		policy:   service.Policy(),
-		checks:   []health.Check{w.reachable(rpc.Context), {Name: "tool servers", TTL: healthTTL, Func: service.Ready}},
-		tasks:    []drain.Task{{Name: "tool servers", Run: service.Run}, follow},
-		drain:    service.Drain,
-		close:    service.Close,
+		checks: []health.Check{
+			w.reachable(rpc.Context),
+			// An agent that needs what is missing is not ready itself. It must not keep the others' tools from them.
+			{Name: "tool servers", TTL: healthTTL, Func: service.Ready, Informative: true},
+		},
+		tasks: []drain.Task{{Name: "tool servers", Run: service.Run}, follow},
+		drain: service.Drain,
+		close: service.Close,
 	}, nil
 }

@@ -92,9 +92,14 @@ func serveWorkload(ctx context.Context, env *Env, config *workloadConfig) error 
 
 // run serves the room until the context ends, and then drains it: no new work, finish, stop servers, stop tasks.
 func (w *workload) run(ctx context.Context, room *room) error {
-	checker := health.New(room.checks...)
+	server, err := w.grpcServer(room)
+	if err != nil {
+		return err
+	}
 
-	servings, err := w.servings(room, checker)
+	checker := health.New(checksOf(room, server)...)
+
+	servings, err := w.servings(room, server, checker)
 	if err != nil {
 		return err
 	}
@@ -148,24 +153,43 @@ func (w *workload) finish(running context.Context, room *room, servings []servin
 	}
 }
 
-func (w *workload) servings(room *room, checker *health.Checker) ([]serving, error) {
+// grpcServer makes the room's gRPC server; nil if it has none.
+func (w *workload) grpcServer(room *room) (*rpc.Server, error) {
+	if room.register == nil {
+		return nil, nil //nolint:nilnil // not every room has one
+	}
+
+	server, err := rpc.NewServer(rpc.ServerConfig{
+		Credentials: w.credentials, Namespace: w.config.Namespace, Policy: room.policy, Telemetry: w.telemetry,
+		Mesh: w.config.Room != "mesh", // which can't wait for itself
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make gRPC server: %w", err)
+	}
+
+	room.register(server)
+
+	return server, nil
+}
+
+// checksOf are the room's checks, and that the mesh lets its server take connections.
+func checksOf(room *room, server *rpc.Server) []health.Check {
+	if server == nil {
+		return room.checks
+	}
+
+	return append([]health.Check{{Name: "listener", TTL: healthTTL, Func: server.CheckServing}}, room.checks...)
+}
+
+func (w *workload) servings(room *room, server *rpc.Server, checker *health.Checker) ([]serving, error) {
 	servings := append([]serving{}, room.serves...)
 
-	if room.register != nil {
+	if server != nil {
 		listener, err := w.config.listener("grpc")
 		if err != nil {
 			return nil, err
 		}
 
-		server, err := rpc.NewServer(rpc.ServerConfig{
-			Credentials: w.credentials, Namespace: w.config.Namespace, Policy: room.policy, Telemetry: w.telemetry,
-			Mesh: w.config.Room != "mesh", // which can't wait for itself
-		})
-		if err != nil {
-			return nil, fmt.Errorf("make gRPC server: %w", err)
-		}
-
-		room.register(server)
 		servings = append(servings, grpcServing("grpc", server, listener))
 	}
 

@@ -64,6 +64,8 @@ type controllerSettings struct {
 	// Agents is the folder of the agents' files.
 	Agents   string `json:"agents"`
 	Database string `json:"database"`
+	// Revisions is the directory of all that ever ran.
+	Revisions string `json:"revisions"`
 }
 
 func (c *workloadConfig) identity(name string) rpc.Identity {

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
+)
+
+// numbersEvery is how often a line tells numbers while nothing else changes.
+const numbersEvery = 10 * time.Second
+
+// lineView appends a line for each change, for logs and pipes.
+type lineView struct {
+	out io.Writer
+	now func() time.Time
+
+	told     map[string]toldLine
+	problems []string
+}
+
+// toldLine is what was last said of an agent.
+type toldLine struct {
+	state, numbers string
+	at             time.Time
+}
+
+func newLineView(out io.Writer) *lineView {
+	return &lineView{out: out, now: time.Now, told: map[string]toldLine{}}
+}
+
+func (v *lineView) show(_ context.Context, now canaryNow) error {
+	for _, rollout := range now.change.GetRollouts() {
+		if err := v.tell(rollout); err != nil {
+			return err
+		}
+	}
+
+	problems := now.change.GetProblems()
+	if slices.Equal(problems, v.problems) {
+		return nil
+	}
+
+	v.problems = problems
+	if len(problems) == 0 {
+		return v.line("files", "nothing is wrong with them any more")
+	}
+
+	for _, problem := range problems {
+		if err := v.line("files", problem); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// tell says what changed, unless that is only numbers, which were told a short while ago.
+func (v *lineView) tell(rollout *rolloutv1.Rollout) error {
+	line := toldLine{state: stateLine(rollout), numbers: numbersLine(rollout), at: v.now()}
+	before := v.told[rollout.GetAgent()]
+
+	if line.state == before.state && (line.numbers == before.numbers || line.at.Sub(before.at) < numbersEvery) {
+		return nil
+	}
+
+	v.told[rollout.GetAgent()] = line
+
+	return v.line(rollout.GetAgent(), line.state+line.numbers)
+}
+
+func (v *lineView) line(about, text string) error {
+	_, err := fmt.Fprintf(v.out, "%s  %s  %s\n", v.now().Format(time.TimeOnly), about, oneLine(text))
+	if err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+
+	return nil
+}
+
+// stateLine is where a rollout is.
+func stateLine(rollout *rolloutv1.Rollout) string {
+	return strings.Join(slices.Concat([]string{where(rollout), rollout.GetReason()}, rollout.GetProblems()), "; ")
+}
+
+// numbersLine is what the stable revision and the candidate came to.
+func numbersLine(rollout *rolloutv1.Rollout) string {
+	text := &strings.Builder{}
+
+	for _, revision := range rollout.GetRevisions() {
+		if numbers := revision.GetNumbers(); numbers.GetTurns() > 0 {
+			fmt.Fprintf(text, "; %s %s: %d turns, %s failed, p99 %s", revision.GetRole(), revision.GetRevision(),
+				numbers.GetTurns(), failedShare(numbers), latency(numbers, numbers.GetP99()))
+		}
+	}
+
+	return text.String()
+}
