@@ -1,12 +1,15 @@
 package app_test
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/app"
+	"github.com/serinhq/serin/loadtest"
 )
 
 // A revision that asks for a tool which nobody has is not ready, and harms nobody else: neither when the tools' process
@@ -38,4 +41,29 @@ func TestRevisionThatLacksAToolHarmsNobody(t *testing.T) {
 	p.stop()
 	p.start()
 	works("after a restart")
+}
+
+// A candidate whose process hangs, which no exit tells of, is aborted long before anyone would restart it.
+func TestCandidateThatHangsIsAborted(t *testing.T) {
+	p := startPlatform(t)
+	stable := p.rollout("billing").GetStable()
+
+	report := p.whileTalking(8, func(ctx context.Context, load *loadtest.Load) {
+		candidate := p.startCanary("billing", "\nBe brief.", manual(50))
+		p.awaitRollout("billing", "at 50%", carries(candidate, 50))
+		more(ctx, t, load, 20)
+
+		p.signal("billing-"+candidate, syscall.SIGSTOP)
+
+		found := p.awaitRollout("billing", "aborted", settled(rolloutv1.Phase_PHASE_FAILED, stable))
+		if !strings.Contains(found.GetReason(), "ready") {
+			t.Errorf("it was aborted because %s", found.GetReason())
+		}
+
+		more(ctx, t, load, 10)
+	})
+
+	if report.Changes == 0 {
+		t.Error("no conversation had to change its revision: nothing was tested")
+	}
 }

@@ -174,6 +174,9 @@ func (r *upReporter) change(status supervise.Status) {
 		}
 
 		r.printf("serin: %s is ready (pid %d)\n", status.Name, status.PID)
+	case supervise.Unready:
+		delete(r.told, status.PID)
+		r.printf("serin: %s is not ready any more: %s\n", status.Name, status.Problem)
 	case supervise.Stopped:
 		r.printf("serin: %s stopped\n", status.Name)
 	case supervise.Starting:

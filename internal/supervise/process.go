@@ -13,9 +13,6 @@ import (
 // steady is how long a process must have run for its next restart to come quickly again.
 const steady = 10 * time.Second
 
-// readyPoll is the time between two looks at whether a process is ready.
-const readyPoll = 15 * time.Millisecond
-
 // keep runs one process again and again until the context ends.
 func (s *Supervisor) keep(ctx context.Context, joined *member) error {
 	process := joined.process
@@ -126,20 +123,16 @@ func (s *Supervisor) accompany(ctx context.Context, joined *member, child *child
 	for {
 		select {
 		case seen := <-signs:
-			switch {
-			case seen.dead != nil:
+			if seen.dead != nil {
 				_ = child.kill() // why it was killed says more than how it ended
 
 				end.err = fmt.Errorf("killed: not alive: %w", seen.dead)
 
 				return end
-			case seen.ready:
-				end.wasReady = true
-				status.State, status.Since, status.Problem = Ready, time.Now(), ""
-			default:
-				status.Problem = seen.problem
 			}
 
+			end.wasReady = end.wasReady || seen.ready
+			status.note(seen)
 			s.update(*status)
 		case end.err = <-child.ended:
 			return end
@@ -153,99 +146,6 @@ func (s *Supervisor) accompany(ctx context.Context, joined *member, child *child
 			return end
 		}
 	}
-}
-
-// sign is what a look at a running process showed.
-type sign struct {
-	problem string // why it is not ready yet
-	ready   bool
-	dead    error // why it is to be killed
-}
-
-// look tells what changes about a running process, until the context ends.
-func (s *Supervisor) look(ctx context.Context, process Process, signs chan<- sign) {
-	show := func(seen sign) {
-		select {
-		case signs <- seen:
-		case <-ctx.Done():
-		}
-	}
-
-	if process.Ready != nil && !awaitReady(ctx, process.Ready, show) {
-		return
-	}
-
-	show(sign{ready: true})
-
-	if process.Alive == nil {
-		return
-	}
-
-	if dead := s.awaitDead(ctx, process.Alive); dead != nil {
-		show(sign{dead: dead})
-	}
-}
-
-// awaitReady polls until check succeeds, and shows each new reason why it does not. It is false if the context ends first.
-func awaitReady(ctx context.Context, check func(context.Context) error, show func(sign)) bool {
-	ticker := time.NewTicker(readyPoll)
-	defer ticker.Stop()
-
-	for last := ""; ; {
-		err := check(ctx)
-		if err == nil {
-			return true
-		}
-
-		// An end of the context is no problem of the process.
-		if problem := err.Error(); problem != last && ctx.Err() == nil {
-			last = problem
-			show(sign{problem: problem})
-		}
-
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-// awaitDead polls until check has failed too often in a row, and returns its last error. It is nil if the context ends
-// first.
-func (s *Supervisor) awaitDead(ctx context.Context, check func(context.Context) error) error {
-	ticker := time.NewTicker(s.config.AliveInterval)
-	defer ticker.Stop()
-
-	for failures := 0; ; {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-
-		err := bounded(ctx, s.config.AliveInterval, check)
-
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
-			failures = 0
-		default:
-			failures++
-		}
-
-		if failures == s.config.AliveFailures {
-			return err
-		}
-	}
-}
-
-func bounded(ctx context.Context, limit time.Duration, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-
-	return check(ctx)
 }
 
 func (s *Supervisor) start(ctx context.Context, process Process) (*child, error) {

@@ -27,6 +27,7 @@ type State string
 const (
 	Starting   State = "starting"
 	Ready      State = "ready"
+	Unready    State = "unready" // it was ready, and runs
 	Restarting State = "restarting"
 	Stopped    State = "stopped"
 )
@@ -46,7 +47,9 @@ type Process struct {
 	// LogPath is a file that standard output and error are appended to.
 	// Each start of the process puts it aside as LogPath.1 if it is larger than [Config.MaxLogBytes].
 	LogPath string
-	// Ready is polled until it returns nil. Nil means ready as soon as it runs.
+	// Ready is polled until it returns nil, and from then on every [Config.ReadyInterval], with a context that ends after
+	// that interval; it must heed it. After [Config.ReadyFailures] errors in a row the process is [Unready], with the next
+	// nil it is [Ready] again. Nil means ready as soon as it runs.
 	Ready func(context.Context) error
 	// Alive is polled every [Config.AliveInterval] once the process was ready, with a context that ends after that
 	// interval; it must heed it. After [Config.AliveFailures] errors in a row the process is killed and started again.
@@ -68,7 +71,7 @@ type Status struct {
 	Since    time.Time `json:"since"`
 	// LastExit says how it ended the last time, with the last line that it wrote.
 	LastExit string `json:"lastExit,omitempty"`
-	// Problem says why a process that is starting is not ready yet.
+	// Problem says why a process that runs is not ready.
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -79,6 +82,11 @@ type Config struct {
 	MinBackoff, MaxBackoff time.Duration
 	// Grace is how long a process may take to stop before it is killed; 10 s by default.
 	Grace time.Duration
+	// ReadyInterval is the time between two looks at whether a process is still ready, and the time that one look may take;
+	// 1 s by default.
+	ReadyInterval time.Duration
+	// ReadyFailures is how many looks in a row must fail for a process to be unready; 3 by default.
+	ReadyFailures int
 	// AliveInterval is the time between two looks at whether a process is alive, and the time that one look may take;
 	// 5 s by default.
 	AliveInterval time.Duration
@@ -123,6 +131,8 @@ func New(config Config) *Supervisor {
 	config.MinBackoff = orDefault(config.MinBackoff, 100*time.Millisecond)
 	config.MaxBackoff = orDefault(config.MaxBackoff, 5*time.Second)
 	config.Grace = orDefault(config.Grace, 10*time.Second)
+	config.ReadyInterval = orDefault(config.ReadyInterval, time.Second)
+	config.ReadyFailures = orDefault(config.ReadyFailures, 3)
 	config.AliveInterval = orDefault(config.AliveInterval, 5*time.Second)
 	config.AliveFailures = orDefault(config.AliveFailures, 3)
 	config.MaxLogBytes = orDefault(config.MaxLogBytes, defaultMaxLogBytes)
@@ -191,6 +201,14 @@ func (s *Supervisor) Add(process Process) error {
 	s.mu.Unlock()
 
 	return nil
+}
+
+// Running reports whether [Supervisor.Add] would be heard.
+func (s *Supervisor) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.fail != nil
 }
 
 // ErrNotRunning says that a supervisor does not run, or stops.

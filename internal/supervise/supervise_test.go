@@ -330,6 +330,45 @@ func TestKillsWhatIsNotAlive(t *testing.T) {
 	}
 }
 
+// What was ready once may get stuck: it keeps running, and counts as unready until it answers again.
+func TestNoticesWhatIsNotReadyAnyMore(t *testing.T) {
+	var stuck, failures atomic.Int32
+
+	process := process(t, t.TempDir(), "a", "polite")
+	process.Ready = func(ctx context.Context) error {
+		if stuck.Load() == 0 {
+			return nil
+		}
+
+		failures.Add(1)
+		<-ctx.Done()
+
+		return errors.New("no answer")
+	}
+	supervisor, _ := run(t, supervise.Config{ReadyInterval: time.Millisecond, ReadyFailures: 5}, process)
+
+	state := func(want supervise.State) func() bool {
+		return func() bool { return only(supervisor).State == want }
+	}
+
+	eventually(t, "it is ready", state(supervise.Ready))
+	before := only(supervisor)
+
+	stuck.Store(1)
+	eventually(t, "it is unready", state(supervise.Unready))
+
+	if got := only(supervisor); got.Problem != "no answer" || got.PID != before.PID || failures.Load() < 5 {
+		t.Errorf("after %d failures it is %+v", failures.Load(), got)
+	}
+
+	stuck.Store(0)
+	eventually(t, "it is ready again", state(supervise.Ready))
+
+	if got := only(supervisor); got.Problem != "" || got.Restarts != 0 {
+		t.Errorf("it is %+v", got)
+	}
+}
+
 // A look at a process that hangs may take forever: it ends with the interval.
 func TestBoundsTheLookAtWhetherAProcessIsAlive(t *testing.T) {
 	process := process(t, t.TempDir(), "a", "polite")
