@@ -3,13 +3,10 @@ package loadtest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -187,7 +184,7 @@ func (c *Client) do(request *http.Request) (*http.Response, error) {
 
 	data, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // what there is of it will do
 
-	return nil, parseFault(response.StatusCode, data)
+	return nil, fault.FromHTTP(response.StatusCode, data)
 }
 
 // unreachable says that the gateway did not answer, unless that was the caller's own will.
@@ -201,44 +198,4 @@ func unreachable(ctx context.Context, err error) error {
 	}
 
 	return fault.New(codes.Unavailable, "UNREACHABLE", "the gateway can't be reached: %w", err)
-}
-
-// parseFault reads the gateway's one shape of errors. Something in between may have answered instead.
-func parseFault(status int, data []byte) error {
-	body := struct {
-		Error struct {
-			Code            json.RawMessage   `json:"code"`
-			Reason          string            `json:"reason"`
-			Message         string            `json:"message"`
-			FieldViolations []fault.Violation `json:"fieldViolations"`
-			Metadata        map[string]string `json:"metadata"`
-		} `json:"error"`
-	}{}
-	_ = json.Unmarshal(data, &body)
-
-	found := &fault.Error{
-		Code: codes.Unknown, Reason: body.Error.Reason, Message: body.Error.Message,
-		Violations: body.Error.FieldViolations, Metadata: body.Error.Metadata,
-	}
-
-	var code codes.Code
-
-	switch {
-	case len(body.Error.Code) > 0 && code.UnmarshalJSON(body.Error.Code) == nil && code != codes.OK:
-		found.Code = code
-	case status == http.StatusNotFound:
-		found.Code = codes.NotFound
-	case slices.Contains([]int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}, status):
-		found.Code = codes.Unavailable
-	}
-
-	if found.Message == "" {
-		found.Message = fmt.Sprintf("the gateway answered %d %s", status, http.StatusText(status))
-	}
-
-	if found.Reason == "" {
-		found.Reason = "HTTP_" + strconv.Itoa(status)
-	}
-
-	return found
 }

@@ -137,7 +137,7 @@ func (t *talk) stream(ctx context.Context, made *turn, text, key string) error {
 		}
 
 		if string(frame.name) == "error" {
-			return parseFault(http.StatusInternalServerError, frame.data)
+			return fault.FromHTTP(http.StatusInternalServerError, frame.data)
 		}
 
 		if !frame.durable {

@@ -79,7 +79,7 @@ func (s *eventStream) nextRollouts() (*rolloutv1.WatchRolloutsResponse, error) {
 	}
 
 	if raw.Name == "error" {
-		return nil, parseFault(http.StatusInternalServerError, []byte(raw.Data))
+		return nil, fault.FromHTTP(http.StatusInternalServerError, []byte(raw.Data))
 	}
 
 	change := &rolloutv1.WatchRolloutsResponse{}

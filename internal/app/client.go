@@ -172,7 +172,7 @@ func (c *client) do(request *http.Request) (*http.Response, error) {
 
 	data, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // what there is of it will do
 
-	return nil, parseFault(response.StatusCode, data)
+	return nil, fault.FromHTTP(response.StatusCode, data)
 }
 
 // unreachable says in a user's words why a gateway can't be talked to.

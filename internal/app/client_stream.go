@@ -105,7 +105,7 @@ func (s *eventStream) next() (*eventv1.Event, error) {
 	}
 
 	if raw.Name == "error" {
-		return nil, parseFault(http.StatusInternalServerError, []byte(raw.Data))
+		return nil, fault.FromHTTP(http.StatusInternalServerError, []byte(raw.Data))
 	}
 
 	event := &eventv1.Event{}

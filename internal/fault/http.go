@@ -1,35 +1,34 @@
-package app
+package fault
 
 import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"google.golang.org/grpc/codes"
-
-	"github.com/serinhq/serin/internal/fault"
 )
 
-// faultBody is the gateway's one shape of errors.
-type faultBody struct {
+// httpBody is the gateway's one shape of errors.
+type httpBody struct {
 	Error struct {
 		Code            json.RawMessage   `json:"code"`
 		Reason          string            `json:"reason"`
 		Message         string            `json:"message"`
-		FieldViolations []fault.Violation `json:"fieldViolations"`
+		FieldViolations []Violation       `json:"fieldViolations"`
 		Metadata        map[string]string `json:"metadata"`
 	} `json:"error"`
 }
 
-// parseFault makes a fault out of an answer that is not a good one. Something in between may have answered instead of a
-// gateway, so nothing but the status is sure to be there.
-func parseFault(status int, data []byte) error {
-	body := faultBody{}
+// FromHTTP makes an error out of an answer of the gateway that is not a good one. Something in between may have answered
+// instead, so nothing but the status is sure to be there: the reason is then HTTP_ and the status.
+func FromHTTP(status int, data []byte) *Error {
+	body := httpBody{}
 	if json.Unmarshal(data, &body) != nil {
-		body = faultBody{}
+		body = httpBody{}
 	}
 
-	found := &fault.Error{
+	found := &Error{
 		Code: codeOfStatus(status), Reason: body.Error.Reason, Message: body.Error.Message,
 		Violations: body.Error.FieldViolations, Metadata: body.Error.Metadata,
 	}
@@ -37,6 +36,10 @@ func parseFault(status int, data []byte) error {
 	var code codes.Code
 	if len(body.Error.Code) > 0 && code.UnmarshalJSON(body.Error.Code) == nil && code != codes.OK {
 		found.Code = code
+	}
+
+	if found.Reason == "" {
+		found.Reason = "HTTP_" + strconv.Itoa(status)
 	}
 
 	if found.Message == "" {
