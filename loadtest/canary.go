@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,6 +57,8 @@ const (
 	quiet = 500 * time.Millisecond
 	// pollEvery is how often a rollout is looked at.
 	pollEvery = 25 * time.Millisecond
+	// giveUpWithin is how long the abort of a candidate may take whose test did not get to its end.
+	giveUpWithin = 10 * time.Second
 	// patience is how long anything of a rollout but its conversations may take.
 	patience = time.Minute
 )
@@ -83,25 +86,54 @@ func (c Canary) Bars() []Bar {
 	return bars
 }
 
-// Script returns a script for [Config]: it starts the candidate at its weight, measures its share, and ends it.
+// Script returns a script for [Config]: it starts the candidate at its weight, measures its share, and ends it. Where it
+// does not get to the end, it aborts the candidate, so that no user goes on meeting it.
 func (c Canary) Script() func(ctx context.Context, load *Load) error {
 	c = c.withDefaults()
 
 	return func(ctx context.Context, load *Load) error {
 		rollout, err := c.start(ctx, load)
-
-		for round := 0; err == nil; round++ {
-			if err = c.round(ctx, load, rollout.GetCandidate()); err != nil || round >= c.Repeats || !c.withdraws() {
-				return err
-			}
-
-			load.Mark("retry")
-
-			_, err = load.client.Retry(ctx, c.Agent)
+		if err != nil {
+			return err
 		}
 
-		return err
+		if err := c.rounds(ctx, load, rollout.GetCandidate()); err != nil {
+			return errors.Join(err, c.giveUp(ctx, load, rollout.GetCandidate()))
+		}
+
+		return nil
 	}
+}
+
+func (c Canary) rounds(ctx context.Context, load *Load, candidate string) error {
+	for round := 0; ; round++ {
+		if err := c.round(ctx, load, candidate); err != nil || round >= c.Repeats || !c.withdraws() {
+			return err
+		}
+
+		load.Mark("retry")
+
+		if _, err := load.client.Retry(ctx, c.Agent); err != nil {
+			return err
+		}
+	}
+}
+
+// giveUp aborts the candidate, if it is one still. The context may have ended.
+func (c Canary) giveUp(ctx context.Context, load *Load, candidate string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveUpWithin)
+	defer cancel()
+
+	rollout, err := load.client.Rollout(ctx, c.Agent)
+	if err == nil && rollout.GetCandidate() == candidate {
+		_, err = load.client.Abort(ctx, c.Agent, false, "the load test did not get to its end")
+	}
+
+	if err != nil {
+		return fmt.Errorf("the candidate %s of %s may go on, see serin canary status %s: %w", candidate, c.Agent, c.Agent, err)
+	}
+
+	return nil
 }
 
 func (c Canary) withdraws() bool { return c.End == EndAbort || c.End == EndFence }

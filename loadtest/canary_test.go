@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,7 +20,8 @@ func canary(t *testing.T, g *fakeGateway, c Canary) *Report {
 	scenario.Stages = []Stage{{0, 200, 200}}
 	scenario.Think = 100 * time.Millisecond
 
-	report := run(t, Config{URL: g.URL, Scenario: scenario, Audit: true, Script: c.Script()})
+	// Few at a time: on a busy machine more would keep the script from being heard.
+	report := run(t, Config{URL: g.URL, Scenario: scenario, Audit: true, MaxOpen: 16, Script: c.Script()})
 	report.Judge(WithBars(DefaultBars(), Bar{"share", 0})...) // how fast it was says nothing here
 
 	return report
@@ -103,6 +105,32 @@ func TestCanaryThatEndsByItself(t *testing.T) {
 	_, err = Run(t.Context(), Config{URL: g.URL, Scenario: scenario, Script: Canary{Agent: "unknown"}.Script()})
 	if err == nil {
 		t.Error("there is no such agent, and nobody says so")
+	}
+}
+
+// A candidate must not stay behind when nobody looks at it any more.
+func TestCanaryThatIsCutShortIsAborted(t *testing.T) {
+	g := newFakeGateway(t)
+	scenario := burst(0, 1)
+	scenario.Stages = []Stage{{0, 20, 20}}
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	g.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if g.mu.Lock(); g.rollout.GetCandidate() != "" && strings.HasSuffix(r.URL.Path, "/messages") {
+			cancel(errors.New("Ctrl-C"))
+		}
+		g.mu.Unlock()
+
+		return false
+	}
+
+	_, err := Run(ctx, Config{URL: g.URL, Scenario: scenario, Script: Canary{Agent: "billing"}.Script()})
+	if err != nil && !strings.Contains(err.Error(), "Ctrl-C") {
+		t.Error(err)
+	}
+
+	if want := []string{"start", "abort"}; !slices.Equal(g.verbs(), want) {
+		t.Error(g.actions)
 	}
 }
 

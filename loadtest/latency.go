@@ -129,16 +129,19 @@ func (l *Latency) UnmarshalJSON(data []byte) error {
 
 func milliseconds(took time.Duration) float64 { return float64(took) / float64(time.Millisecond) }
 
-// short writes a duration with three digits, as people read it.
-func short(took time.Duration) string {
+// Rounded leaves three digits of a duration, as people read it.
+func Rounded(took time.Duration) time.Duration {
 	switch {
 	case took >= 10*time.Second:
-		return took.Round(100 * time.Millisecond).String()
+		return took.Round(100 * time.Millisecond)
 	case took >= time.Second:
-		return took.Round(10 * time.Millisecond).String()
+		return took.Round(10 * time.Millisecond)
 	case took >= 10*time.Millisecond:
-		return took.Round(100 * time.Microsecond).String()
+		return took.Round(100 * time.Microsecond)
 	default:
-		return took.Round(10 * time.Microsecond).String()
+		return took.Round(10 * time.Microsecond)
 	}
 }
+
+// short writes a duration with three digits.
+func short(took time.Duration) string { return Rounded(took).String() }

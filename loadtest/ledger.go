@@ -2,8 +2,11 @@ package loadtest
 
 import (
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 )
@@ -23,6 +26,10 @@ type ledger struct {
 	// next is the sequence that comes next.
 	next int64
 	pins map[string]string
+	// joined are agents whose first pin was seen: there is no second one.
+	joined map[string]bool
+	// digests are of the events that were seen, by sequence.
+	digests map[int64]uint64
 	// met are the revisions that had a segment.
 	met map[name]bool
 	// once are events of the present turn that must not come again under another sequence.
@@ -59,8 +66,8 @@ type segment struct {
 
 func newLedger(conversation string, version int64) *ledger {
 	return &ledger{
-		conversation: conversation, next: version + 1, pins: map[string]string{}, met: map[name]bool{},
-		once: map[string]bool{}, calls: map[string]bool{},
+		conversation: conversation, next: version + 1, pins: map[string]string{}, joined: map[string]bool{},
+		digests: map[int64]uint64{}, met: map[name]bool{}, once: map[string]bool{}, calls: map[string]bool{},
 	}
 }
 
@@ -88,6 +95,7 @@ func (l *ledger) take(event *eventv1.Event) bool {
 	}
 
 	l.next = event.GetSequence() + 1
+	l.digests[event.GetSequence()] = digest(event)
 	l.checkRevision(event)
 	l.checkOnce(event)
 	l.note(event)
@@ -109,6 +117,7 @@ func (l *ledger) checkRevision(event *eventv1.Event) {
 	switch kind := event.GetKind().(type) {
 	case *eventv1.Event_AgentJoined:
 		actor = name{kind.AgentJoined.GetAgent(), kind.AgentJoined.GetRevision()}
+		l.join(event, actor.agent)
 	case *eventv1.Event_RevisionChanged:
 		l.change(event, kind.RevisionChanged)
 
@@ -124,6 +133,14 @@ func (l *ledger) checkRevision(event *eventv1.Event) {
 	}
 
 	l.pins[actor.agent] = actor.revision
+}
+
+func (l *ledger) join(event *eventv1.Event, agent string) {
+	if l.joined[agent] {
+		l.violate(kindDoubled, event, "agent %s joins again", agent)
+	}
+
+	l.joined[agent] = true
 }
 
 func (l *ledger) change(event *eventv1.Event, changed *eventv1.RevisionChanged) {
@@ -167,8 +184,6 @@ func onceKey(event *eventv1.Event) string {
 		return "the message of turn " + event.GetTurnId()
 	case *eventv1.Event_TurnCompleted, *eventv1.Event_TurnFailed, *eventv1.Event_TurnCancelled:
 		return "the end of turn " + event.GetTurnId()
-	case *eventv1.Event_AgentJoined:
-		return "the first pin of " + kind.AgentJoined.GetAgent()
 	case *eventv1.Event_AgentMessage:
 		return "message " + kind.AgentMessage.GetMessageId()
 	case *eventv1.Event_ToolResult:
@@ -249,6 +264,10 @@ func (l *ledger) compare(stored []*eventv1.Event) []Violation {
 
 			break
 		}
+
+		if seen, known := l.digests[event.GetSequence()]; known && seen != digest(event) {
+			l.violate(kindLost, event, "is stored otherwise than it was streamed")
+		}
 	}
 
 	if last := int64(len(stored)); last >= l.next {
@@ -270,4 +289,13 @@ func kindOf(event *eventv1.Event) string {
 	}
 
 	return string(kind.Name())
+}
+
+// digest tells events apart.
+func digest(event *eventv1.Event) uint64 {
+	data, _ := proto.MarshalOptions{Deterministic: true}.Marshal(event) // what was read can be written
+	hash := fnv.New64a()
+	_, _ = hash.Write(data) // a hash takes everything
+
+	return hash.Sum64()
 }

@@ -118,9 +118,6 @@ func (l *Load) Mark(name string) time.Time {
 	return now
 }
 
-// Client speaks to the same gateway, over the same connections.
-func (l *Load) Client() *Client { return l.client }
-
 func (l *Load) run() {
 	defer close(l.done)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,7 +24,7 @@ func burst(conversations, turns int) Scenario {
 func run(t *testing.T, cfg Config) *Report {
 	t.Helper()
 
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 
 	report, err := Run(ctx, cfg)
@@ -104,6 +105,15 @@ func TestWhatUsersMustNotSee(t *testing.T) {
 		{"the same result twice", func(_ *fakeConversation, events []*eventv1.Event) []*eventv1.Event {
 			return append(events[:1:1], append([]*eventv1.Event{toolResult("x"), toolResult("x")}, events[1:]...)...)
 		}, kindDoubled + " " + kindDoubled},
+		{"an agent that joins again", func(c *fakeConversation, events []*eventv1.Event) []*eventv1.Event {
+			if len(c.turns) == 2 {
+				joined := &eventv1.AgentJoined{Agent: "billing", Revision: c.pin}
+				again := by("t2", c.pin, &eventv1.Event{Kind: &eventv1.Event_AgentJoined{AgentJoined: joined}})
+				events = slices.Insert(events, 1, again)
+			}
+
+			return events
+		}, kindDoubled},
 		{"a call without a result", func(c *fakeConversation, events []*eventv1.Event) []*eventv1.Event {
 			if len(c.turns) == 1 {
 				events[3].GetAgentMessage().ToolCalls = []*eventv1.ToolCall{{CallId: "x"}, {CallId: "y"}}
@@ -164,6 +174,25 @@ func TestAuditFindsWhatWasNotStreamed(t *testing.T) {
 	g := newFakeGateway(t)
 	g.mangle = func(_ *fakeConversation, events []*eventv1.Event) []*eventv1.Event {
 		return append(events, toolResult("late"))
+	}
+
+	report := run(t, Config{URL: g.URL, Scenario: burst(1, 1), Audit: true})
+	if report.Lost != 1 {
+		t.Error(report.Violations)
+	}
+}
+
+// What is stored is what was shown.
+func TestAuditFindsWhatWasChanged(t *testing.T) {
+	g := newFakeGateway(t)
+	g.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/events") {
+			g.mu.Lock()
+			g.conversations[0].log[1].GetTurnAccepted().Text = "something else"
+			g.mu.Unlock()
+		}
+
+		return false
 	}
 
 	report := run(t, Config{URL: g.URL, Scenario: burst(1, 1), Audit: true})

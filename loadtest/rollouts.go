@@ -34,30 +34,6 @@ func (c *Client) Start(ctx context.Context, agent, declaration string, plan *rol
 	return answer.GetRollout(), err
 }
 
-// SetWeight gives the candidate a percentage by hand.
-func (c *Client) SetWeight(ctx context.Context, agent string, weight int32) (*rolloutv1.Rollout, error) {
-	answer := &rolloutv1.SetWeightResponse{}
-	err := c.steer(ctx, agent, "setWeight", &rolloutv1.SetWeightRequest{Weight: weight}, answer)
-
-	return answer.GetRollout(), err
-}
-
-// Pause holds the rollout.
-func (c *Client) Pause(ctx context.Context, agent string) (*rolloutv1.Rollout, error) {
-	answer := &rolloutv1.PauseRolloutResponse{}
-	err := c.steer(ctx, agent, "pause", &rolloutv1.PauseRolloutRequest{}, answer)
-
-	return answer.GetRollout(), err
-}
-
-// Resume goes on with a paused rollout.
-func (c *Client) Resume(ctx context.Context, agent string) (*rolloutv1.Rollout, error) {
-	answer := &rolloutv1.ResumeRolloutResponse{}
-	err := c.steer(ctx, agent, "resume", &rolloutv1.ResumeRolloutRequest{}, answer)
-
-	return answer.GetRollout(), err
-}
-
 // Promote goes on to the next step, or makes the candidate stable.
 func (c *Client) Promote(ctx context.Context, agent string, full bool) (*rolloutv1.Rollout, error) {
 	answer := &rolloutv1.PromoteRolloutResponse{}

@@ -39,7 +39,9 @@ func newTalk(load *Load, number int, intended time.Time) *talk {
 
 func (t *talk) run() {
 	t.load.record.opened(t.intended, t.load.cfg.Now().Sub(t.intended))
-	t.load.record.closed(t.found, t.converse())
+
+	how := t.converse()
+	t.load.record.closed(t.found, how)
 }
 
 // converse opens the conversation and says everything.

@@ -3,11 +3,11 @@ package app
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
+	"github.com/serinhq/serin/loadtest"
 )
 
 // column is a row of the side by side table: what it is called, and what it says of each revision.
@@ -125,21 +125,7 @@ func latency(numbers *rolloutv1.Numbers, of *durationpb.Duration) string {
 		return nothingYet
 	}
 
-	return rounded(of.AsDuration()).String()
-}
-
-// rounded leaves about three digits.
-func rounded(d time.Duration) time.Duration {
-	switch {
-	case d >= 10*time.Second:
-		return d.Round(100 * time.Millisecond)
-	case d >= time.Second:
-		return d.Round(10 * time.Millisecond)
-	case d >= 10*time.Millisecond:
-		return d.Round(100 * time.Microsecond)
-	default:
-		return d.Round(10 * time.Microsecond)
-	}
+	return loadtest.Rounded(of.AsDuration()).String()
 }
 
 func tokens(numbers *rolloutv1.Numbers) string {
