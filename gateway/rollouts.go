@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -106,15 +107,22 @@ func abortSurely(
 		resp, err := client.AbortRollout(ctx, req, options...)
 
 		if again && fault.Is(err, "NO_CANDIDATE") { // the one before got through
-			now, err := client.GetRollout(ctx, &rolloutv1.GetRolloutRequest{Agent: req.GetAgent()}, options...)
+			now, unseen := client.GetRollout(ctx, &rolloutv1.GetRolloutRequest{Agent: req.GetAgent()}, options...)
+			if unseen == nil && aborted(now.GetRollout()) {
+				return &rolloutv1.AbortRolloutResponse{Rollout: now.GetRollout()}, nil
+			}
 
-			return &rolloutv1.AbortRolloutResponse{Rollout: now.GetRollout()}, err
+			return nil, cmp.Or(unseen, err)
 		}
 
 		if fault.CodeOf(err) != codes.Unavailable || !retry.wait(ctx) {
 			return resp, err
 		}
 	}
+}
+
+func aborted(rollout *rolloutv1.Rollout) bool {
+	return rollout.GetPhase() == rolloutv1.Phase_PHASE_ABORTING || rollout.GetPhase() == rolloutv1.Phase_PHASE_FAILED
 }
 
 // onBehalf lets operators through, and names them to the controller.

@@ -27,6 +27,7 @@ type fakeController struct {
 	changes chan *rolloutv1.WatchRolloutsResponse
 
 	mu       sync.Mutex
+	phase    rolloutv1.Phase // of the rollout that is got
 	refuse   error
 	once     []error // these come before refuse
 	requests []proto.Message
@@ -112,7 +113,12 @@ func (f *fakeController) ListRollouts(ctx context.Context, req *rolloutv1.ListRo
 }
 
 func (f *fakeController) GetRollout(ctx context.Context, req *rolloutv1.GetRolloutRequest) (*rolloutv1.GetRolloutResponse, error) {
-	return &rolloutv1.GetRolloutResponse{Rollout: rolloutOf(req.GetAgent())}, f.take(ctx, req)
+	found := rolloutOf(req.GetAgent())
+	if f.phase != 0 {
+		found.Phase = f.phase
+	}
+
+	return &rolloutv1.GetRolloutResponse{Rollout: found}, f.take(ctx, req)
 }
 
 func (f *fakeController) WatchRollouts(req *rolloutv1.WatchRolloutsRequest, stream grpc.ServerStreamingServer[rolloutv1.WatchRolloutsResponse]) error {
@@ -321,12 +327,17 @@ func TestAnAbortIsSentUntilItIsTaken(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		once   []error
+		phase  rolloutv1.Phase
 		status int
 	}{
-		"it died before": {[]error{gone, gone}, http.StatusOK},
-		"it died after":  {[]error{gone, over}, http.StatusOK},
-		"nothing to do":  {[]error{over}, http.StatusConflict},
+		"it died before":                {[]error{gone, gone}, 0, http.StatusOK},
+		"it died after":                 {[]error{gone, over}, rolloutv1.Phase_PHASE_ABORTING, http.StatusOK},
+		"it died before, nothing to do": {[]error{gone, over}, rolloutv1.Phase_PHASE_IDLE, http.StatusConflict},
+		"it died after, and is over":    {[]error{gone, over}, rolloutv1.Phase_PHASE_FAILED, http.StatusOK},
+		"nothing to do":                 {[]error{over}, rolloutv1.Phase_PHASE_FAILED, http.StatusConflict},
+		"it died, and nothing is known": {[]error{gone, over, fault.New(codes.NotFound, "", "no")}, 0, http.StatusNotFound},
 	} {
+		fake.phase = c.phase
 		fake.refusesOnce(c.once...)
 
 		got := w.do("POST", "/v1/rollouts/billing:abort", "{}")
