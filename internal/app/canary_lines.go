@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
@@ -19,8 +20,11 @@ type lineView struct {
 	out io.Writer
 	now func() time.Time
 
+	mu       sync.Mutex
 	told     map[string]toldLine
 	problems []string
+	// held are lines with numbers that were told too short a while ago.
+	held map[string]*time.Timer
 }
 
 // toldLine is what was last said of an agent.
@@ -30,10 +34,13 @@ type toldLine struct {
 }
 
 func newLineView(out io.Writer) *lineView {
-	return &lineView{out: out, now: time.Now, told: map[string]toldLine{}}
+	return &lineView{out: out, now: time.Now, told: map[string]toldLine{}, held: map[string]*time.Timer{}}
 }
 
 func (v *lineView) show(_ context.Context, now canaryNow) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+
 	for _, rollout := range now.change.GetRollouts() {
 		if err := v.tell(rollout); err != nil {
 			return err
@@ -59,18 +66,37 @@ func (v *lineView) show(_ context.Context, now canaryNow) error {
 	return nil
 }
 
-// tell says what changed, unless that is only numbers, which were told a short while ago.
+// tell says what changed. Only numbers, if they were told a short while ago, it says a while later.
 func (v *lineView) tell(rollout *rolloutv1.Rollout) error {
+	agent := rollout.GetAgent()
 	line := toldLine{state: stateLine(rollout), numbers: numbersLine(rollout), at: v.now()}
-	before := v.told[rollout.GetAgent()]
+	before := v.told[agent]
 
-	if line.state == before.state && (line.numbers == before.numbers || line.at.Sub(before.at) < numbersEvery) {
+	if held := v.held[agent]; held != nil {
+		held.Stop()
+	}
+
+	if line.state == before.state && line.numbers == before.numbers {
 		return nil
 	}
 
-	v.told[rollout.GetAgent()] = line
+	if wait := numbersEvery - line.at.Sub(before.at); line.state == before.state && wait > 0 {
+		v.held[agent] = time.AfterFunc(wait, func() { v.release(rollout) })
 
-	return v.line(rollout.GetAgent(), line.state+line.numbers)
+		return nil
+	}
+
+	v.told[agent] = line
+
+	return v.line(agent, line.state+line.numbers)
+}
+
+// release tells what was held back.
+func (v *lineView) release(rollout *rolloutv1.Rollout) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+
+	_ = v.tell(rollout) // where nothing can be written, the next change says so
 }
 
 func (v *lineView) line(about, text string) error {

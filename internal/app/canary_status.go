@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 
@@ -67,7 +68,7 @@ func (f *canaryFlags) view(env *Env, c *client) canaryView {
 	case *f.format != formatText:
 		return valueView{env.Stdout, *f.format}
 	case env.IsTerminal:
-		return &screenView{out: env.Stdout, page: newStatusPage(env, newChanges(c))}
+		return &screenView{out: env.Stdout, page: newStatusPage(env, newChanges(c)), height: env.Height}
 	default:
 		return newLineView(env.Stdout)
 	}
@@ -85,9 +86,10 @@ func (v valueView) show(_ context.Context, now canaryNow) error {
 
 // screenView draws the status again over what is there.
 type screenView struct {
-	out   io.Writer
-	page  *statusPage
-	drawn bool
+	out    io.Writer
+	page   *statusPage
+	height func() int
+	drawn  bool
 }
 
 const (
@@ -98,7 +100,7 @@ const (
 )
 
 func (v *screenView) show(ctx context.Context, now canaryNow) error {
-	text := v.page.render(ctx, now.agent, now.rollouts, now.change.GetProblems())
+	text := v.fit(v.page.render(ctx, now.agent, now.rollouts, now.change.GetProblems()))
 	frame := toTheTop + strings.ReplaceAll(text, "\n", clearLine+"\n") + clearBelow
 
 	if !v.drawn {
@@ -106,6 +108,20 @@ func (v *screenView) show(ctx context.Context, now canaryNow) error {
 	}
 
 	return write(v.out, []byte(frame))
+}
+
+// fit cuts what the window has no room for: what is drawn beyond its end would push the rest out at the top.
+func (v *screenView) fit(text string) string {
+	if v.height == nil {
+		return text
+	}
+
+	lines, room := strings.SplitAfter(text, "\n"), v.height()-2 // for the line that says so, and the cursor
+	if room <= 0 || len(lines) <= room+2 {
+		return text
+	}
+
+	return strings.Join(lines[:room], "") + fmt.Sprintf("(%d more lines; they need a higher window)\n", len(lines)-1-room)
 }
 
 // statusPage is what serin canary status shows.

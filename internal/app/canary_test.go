@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -332,27 +333,32 @@ func TestCanaryWatchLines(t *testing.T) {
 	}
 }
 
-// Numbers come every while, even if nothing else changes.
+// Numbers come every while, even if nothing else changes; the last ones come, too.
 func TestCanaryLinesTellNumbers(t *testing.T) {
-	out := &strings.Builder{}
-	view := newLineView(out)
-	at := time.Date(2026, 3, 1, 12, 30, 0, 0, time.Local)
-	view.now = func() time.Time { return at }
+	synctest.Test(t, func(t *testing.T) {
+		out := &strings.Builder{}
+		view := newLineView(out)
 
-	for turns := range int64(40) {
-		rollout := aRollout()
-		rollout.Revisions[0].Numbers.Turns += turns / 2 // half of the looks see nothing new
+		for turns := range int64(40) {
+			rollout := aRollout()
+			rollout.Revisions[0].Numbers.Turns = 1000 + turns/2 // half of the looks see nothing new
 
-		if err := view.show(t.Context(), canaryNow{change: changeTo(rollout)}); err != nil {
-			t.Fatal(err)
+			if err := view.show(t.Context(), canaryNow{change: changeTo(rollout)}); err != nil {
+				t.Fatal(err)
+			}
+
+			time.Sleep(time.Second)
 		}
 
-		at = at.Add(time.Second)
-	}
+		time.Sleep(time.Minute)
+		view.mu.Lock()
+		defer view.mu.Unlock()
 
-	if got := strings.Count(out.String(), "\n"); got != 4 {
-		t.Errorf("%d lines, want one every 10 s\n%s", got, out)
-	}
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(lines) != 5 || !strings.Contains(lines[4], "1019 turns") {
+			t.Errorf("%d lines, want one every 10 s\n%s", len(lines), out)
+		}
+	})
 }
 
 // On a terminal a watch draws over what is there.
@@ -385,6 +391,22 @@ func TestCanaryWatchScreen(t *testing.T) {
 	}
 }
 
+// What a window has no room for would push the rest out at its top.
+func TestCanaryWatchScreenFitsTheWindow(t *testing.T) {
+	height := 0
+	view := &screenView{height: func() int { return height }}
+	text := "1\n2\n3\n4\n5\n"
+
+	for lines, want := range map[int]string{
+		0: text, 6: text, 7: text, 5: "1\n2\n3\n(2 more lines; they need a higher window)\n", 3: "1\n(4 more lines; they need a higher window)\n",
+	} {
+		height = lines
+		if got := view.fit(text); got != want {
+			t.Errorf("%d lines: %q, want %q", lines, got, want)
+		}
+	}
+}
+
 // With -w a start ends when its rollout does, and its exit code says how.
 func TestCanaryStartWatches(t *testing.T) {
 	begun, promoted, aborted, superseded, undone := aRollout(), aRollout(), aRollout(), aRollout(), aRollout()
@@ -393,6 +415,8 @@ func TestCanaryStartWatches(t *testing.T) {
 	aborted.Phase, aborted.Candidate, aborted.Reason = rolloutv1.Phase_PHASE_FAILED, "", "it failed"
 	superseded.Attempt, superseded.Candidate = 3, "dddddddddddd"
 	undone.Phase, undone.Candidate = rolloutv1.Phase_PHASE_ABORTING, ""
+	withdrawn := aRollout()
+	withdrawn.Phase, withdrawn.Candidate, withdrawn.Reason = rolloutv1.Phase_PHASE_IDLE, "", "the file is as it was"
 
 	for name, c := range map[string]struct {
 		last *rolloutv1.Rollout
@@ -402,6 +426,7 @@ func TestCanaryStartWatches(t *testing.T) {
 		"promoted":   {promoted, 0, ""},
 		"aborted":    {aborted, 1, "serin: billing: the candidate was not promoted: it failed\n"},
 		"superseded": {superseded, 1, "serin: billing: the candidate was not promoted: dddddddddddd took its place\n"},
+		"taken back": {withdrawn, 1, "serin: billing: the candidate was not promoted: the file is as it was\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gateway := newFakeRollouts(t, begun)

@@ -125,7 +125,7 @@ func endOf(begun *rolloutv1.Rollout) func(*rolloutv1.Rollout) (bool, error) {
 			return true, nil
 		case now.GetCandidate() != "" && now.GetAttempt() > begun.GetAttempt():
 			return true, fmt.Errorf("%s: the candidate was not promoted: %s took its place", now.GetAgent(), now.GetCandidate())
-		case now.GetPhase() == rolloutv1.Phase_PHASE_FAILED:
+		case now.GetCandidate() == "" && now.GetPhase() != rolloutv1.Phase_PHASE_ABORTING:
 			return true, fmt.Errorf("%s: the candidate was not promoted: %s", now.GetAgent(), now.GetReason())
 		default:
 			return false, nil

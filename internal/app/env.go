@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/mattn/go-isatty"
+	"golang.org/x/term"
 )
 
 // Env is what a command touches of the world outside, so that tests run commands in process.
@@ -19,6 +20,8 @@ type Env struct {
 	Getenv func(string) string
 	// IsTerminal says that a person sits at Stdin and Stdout: questions may be asked, and colours shown.
 	IsTerminal bool
+	// Height is how many lines Stdout shows at once; 0, or a nil function, if that is not known.
+	Height func() int
 	// OpenAPI is the document that the gateway serves.
 	OpenAPI []byte
 	// Signals subscribes to interrupts; nil means the process's own.
@@ -29,12 +32,18 @@ type Env struct {
 func ProcessEnv() *Env {
 	return &Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Getenv: os.Getenv,
-		IsTerminal: isTerminal(os.Stdin) && isTerminal(os.Stdout),
+		IsTerminal: isTerminal(os.Stdin) && isTerminal(os.Stdout), Height: height,
 	}
 }
 
 func isTerminal(file *os.File) bool {
 	return isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd())
+}
+
+func height() int {
+	_, lines, _ := term.GetSize(int(os.Stdout.Fd())) // 0 if it is none
+
+	return lines
 }
 
 // get reads a variable of the environment.
