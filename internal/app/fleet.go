@@ -182,6 +182,10 @@ func (f *fleet) run(ctx context.Context) error {
 
 // reconcile starts what is missing and stops what is not wanted any more.
 func (f *fleet) reconcile(stopping *sync.WaitGroup) error {
+	if !f.platform.supervisor.Running() {
+		return supervise.ErrNotRunning
+	}
+
 	f.mu.Lock()
 	declared, running, leaving := f.declared, maps.Clone(f.running), maps.Clone(f.leaving)
 	f.mu.Unlock()
@@ -237,6 +241,12 @@ func (f *fleet) mark(name string, leaves bool) {
 // remove stops a process and forgets it. Its certificate serves other revisions too.
 func (f *fleet) remove(name string) {
 	f.platform.supervisor.Remove(name)
+
+	for _, path := range []string{f.platform.configPath(name), f.platform.bootstrapPath(name)} {
+		if err := os.Remove(path); err != nil {
+			f.platform.warn("what a process was told stays behind", err)
+		}
+	}
 
 	f.mu.Lock()
 	delete(f.running, name)

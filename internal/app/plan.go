@@ -308,7 +308,7 @@ func (p *Platform) processes() ([]supervise.Process, error) {
 // process writes a workload's configuration and says how to run it.
 func (p *Platform) process(workload *plannedWorkload) (supervise.Process, error) {
 	workload.config.Targets = p.targets
-	path := p.data.join("run", workload.name+".json")
+	path := p.configPath(workload.name)
 
 	data, err := json.MarshalIndent(workload.config, "", "  ")
 	if err != nil {
@@ -348,9 +348,16 @@ func (p *Platform) bootstrap(workload *plannedWorkload) (string, error) {
 		return "", fmt.Errorf("write the bootstrap of %s: %w", workload.name, err)
 	}
 
-	path := p.data.join("run", workload.name+".xds.json")
+	path := p.bootstrapPath(workload.name)
 
 	return path, writeFile(path, data)
+}
+
+// configPath is the file with a process's configuration, bootstrapPath the one with what gRPC must know.
+func (p *Platform) configPath(process string) string { return p.data.join("run", process+".json") }
+
+func (p *Platform) bootstrapPath(process string) string {
+	return p.data.join("run", process+".xds.json")
 }
 
 // environment keeps provider keys away from everyone but the ambassador.

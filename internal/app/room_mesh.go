@@ -23,7 +23,7 @@ func (w *workload) meshRoom(_ context.Context) (*room, error) {
 	}
 
 	server, err := xds.New(xds.Config{
-		Objects: store, TrustDomain: w.config.TrustDomain, Logger: w.telemetry.Logger, Identity: adsPeer,
+		Objects: store, TrustDomain: w.config.TrustDomain, Logger: w.telemetry.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -63,11 +63,4 @@ func (w *workload) meshAPI(store *objects.Store) (serving, error) {
 	server := &http.Server{Handler: store.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 
 	return serverServing("api", server, tls.NewListener(listener, security)), nil
-}
-
-// adsPeer is who the certificate of an xDS client says that it is.
-func adsPeer(ctx context.Context) (namespace, name string, ok bool) {
-	peer, ok := rpc.Peer(ctx)
-
-	return peer.Namespace, peer.Name, ok
 }
