@@ -38,7 +38,7 @@ check: lint bin/grpcurl ## Everything strict: race detector, no skips, lint, bre
 	git diff --exit-code -- gen proto go.mod go.sum
 	test -z "$$(git status --porcelain -- gen proto)"
 	go mod tidy -diff
-	SERIN_TEST_REQUIRE=all go test -race ./...
+	SERIN_TEST_REQUIRE=all go test -race -timeout 30m ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME
@@ -49,8 +49,9 @@ fuzz: ## Run every fuzz target for FUZZTIME
 	done
 
 .PHONY: bench
-bench: ## Run the benchmarks that print ratios to a bare baseline
-	go test -run '^$$' -bench . -benchtime 1s ./services/contextstore/... ./services/ambassador/... ./gateway/... ./internal/app/...
+bench: ## Run the benchmarks: ratios to a bare baseline, how fast the mesh follows, shares and aborts under load
+	go test -run '^$$' -bench . -benchtime 1s -timeout 30m \
+	  ./services/contextstore/... ./services/ambassador/... ./gateway/... ./mesh/xds ./internal/app/...
 
 .PHONY: clean
 clean: ## Remove what was built and the local platform's state

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"errors"
 	"os/exec"
 	"path/filepath"
@@ -8,13 +9,17 @@ import (
 	"testing"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
+	"github.com/serinhq/serin/loadtest"
 )
 
 // canary runs the product's own `serin canary` against the platform, and wants an exit code.
 func (p *testPlatform) canary(code int, args ...string) (stdout, stderr string) {
 	p.t.Helper()
 
-	command := exec.Command(binary, append([]string{"canary", "--url", p.url}, args...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+
+	command := exec.CommandContext(ctx, binary, append([]string{"canary", "--url", p.url}, args...)...)
 	out, complaints := &strings.Builder{}, &strings.Builder{}
 	command.Stdout, command.Stderr = out, complaints
 
@@ -120,24 +125,17 @@ func TestCanaryStartIsWatchedToItsEnd(t *testing.T) {
 	dir := ownFolder(t)
 	edit(t, dir, "triage.yaml", "inline: |\n", "inline: |\n      @sim fail=0.5\n")
 
-	stop, stopped := make(chan struct{}), make(chan struct{})
-
-	go func() {
-		defer close(stopped)
-
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				p.call("POST", "/v1/conversations/"+p.newConversation()+"/messages", map[string]any{"text": "hello"})
-			}
-		}
-	}()
+	load, err := loadtest.Start(t.Context(), loadtest.Config{
+		URL: p.url, MaxOpen: 4, TurnTimeout: patience, Scenario: loadtest.Scenario{
+			Stages: loadtest.Steady(1000, 0).Stages, Turns: 1, Dialogues: []loadtest.Dialogue{{"hello"}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer load.Hangup()
 
 	out, complaint := p.canary(1, "start", "triage", "-f", filepath.Join(dir, "triage.yaml"), "--steps", "50,100", "--auto", "-w")
-	close(stop)
-	<-stopped
 
 	wantText(t, out, "triage  progressing: 50% to ", "triage  failed: everything to ")
 	wantText(t, complaint, "serin: triage: the candidate was not promoted: ", "turns failed, more than 5%")

@@ -22,7 +22,14 @@ func (p *testPlatform) whileTalking(rate float64, do func(ctx context.Context, l
 	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	defer cancel()
 
-	load, err := loadtest.Start(ctx, loadtest.Config{URL: p.url, Scenario: loadtest.Steady(rate, 0), Audit: true})
+	// Users think, so that there are conversations which have met a revision and go on after it was withdrawn. On a busy
+	// machine they wait for each other: how long turns take is not what is tested here.
+	scenario := loadtest.Steady(rate, 0)
+	scenario.Think = 500 * time.Millisecond
+
+	load, err := loadtest.Start(ctx, loadtest.Config{
+		URL: p.url, Scenario: scenario, Audit: true, MaxOpen: 48, TurnTimeout: 2 * patience,
+	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -65,20 +72,54 @@ func more(ctx context.Context, tb testing.TB, load *loadtest.Load, conversations
 	}
 }
 
+// withdrawal is when a revision was taken back for good.
+type withdrawal struct {
+	revision string
+	at       time.Time
+}
+
+// withdrawn wants that nothing began on the revision since it was withdrawn: everyone who had met it was moved.
+func withdrawn(t *testing.T, report *loadtest.Report, gone withdrawal) {
+	t.Helper()
+
+	if gone.revision == "" {
+		return
+	}
+
+	if late := report.Starts("billing", gone.revision, gone.at, time.Time{}); late > 0 {
+		t.Errorf("%d segments began on %s after it was withdrawn", late, gone.revision)
+	}
+}
+
 // Nothing that a person or a crash does to a rollout is noticed by a conversation.
 func TestConversationsNoticeNothing(t *testing.T) {
 	p := startPlatform(t)
 	first := p.rollout("billing").GetStable()
+	candidate, gone, moved := "", withdrawal{}, 0
+	takenBack := func() { gone = withdrawal{candidate, time.Now()} }
+
+	// undisturbed wants that what happens decides nothing and moves no weight.
+	undisturbed := func(t *testing.T, do func()) {
+		t.Helper()
+
+		before := p.rollout("billing")
+		do()
+
+		after := p.awaitRollout("billing", "as before", carries(candidate, before.GetAppliedWeight()))
+		if after.GetSequence() != before.GetSequence() {
+			t.Errorf("while nobody decided anything, %v became %v", before, after)
+		}
+	}
 
 	// The plan's processes go away and come back in the middle of it.
 	kill := func(name string) func(context.Context, *loadtest.Load) {
 		return func(ctx context.Context, load *loadtest.Load) {
-			p.kill(name)
-			more(ctx, t, load, 20)
+			undisturbed(t, func() {
+				p.kill(name)
+				more(ctx, t, load, 20)
+			})
 		}
 	}
-
-	candidate := ""
 
 	for _, act := range []struct {
 		name string
@@ -95,18 +136,18 @@ func TestConversationsNoticeNothing(t *testing.T) {
 		{"kill the controller", kill(rpc.Controller)},
 		{"kill the control plane", kill(rpc.Mesh)},
 		{"the control plane is down for a while", func(ctx context.Context, load *loadtest.Load) {
-			before := p.rollout("billing")
-			p.signal(rpc.Mesh, syscall.SIGSTOP)
-			more(ctx, t, load, 20)
-			p.signal(rpc.Mesh, syscall.SIGCONT)
-			more(ctx, t, load, 10)
-
-			if after := p.rollout("billing"); after.GetSequence() != before.GetSequence() || after.GetAppliedWeight() != before.GetAppliedWeight() {
-				t.Errorf("while nobody decided anything, %v became %v", before, after)
-			}
+			undisturbed(t, func() {
+				p.signal(rpc.Mesh, syscall.SIGSTOP)
+				more(ctx, t, load, 20)
+				p.signal(rpc.Mesh, syscall.SIGCONT)
+				more(ctx, t, load, 10)
+			})
 		}},
 		{"kill the canary", func(ctx context.Context, load *loadtest.Load) { kill("billing-"+candidate)(ctx, load) }},
 		{"supersede", func(ctx context.Context, load *loadtest.Load) {
+			defer func(before string) { gone.revision = before }(candidate)
+			defer takenBack()
+
 			candidate = p.startCanary("billing", "\nBe very brief.", manual(30, 60))
 			p.awaitRollout("billing", "at 30%", carries(candidate, 30))
 			more(ctx, t, load, 20)
@@ -114,6 +155,7 @@ func TestConversationsNoticeNothing(t *testing.T) {
 		{"abort", func(ctx context.Context, load *loadtest.Load) {
 			p.steer("billing", "abort", &rolloutv1.AbortRolloutRequest{Reason: "a test"})
 			p.awaitRollout("billing", "aborted", settled(rolloutv1.Phase_PHASE_FAILED, first))
+			takenBack()
 			more(ctx, t, load, 10)
 		}},
 		{"retry, abort, and kill the controller in the middle of it", func(ctx context.Context, load *loadtest.Load) {
@@ -138,6 +180,7 @@ func TestConversationsNoticeNothing(t *testing.T) {
 			more(ctx, t, load, 20)
 			p.steer("billing", "abort", &rolloutv1.AbortRolloutRequest{Fence: true})
 			p.awaitRollout("billing", "aborted", settled(rolloutv1.Phase_PHASE_FAILED, first))
+			takenBack()
 			more(ctx, t, load, 10)
 		}},
 		{"promote", func(ctx context.Context, load *loadtest.Load) {
@@ -151,15 +194,25 @@ func TestConversationsNoticeNothing(t *testing.T) {
 		{"undo", func(ctx context.Context, load *loadtest.Load) {
 			p.steer("billing", "undo", nil)
 			p.awaitRollout("billing", "undone", settled(rolloutv1.Phase_PHASE_FAILED, first))
+			takenBack()
 			more(ctx, t, load, 10)
 		}},
 	} {
 		if !t.Run(act.name, func(t *testing.T) {
-			p.t = t
-			p.whileTalking(8, act.do)
+			p.t, gone = t, withdrawal{}
+			report := p.whileTalking(8, act.do)
+			withdrawn(t, report, gone)
+
+			moved += report.Changes
 		}) {
-			return
+			break
 		}
+	}
+
+	p.t = t
+
+	if moved == 0 && !t.Failed() {
+		t.Error("no conversation had to change its revision: nothing was tested")
 	}
 }
 
@@ -236,27 +289,45 @@ func TestTurnInFlightAtAnAbort(t *testing.T) {
 	}
 }
 
-// The share of conversations that meet the candidate is the one that was asked for, and each keeps what it met.
+// The share of conversations that meet the candidate is the one that was asked for, and each keeps what it met. See also
+// [BenchmarkShare].
 func TestShareOfNewConversations(t *testing.T) {
-	const conversations, turns = 400, 5 // `serin loadtest run canary` makes ten times as many
+	testShare(t, 400)
+}
 
-	p := startPlatform(t)
-	candidate := p.startCanary("triage", "\nBe brief.", manual(10))
-	p.awaitRollout("triage", "at 10%", carries(candidate, 10))
+// testShare has conversations of five turns, which pass through all agents, begin while two agents have a candidate.
+func testShare(tb testing.TB, conversations int) *loadtest.Report {
+	tb.Helper()
 
-	report, err := loadtest.Run(t.Context(), loadtest.Config{
+	p := startPlatform(tb)
+	candidates := map[string]string{}
+
+	for _, agent := range []string{"triage", "billing"} {
+		candidates[agent] = p.startCanary(agent, "\nBe brief.", manual(10))
+		p.awaitRollout(agent, "at 10%", carries(candidates[agent], 10))
+	}
+
+	report, err := loadtest.Run(tb.Context(), loadtest.Config{
 		URL: p.url, Audit: true, MaxOpen: 16, TurnTimeout: time.Hour, Scenario: loadtest.Scenario{
-			Name: "share", Stages: loadtest.Steady(10_000, 0).Stages, Conversations: conversations, Turns: turns,
+			Name: "share", Stages: loadtest.Steady(10_000, 0).Stages, Conversations: conversations, Turns: 5,
 		},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 
 	p.unharmed(report)
 
-	share := report.Share("triage", candidate, 10, time.Time{}, time.Time{})
-	if t.Log(share); !share.Inside || share.Conversations != conversations {
-		t.Errorf("the share is not what chance allows: %v", share)
+	for agent, candidate := range candidates {
+		share := report.Share(agent, candidate, 10, time.Time{}, time.Time{})
+		if tb.Log(share); !share.Inside || share.Conversations == 0 {
+			tb.Errorf("the share is not what chance allows: %v", share)
+		}
 	}
+
+	if report.Conversations.Started != conversations || report.Changes > 0 {
+		tb.Errorf("%d conversations began, want %d; %d changes of revision", report.Conversations.Started, conversations, report.Changes)
+	}
+
+	return report
 }
