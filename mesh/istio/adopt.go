@@ -19,14 +19,19 @@ type slotted struct {
 	// stable and canary index its destinations; rest is the weight of all others.
 	stable, canary, rest int
 	weights              map[string]int
+	// late says that a route before it takes all calls.
+	late bool
 }
 
 // slotted finds the routes that are split between the two subsets. Routes that lead to one of them are left alone.
 func (w world) slotted() []slotted {
-	var found []slotted
+	var (
+		found  []slotted
+		closed bool
+	)
 
 	for i, route := range w.routes() {
-		s := slotted{index: i, stable: -1, canary: -1, weights: map[string]int{}}
+		s := slotted{index: i, late: closed, stable: -1, canary: -1, weights: map[string]int{}}
 
 		for j, d := range route.GetRoute() {
 			switch slot := d.GetDestination().GetSubset(); {
@@ -42,6 +47,8 @@ func (w world) slotted() []slotted {
 		if s.stable >= 0 && s.canary >= 0 {
 			found = append(found, s)
 		}
+
+		closed = closed || catchesAll(route)
 	}
 
 	return found
@@ -111,13 +118,13 @@ func other(slot string) string {
 
 // planSlots plans the next write to an adopted VirtualService: weights and the mark, and nothing else.
 func planSlots(w world, r Routing) step {
-	if problem := w.unadoptable(); problem != "" {
+	problem := w.unadoptable()
+	if problem != "" && (len(w.slotted()) == 0 || w.serviceMark.Slots == nil || !w.urgent(r)) {
 		return step{waiting: problem, problem: problem}
 	}
 
-	var problem string
 	if len(r.ExcludedTenants) > 0 {
-		problem = "adopted routes can't exclude tenants: they are split like all others"
+		problem = joined("adopted routes can't exclude tenants: they are split like all others", problem)
 	}
 
 	stable, candidate, slots := w.seats(r)
@@ -132,7 +139,7 @@ func planSlots(w world, r Routing) step {
 		e.seat(s, candidate, r.Intent.Weight)
 	}
 
-	if e.empty() && decided(w.serviceMark, r) && maps.Equal(slots, w.serviceMark.Slots) {
+	if e.empty() && w.serviceMark.decided(r) && maps.Equal(slots, w.serviceMark.Slots) {
 		waiting := joined(w.unsettled(), w.rivalry())
 
 		return step{done: waiting == "" && w.ruleRead, waiting: waiting, problem: problem}
@@ -141,28 +148,62 @@ func planSlots(w world, r Routing) step {
 	after := w
 	after.service = w.service.DeepCopy()
 	after.service.Spec.Http = e.routes
-	e.mark(w.service, w.serviceMark, w.serviceMark.next(r.Intent, describeSlots(after.slotted()), slots))
+	e.mark(w.service, w.serviceMark, w.serviceMark.next(r, describeSlots(after.slotted()), slots))
 
 	return step{name: w.serviceName, service: &e.patch, problem: problem}
 }
 
 // unadoptable says why the objects can't be driven as they are.
 func (w world) unadoptable() string {
+	reachable := func(s slotted) bool { return !s.late }
+
 	switch {
 	case w.service == nil:
 		return "no VirtualService in namespace " + w.agent.Namespace + " is for host " + w.agent.host() + ": there is nothing to adopt"
 	case len(w.slotted()) == 0:
 		return "VirtualService " + w.serviceName + ": no http route is split between the subsets " + stableSlot + " and " +
 			canarySlot + " of " + w.agent.host()
+	case len(w.agent.survey(w.routes(), mark{})) > 0:
+		return "VirtualService " + w.serviceName + " has routes of Serin's, which take all calls before the split between the subsets " +
+			stableSlot + " and " + canarySlot + " is asked; remove them, or do not adopt"
+	case !slices.ContainsFunc(w.slotted(), reachable):
+		return "VirtualService " + w.serviceName + ": a route takes all calls before the split between the subsets " + stableSlot +
+			" and " + canarySlot + " is asked; move it behind"
 	default:
 		return ""
 	}
 }
 
+// total is what the two slots have between them: weights are relative, and what third destinations have is not Serin's.
+func (s slotted) total() int {
+	total := s.weights[stableSlot] + s.weights[canarySlot]
+	if s.rest == 0 || total == 0 {
+		return max(0, 100-s.rest)
+	}
+
+	return total
+}
+
+// portion is a percentage of what the two slots have, rounded up: a candidate with a weight is met by someone.
+func (s slotted) portion(weight int) int { return (s.total()*weight + 99) / 100 }
+
+// percent is the share of a slot, as it was decided if that is how it came about.
+func (s slotted) percent(slot string, decided int) int {
+	is, sum := s.weights[slot], s.weights[stableSlot]+s.weights[canarySlot]
+
+	switch {
+	case sum == s.total() && is == s.portion(decided):
+		return decided
+	case sum == 0:
+		return 0
+	default:
+		return (200*is + sum) / (2 * sum)
+	}
+}
+
 // seat gives the candidate's slot its share of what the two slots have between them, and the other the rest.
 func (e *editor) seat(s slotted, candidate string, weight int) {
-	total := max(0, 100-s.rest)
-	share := total * weight / 100
+	total, share := s.total(), s.portion(weight)
 	shares := e.agent.shares(e.routes[s.index])
 	shares[s.stable].weight, shares[s.canary].weight = total-share, share
 
@@ -183,19 +224,18 @@ func (w world) slots(progress *Progress) {
 	progress.Slot = slotOf(m.Slots, m.Stable)
 	progress.Routed = []string{}
 
-	for i, s := range w.slotted() {
-		if i > 0 {
-			break
-		}
+	found := w.slotted()
+	if len(found) == 0 {
+		return
+	}
 
-		if m.Candidate != "" {
-			progress.Weight = s.weights[other(progress.Slot)]
-		}
+	if m.Candidate != "" {
+		progress.Weight = found[0].percent(other(progress.Slot), m.Weight)
+	}
 
-		for _, slot := range slices.Sorted(maps.Keys(m.Slots)) {
-			if s.weights[slot] > 0 {
-				progress.Routed = append(progress.Routed, m.Slots[slot])
-			}
+	for _, slot := range slices.Sorted(maps.Keys(m.Slots)) {
+		if found[0].weights[slot] > 0 {
+			progress.Routed = append(progress.Routed, m.Slots[slot])
 		}
 	}
 }

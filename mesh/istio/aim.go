@@ -2,7 +2,6 @@ package istio
 
 import (
 	"slices"
-	"strings"
 )
 
 // aim is what the agent's routes may say now: the routing, as far as every proxy knows the subsets that it names.
@@ -18,38 +17,49 @@ type aim struct {
 }
 
 // aimAt computes the aim. Its way up is subset, anchor, (propagated), pin and weight; its way down is the reverse. What
-// only takes a revision back needs nothing and is never held up.
+// takes a revision back needs nothing and is never held up.
 func aimAt(w world, r Routing) aim {
 	found := w.found()
-	known := func(revision string) bool {
-		if w.service == nil {
-			return w.usable(revision, r)
-		}
-
-		heard := ledTo(found, revision) || anchored(found, revision) && (w.serviceTaken || w.serviceMark.led(revision))
-
-		return heard && (r.abort() || w.hasSubset(revision))
-	}
+	known := func(revision string) bool { return w.knows(found, revision, r) }
 
 	var a aim
 
-	a.pin(found, r, known)
-	a.share(found, r, known)
+	a.pin(w, found, r, known)
+	a.share(w, found, r, known)
 
-	a.spare(found, r, known)
+	a.spare(w, found, r, known)
 	a.anchor(w, found, r)
 
 	return a
 }
 
+// knows reports whether every proxy knows a revision's subset, as far as that matters: while a withdrawn revision has calls,
+// where they go back to counts as known if Serin ever led there, or if the subset is there. A new VirtualService leads to stable alone, which is no more than all proxies
+// do without it, until they have its anchors.
+func (w world) knows(found []owned, revision string, r Routing) bool {
+	stable := revision == r.Intent.Stable
+	if w.service == nil {
+		return stable && w.usable(revision, r)
+	}
+
+	heard := ledTo(found, revision) || anchored(found, revision) && (w.serviceTaken || w.serviceMark.led(revision))
+	if !w.urgent(r) || revision == r.Intent.Candidate {
+		return heard && w.hasSubset(revision)
+	}
+
+	there := w.serviceMark.named(revision) || w.ruleTaken && w.hasSubset(revision)
+
+	return heard || stable && there && slices.ContainsFunc(r.redirected(), func(back string) bool { return ledTo(found, back) })
+}
+
 // pin aims pins: each leads where it should as soon as that is known, and stays where it is until then.
-func (a *aim) pin(found []owned, r Routing, known func(string) bool) {
+func (a *aim) pin(w world, found []owned, r Routing, known func(string) bool) {
 	for _, p := range r.pinned() {
 		if !known(p.to) {
 			a.wait("the anchor of " + p.to + " to reach every proxy")
 
 			i := slices.IndexFunc(found, func(o owned) bool { return o.kind == pinKind && o.revision == p.revision })
-			if i < 0 || len(found[i].shares) != 1 || strings.Contains(found[i].shares[0].to, ":") {
+			if i < 0 || len(found[i].shares) != 1 || !w.agent.isRevision(found[i].shares[0].to) {
 				continue
 			}
 
@@ -61,8 +71,8 @@ func (a *aim) pin(found []owned, r Routing, known func(string) bool) {
 }
 
 // share aims the split: stable alone while the candidate is not known. A candidate without weight stays in it if it is
-// there, so that an abort changes two numbers.
-func (a *aim) share(found []owned, r Routing, known func(string) bool) {
+// there: to pause it and to go on change two numbers. An abort, which has no candidate, leaves stable alone.
+func (a *aim) share(w world, found []owned, r Routing, known func(string) bool) {
 	stable, candidate, weight := r.Intent.Stable, r.Intent.Candidate, r.Intent.Weight
 
 	switch {
@@ -71,7 +81,7 @@ func (a *aim) share(found []owned, r Routing, known func(string) bool) {
 
 		for _, o := range found {
 			if o.kind == splitKind && !o.twin {
-				a.split = o.shares
+				a.split = w.kept(o, r)
 			}
 		}
 	case candidate == "" || candidate == stable || !r.live(candidate):
@@ -83,16 +93,54 @@ func (a *aim) share(found []owned, r Routing, known func(string) bool) {
 	}
 }
 
-// spare aims the route of excluded tenants.
-func (a *aim) spare(found []owned, r Routing, known func(string) bool) {
-	if known(r.Intent.Stable) {
+// kept is what stays of the split while stable is not known: no share of what is not the agent's, and none of what is
+// withdrawn if anything else is left.
+func (w world) kept(o owned, r Routing) []share {
+	ours := slices.DeleteFunc(slices.Clone(o.shares), func(s share) bool { return !w.agent.isRevision(s.to) })
+	serving := slices.DeleteFunc(slices.Clone(ours), func(s share) bool { return r.withdrawn(s.to) })
+
+	if len(serving) > 0 {
+		ours = serving
+	}
+
+	switch {
+	case len(ours) == len(o.shares):
+		return ours
+	case len(ours) > 0:
+		return filled(ours)
+	case o.late: // nothing ever comes to it
+		return nil
+	default:
+		return o.shares
+	}
+}
+
+// filled gives the first what is missing to 100.
+func filled(shares []share) []share {
+	missing := 100
+	for _, s := range shares {
+		missing -= s.weight
+	}
+
+	shares[0].weight = max(0, shares[0].weight+missing)
+
+	return shares
+}
+
+// spare aims the route of excluded tenants. Its name may be taken: then they are split like all others, and nothing but
+// what takes traffic back is written.
+func (a *aim) spare(w world, found []owned, r Routing, known func(string) bool) {
+	switch {
+	case w.squatted(r) != "":
+		return
+	case known(r.Intent.Stable):
 		a.exclude, a.to = slices.Sorted(slices.Values(r.ExcludedTenants)), r.Intent.Stable
 
 		return
 	}
 
 	for _, o := range found {
-		if o.kind == excludeKind && !o.odd && len(o.shares) == 1 && !strings.Contains(o.shares[0].to, ":") {
+		if o.kind == excludeKind && !o.odd && len(o.shares) == 1 && w.agent.isRevision(o.shares[0].to) && !r.withdrawn(o.shares[0].to) {
 			a.exclude, a.to = o.matches, o.shares[0].to
 		}
 	}

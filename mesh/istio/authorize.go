@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,9 +18,13 @@ const (
 	gateway  = "serin-gateway"
 )
 
-// handoffPaths need a right; openPaths are for everyone of the namespace.
+// operators may see what a process has of the mesh.
+var operators = []string{"serin-operator", "serin-supervisor"}
+
+// handoffPaths need a right, statusPaths are for operators, openPaths for everyone of the namespace.
 var (
 	handoffPaths = []string{"/serin.handoff.v1.HandoffService/Handoff"}
+	statusPaths  = []string{"/envoy.service.status.v3.ClientStatusDiscoveryService/*"}
 	openPaths    = []string{
 		"/serin.handoff.v1.HandoffService/Describe",
 		"/grpc.health.v1.Health/*",
@@ -29,28 +34,38 @@ var (
 )
 
 // Authorize says who may hand conversations to the agent: the gateway and the callers, which are service accounts of the
-// agent's namespace. Everyone of the namespace may describe the agent and ask for its health.
+// agent's namespace. Everyone of the namespace may describe the agent and ask for its health; operators may ask what it
+// has of the mesh.
 func (r *Router) Authorize(ctx context.Context, agent Agent, callers []string) error {
 	policies := r.config.Client.SecurityV1().AuthorizationPolicies(agent.Namespace)
 
 	err := retry(ctx, func() error {
-		policy, name, err := r.policy(ctx, agent)
+		own, name, err := r.policies(ctx, agent)
 		if err != nil {
 			return err
+		}
+
+		if len(own) == 0 && name == "" {
+			return fmt.Errorf("AuthorizationPolicies %s and %s are not Serin's (label %s: %s)",
+				agent.Name, agent.reserve(), managedLabel, manager)
 		}
 
 		want := &security.AuthorizationPolicy{ObjectMeta: agent.meta(name)}
 		r.config.allow(&want.Spec, agent, callers)
 
 		switch {
-		case policy == nil:
+		case len(own) == 0:
 			_, err = policies.Create(ctx, want, metav1.CreateOptions{FieldManager: manager})
-		case !equal(&policy.Spec, &want.Spec):
-			want.ObjectMeta = policy.ObjectMeta
+		case !equal(&own[0].Spec, &want.Spec):
+			want.ObjectMeta = own[0].ObjectMeta
 			_, err = policies.Update(ctx, want, metav1.UpdateOptions{FieldManager: manager})
 		}
 
-		return err //nolint:wrapcheck // wrapped below
+		if err != nil || len(own) < 2 {
+			return err //nolint:wrapcheck // wrapped below
+		}
+
+		return r.revoke(ctx, own[1:])
 	})
 	if err != nil {
 		return fmt.Errorf("agent %s: authorize: %w", agent.Name, err)
@@ -59,41 +74,57 @@ func (r *Router) Authorize(ctx context.Context, agent Agent, callers []string) e
 	return nil
 }
 
-// policy reads the agent's AuthorizationPolicy; nil, with a name for it, if there is none of Serin's.
-func (r *Router) policy(ctx context.Context, agent Agent) (*security.AuthorizationPolicy, string, error) {
-	policies := r.config.Client.SecurityV1().AuthorizationPolicies(agent.Namespace)
-
+// policies reads the agent's AuthorizationPolicies that are Serin's: more than one if it once had to take another name. Free
+// is a name that no policy has; empty if there is none.
+func (r *Router) policies(ctx context.Context, agent Agent) (own []*security.AuthorizationPolicy, free string, err error) {
 	for _, name := range []string{agent.Name, agent.reserve()} {
-		policy, err := policies.Get(ctx, name, metav1.GetOptions{})
+		policy, err := r.config.Client.SecurityV1().AuthorizationPolicies(agent.Namespace).Get(ctx, name, metav1.GetOptions{})
 
 		switch {
 		case apierrors.IsNotFound(err):
-			return nil, name, nil
+			free = cmp.Or(free, name)
 		case err != nil:
-			return nil, name, err //nolint:wrapcheck // the callers wrap it
-		case policy.Labels[managedLabel] == manager:
-			return policy, name, nil
+			return nil, "", err //nolint:wrapcheck // the callers wrap it
+		case created(policy):
+			own = append(own, policy)
 		}
 	}
 
-	return nil, "", fmt.Errorf("AuthorizationPolicies %s and %s are not Serin's (label %s: %s)",
-		agent.Name, agent.reserve(), managedLabel, manager)
+	return own, free, nil
+}
+
+// revoke deletes policies: each of them allows what it says as long as it is there.
+func (r *Router) revoke(ctx context.Context, policies []*security.AuthorizationPolicy) error {
+	for _, policy := range policies {
+		client := r.config.Client.SecurityV1().AuthorizationPolicies(policy.Namespace)
+		if err := gone(client.Delete(ctx, policy.Name, precisely(policy))); err != nil {
+			return err
+		}
+	}
+
+	return nil
 }
 
 func (c Config) allow(spec *securityapi.AuthorizationPolicy, agent Agent, callers []string) {
 	accounts := slices.Compact(slices.Sorted(slices.Values(append([]string{gateway}, callers...))))
 
+	spec.Selector = &typeapi.WorkloadSelector{MatchLabels: map[string]string{appLabel: agent.Name}}
+	spec.Action = securityapi.AuthorizationPolicy_ALLOW
+	spec.Rules = []*securityapi.Rule{
+		rule(&securityapi.Source{Principals: c.principals(agent, accounts)}, handoffPaths),
+		rule(&securityapi.Source{Principals: c.principals(agent, operators)}, statusPaths),
+		rule(&securityapi.Source{Namespaces: []string{agent.Namespace}}, openPaths),
+	}
+}
+
+// principals are service accounts of the agent's namespace as their certificates name them.
+func (c Config) principals(agent Agent, accounts []string) []string {
 	principals := make([]string, 0, len(accounts))
 	for _, account := range accounts {
 		principals = append(principals, c.TrustDomain+"/ns/"+agent.Namespace+"/sa/"+account)
 	}
 
-	spec.Selector = &typeapi.WorkloadSelector{MatchLabels: map[string]string{appLabel: agent.Name}}
-	spec.Action = securityapi.AuthorizationPolicy_ALLOW
-	spec.Rules = []*securityapi.Rule{
-		rule(&securityapi.Source{Principals: principals}, handoffPaths),
-		rule(&securityapi.Source{Namespaces: []string{agent.Namespace}}, openPaths),
-	}
+	return principals
 }
 
 func rule(from *securityapi.Source, paths []string) *securityapi.Rule {

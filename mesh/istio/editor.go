@@ -14,6 +14,8 @@ type editor struct {
 	agent   Agent
 	service metav1.Object
 	routes  []*api.HTTPRoute
+	// careful tests what it replaces. What takes traffic back does not: no concurrent writer shall hold it up.
+	careful bool
 }
 
 // guard tests that the route at an index is the one that was read.
@@ -64,6 +66,10 @@ func (e *editor) fit(i int, want *api.HTTPRoute) {
 		e.identify(i)
 		e.weigh(i, should)
 	} else {
+		if e.careful {
+			e.identify(i)
+		}
+
 		route.Route = e.agent.destinations(should, route.GetRoute())
 		e.add(at("spec", "http", i, "route"), route.GetRoute())
 	}
@@ -72,6 +78,10 @@ func (e *editor) fit(i int, want *api.HTTPRoute) {
 func (e *editor) match(i int, matches []*api.HTTPMatchRequest) {
 	e.guard(i)
 
+	if e.careful {
+		e.compare(i)
+	}
+
 	if len(matches) > 0 {
 		e.add(at("spec", "http", i, "match"), matches)
 	} else {
@@ -79,6 +89,17 @@ func (e *editor) match(i int, matches []*api.HTTPMatchRequest) {
 	}
 
 	e.routes[i].Match = matches
+}
+
+// compare tests the headers that a route matches.
+func (e *editor) compare(i int) {
+	for j, m := range e.routes[i].GetMatch() {
+		for _, header := range []string{RevisionHeader, AnchorHeader, TenantHeader} {
+			if value := m.GetHeaders()[header].GetExact(); value != "" {
+				e.test(at("spec", "http", i, "match", j, "headers", header, "exact"), value)
+			}
+		}
+	}
 }
 
 // identify tests the destinations of a route: their weights are about to change, and the route may have no name.

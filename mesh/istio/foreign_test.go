@@ -139,8 +139,12 @@ func (m *model) edit(t *rapid.T, edits map[string]func(service, rule document)) 
 	m.snapshot()
 }
 
-// drift edits what is Serin's.
+// drift edits what is Serin's, as long as a mark tells that it is: without one, what was changed is foreign.
 func (m *model) drift(t *rapid.T) {
+	if m.service == nil || !readMark(m.service).there() {
+		t.Skip()
+	}
+
 	m.excused = true
 	n := rapid.IntRange(0, 999).Draw(t, "n")
 

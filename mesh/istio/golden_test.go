@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -123,7 +124,7 @@ func perform(t *testing.T, s *server, router *Router, agent Agent, step goldenSt
 
 	switch step.Do {
 	case "delete":
-		if err := router.Delete(context.Background(), agent); err != nil {
+		if err := remove(s, router, agent); err != nil {
 			return err.Error()
 		}
 
@@ -165,6 +166,19 @@ func apply(s *server, router *Router, agent Agent, routing Routing) (progress Pr
 	}
 
 	return progress, err
+}
+
+// remove deletes until nothing changes any more.
+func remove(s *server, router *Router, agent Agent) (err error) {
+	for range 5 {
+		if err = router.Delete(context.Background(), agent); !errors.Is(err, ErrWaiting) {
+			return err
+		}
+
+		s.reconcileAll()
+	}
+
+	return err
 }
 
 func told(p Progress, err error) string {

@@ -7,9 +7,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain looks at 40 interleavings of each model; -rapid.checks=2000 looks longer.
+// TestMain looks at 30 stories of each model; -rapid.checks=2000 looks longer.
 func TestMain(m *testing.M) {
-	_ = flag.Set("rapid.checks", "40")
+	_ = flag.Set("rapid.checks", "30")
 
 	goleak.VerifyTestMain(m)
 }

@@ -32,16 +32,21 @@ type model struct {
 	// service and rule are the objects before the write that is checked; the proxies have those of proxyService and proxyRule.
 	service, proxyService *networking.VirtualService
 	rule, proxyRule       *networking.DestinationRule
-	// aborting counts the writes since the decision to abort; -1 if there is none.
-	aborting int
-	broken   []string
+	// writing is the decision that a leader works on, taken the one that a write takes traffic from, if it does.
+	writing *Routing
+	taken   string
+	// writes counts what was written to either object since traffic was to be taken back.
+	writes int
+	// final are the withdrawals that the objects carried and no reinstatement followed, with their attempts.
+	final  map[string]int64
+	broken []string
 }
 
 func TestModel(t *testing.T)        { rapid.Check(t, func(t *rapid.T) { runModel(t, false) }) }
 func TestModelOfDrift(t *testing.T) { rapid.Check(t, func(t *rapid.T) { runModel(t, true) }) }
 
 func runModel(t *rapid.T, drifting bool) {
-	m := &model{server: newServer(), next: 1, drifting: drifting, aborting: -1}
+	m := &model{server: newServer(), next: 1, drifting: drifting, final: map[string]int64{}}
 	m.client = m.server.client(t)
 	m.router = m.other(t)
 	m.server.after = func(method, path string) error { m.check(method, path); return nil }
@@ -53,13 +58,14 @@ func runModel(t *rapid.T, drifting bool) {
 	}
 
 	actions := map[string]func(*rapid.T){
-		"decide": m.decideAnything, "decide another": m.decideAnything, "abort": m.abort, "apply": m.apply, "apply again": m.apply,
+		"decide": m.decideAnything, "decide another": m.decideAnything, "take back": m.back, "apply": m.apply, "apply again": m.apply,
 		"crash": m.crash, "conflict": m.conflict, "stale": m.stale, "race": m.race, "foreign": m.foreign, "settle": m.settle,
+		"fork": m.fork, "fork again": m.fork, "delete": m.delete,
 		"proxies take routes": m.takeRoutes, "proxies take subsets": m.takeSubsets,
 		"": m.report,
 	}
 	if drifting {
-		actions["drift"] = m.drift
+		actions["drift"], actions["hold"], actions["spoil"] = m.drift, m.hold, m.spoil
 	}
 
 	t.Repeat(actions)
@@ -87,10 +93,6 @@ func (m *model) decide(phase string, change func(*Routing)) {
 		next.Redirects = map[string]string{}
 	}
 
-	if m.current.abort() {
-		next.Intent.Candidate = ""
-	}
-
 	next.Intent.Phase = phase
 	next.Intent.Seq++
 	change(&next)
@@ -101,16 +103,9 @@ func (m *model) decide(phase string, change func(*Routing)) {
 
 	m.history = append(m.history, m.current)
 	m.current = next
-	m.aborting = -1
 }
 
-func (m *model) candidate() string {
-	if m.current.abort() {
-		return ""
-	}
-
-	return m.current.Intent.Candidate
-}
+func (m *model) candidate() string { return m.current.Intent.Candidate }
 
 // decisions are those that an engine could make now.
 func (m *model) decisions() map[string]func(*rapid.T) {
@@ -142,12 +137,12 @@ func (m *model) decisions() map[string]func(*rapid.T) {
 		}
 	}
 
-	if len(leaving) > 0 {
+	switch {
+	case len(leaving) == 0:
+	case m.current.withdrawn(leaving[0]):
 		possible["gone"] = m.gone
-
-		if !m.current.withdrawn(leaving[0]) {
-			possible["withdraw"] = m.withdraw
-		}
+	default:
+		possible["withdraw"] = m.withdraw
 	}
 
 	return possible
@@ -166,6 +161,11 @@ func (m *model) start(t *rapid.T) {
 	if len(m.left) > 0 && rapid.Bool().Draw(t, "one that left") {
 		again := m.left[len(m.left)-1]
 		m.left = m.left[:len(m.left)-1]
+
+		if m.current.live(again) { // a fork dropped it, and was not heard
+			return
+		}
+
 		m.current.Live[len(m.current.Live)-1], m.current.Intent.Candidate = again, again
 	}
 }
@@ -210,27 +210,55 @@ func withdraw(r *Routing, revision, to string) {
 
 func (m *model) takeBack(*rapid.T) {
 	m.decide("Aborting", func(r *Routing) {
-		r.Intent.Weight = 0
 		withdraw(r, r.Intent.Candidate, r.Intent.Stable)
+		r.Intent.Candidate, r.Intent.Weight = "", 0
 	})
 }
 
-// abort counts the writes that an abort takes.
-func (m *model) abort(t *rapid.T) {
-	if m.candidate() == "" {
+// backwards are the decisions that take traffic back.
+func (m *model) backwards() map[string]func(*rapid.T) {
+	possible := m.decisions()
+	maps.DeleteFunc(possible, func(name string, _ func(*rapid.T)) bool {
+		return !slices.Contains([]string{"abort", "undo", "supersede"}, name)
+	})
+
+	return possible
+}
+
+// back takes traffic back, with all else at rest or not: by one write, if there is any traffic.
+func (m *model) back(t *rapid.T) {
+	atRest := rapid.Bool().Draw(t, "at rest")
+	if atRest {
+		m.settle(t)
+	}
+
+	possible := m.backwards()
+	if len(possible) == 0 {
 		t.Skip()
 	}
 
-	before := viewOf(m.service, m.rule)
+	way := rapid.SampledFrom(slices.Sorted(maps.Keys(possible))).Draw(t, "way")
+	taken := m.candidate()
 
-	m.takeBack(t)
-	m.aborting = 0
+	if way == "undo" {
+		taken = m.current.Intent.Stable
+	}
+
+	routed := !m.excused && viewOf(m.service, m.rule).pins[taken] == taken
+	possible[way](t)
+
+	if routed {
+		m.taken, m.writes = taken, 0
+	}
+
 	m.apply(t)
 
-	// After drift the same call may restore what is missing, once the abort is written.
-	if before.pins[m.current.Intent.Candidate] != "" && m.aborting != 1 && !m.drifting {
-		t.Fatalf("the abort took %d writes", m.aborting)
+	// A superseding decision goes on with its candidate, and drift is put back, once traffic is back.
+	if m.taken != "" && (m.writes == 0 || atRest && m.writes != 1 && way != "supersede" && !m.drifting) {
+		t.Fatalf("to take %s back by %s took %d writes", taken, way, m.writes)
 	}
+
+	m.taken = ""
 }
 
 func (m *model) supersede(*rapid.T) {
@@ -249,7 +277,7 @@ func (m *model) undo(*rapid.T) {
 	previous := m.previous()
 	m.decide("Aborting", func(r *Routing) {
 		stable := r.Intent.Stable
-		r.Intent.Stable, r.Intent.Candidate, r.Intent.Weight = previous[0], stable, 0
+		r.Intent.Stable, r.Intent.Candidate, r.Intent.Weight = previous[0], "", 0
 		withdraw(r, stable, previous[0])
 		r.Live = sortedBy(r.Live, previous[0])
 	})
@@ -259,6 +287,7 @@ func (m *model) retry(*rapid.T) {
 	m.decide("Preparing", func(r *Routing) {
 		r.Intent.Attempt++
 		r.Intent.Candidate, r.Intent.Weight = r.redirected()[0], 0
+		r.Live = sortedBy(r.Live, r.Intent.Stable)
 		delete(r.Redirects, r.Intent.Candidate)
 	})
 }
@@ -279,7 +308,6 @@ func (m *model) gone(*rapid.T) {
 	leaving := m.leaving()
 	m.left = append(m.left, leaving[0])
 	m.decide("Idle", func(r *Routing) {
-		withdraw(r, leaving[0], r.Intent.Stable)
 		delete(r.Redirects, leaving[0])
 		r.Live = slices.DeleteFunc(r.Live, func(l string) bool { return l == leaving[0] })
 		m.keep(r)
@@ -299,11 +327,118 @@ func (m *model) exclude(t *rapid.T) {
 }
 
 func (m *model) apply(t *rapid.T) {
-	if _, err := m.router.Apply(context.Background(), billing, m.current); err != nil {
+	if _, err := m.write(m.router, m.current); err != nil {
 		t.Fatalf("%v\n%s", err, m.server.yaml())
 	}
 
 	m.excused = false
+}
+
+// write lets a leader work on a decision.
+func (m *model) write(router *Router, r Routing) (Progress, error) {
+	before := m.writing
+	m.writing = &r
+
+	defer func() { m.writing = before }()
+
+	return router.Apply(context.Background(), billing, r)
+}
+
+// fork lets a leader that missed the last decisions make some of its own, and write the last of them. If the objects take
+// it, everyone goes on from there.
+func (m *model) fork(t *rapid.T) {
+	main, history := m.current, m.history
+	m.current = m.older(t)
+
+	for range rapid.IntRange(1, 3).Draw(t, "own decisions") {
+		m.decideAnything(t)
+	}
+
+	_, err := m.write(m.other(t), m.current)
+
+	switch {
+	case errors.Is(err, ErrStale):
+		m.current, m.history = main, history
+	case err != nil:
+		t.Fatalf("%v\n%s", err, m.server.yaml())
+	default:
+		m.excused = false
+		m.history = slices.DeleteFunc(slices.Clone(m.history), func(r Routing) bool { return newer(r.Intent, m.current.Intent) })
+	}
+}
+
+// delete takes away what is Serin's, or begins to. Nobody who missed that comes back: nothing would tell.
+func (m *model) delete(t *rapid.T) {
+	m.writing, m.excused, m.history = nil, m.drifting, nil
+	clear(m.final)
+
+	for range rapid.IntRange(1, 4).Draw(t, "calls") {
+		err := m.router.Delete(context.Background(), billing)
+		if err == nil {
+			break
+		}
+
+		if !errors.Is(err, ErrWaiting) {
+			t.Fatalf("%v\n%s", err, m.server.yaml())
+		}
+
+		if rapid.Bool().Draw(t, "proxies are quick") {
+			m.takeRoutes(t)
+		}
+	}
+}
+
+// hold lets someone change what is Serin's and ask to leave it so: nothing but a way back goes through.
+func (m *model) hold(t *rapid.T) {
+	annotate := func(policy string) {
+		m.server.edit(serviceOf(billing), func(d document) { child(d.meta(), "annotations")[DriftAnnotation] = policy })
+	}
+
+	m.settle(t)
+	annotate("hold")
+	m.drift(t)
+
+	held, err := m.router.Observe(context.Background(), billing)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	mark := readMark(m.service)
+	m.decideAnything(t)
+
+	back := m.current.Intent.Phase == phaseAborting ||
+		slices.ContainsFunc(m.current.redirected(), func(r string) bool { return r == mark.Candidate || r == mark.Stable })
+	before := len(m.server.writes)
+
+	m.apply(t)
+
+	if wrote := len(m.server.writes) > before; held.Drift != "" && wrote != back {
+		t.Fatalf("drift is held (%s), wrote %v for %+v over %+v", held.Drift, wrote, m.current, mark.Intent)
+	}
+
+	annotate("correct")
+	m.excused = true
+	m.snapshot()
+	m.apply(t)
+}
+
+// spoil lets someone destroy or remove a mark: nobody but who remembers it knows then what was decided; see
+// TestALostMarkStillCounts.
+func (m *model) spoil(t *rapid.T) {
+	m.settle(t)
+
+	m.excused, m.history = true, nil
+	clear(m.final)
+
+	gone := rapid.Bool().Draw(t, "gone")
+	path := rapid.SampledFrom([]string{serviceOf(billing), ruleOf(billing)}).Draw(t, "object")
+	m.server.edit(path, func(d document) {
+		child(d.meta(), "annotations")[IntentAnnotation] = "oops"
+		if gone {
+			delete(child(d.meta(), "annotations"), IntentAnnotation)
+		}
+	})
+	m.snapshot()
 }
 
 // crash ends the controller before or after one of its requests, and starts it again.
@@ -328,7 +463,7 @@ func (m *model) crash(t *rapid.T) {
 		return nil
 	}
 
-	_, _ = m.router.Apply(context.Background(), billing, m.current)
+	_, _ = m.write(m.router, m.current)
 	m.server.before, m.server.after = nil, after
 	m.router = m.other(t)
 }
@@ -351,7 +486,7 @@ func (m *model) conflict(t *rapid.T) {
 // stale lets a leader write an older decision.
 func (m *model) stale(t *rapid.T) {
 	old := m.older(t)
-	_, err := m.other(t).Apply(context.Background(), billing, old)
+	_, err := m.write(m.other(t), old)
 
 	if err != nil && !errors.Is(err, ErrStale) {
 		t.Fatal(err)
@@ -371,7 +506,7 @@ func (m *model) race(t *rapid.T) {
 
 		return nil
 	}
-	_, err := m.other(t).Apply(context.Background(), billing, old)
+	_, err := m.write(m.other(t), old)
 	m.server.before = nil
 
 	if err != nil && !errors.Is(err, ErrStale) {
@@ -433,7 +568,7 @@ func (m *model) settle(t *rapid.T) {
 
 	for range 30 {
 		var err error
-		if progress, err = m.router.Apply(context.Background(), billing, m.current); err != nil {
+		if progress, err = m.write(m.router, m.current); err != nil {
 			t.Fatal(err)
 		}
 

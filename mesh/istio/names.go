@@ -34,6 +34,21 @@ func (a Agent) is(host string) bool {
 	return host == a.host()
 }
 
+// foreign reports whether a host beside the agent's is another service of the mesh, or several. Other names, such as
+// billing.example.com, are names of the agent's.
+func (a Agent) foreign(host string) bool {
+	own := a.Name + "." + a.Namespace
+
+	switch suffix, wild := strings.CutPrefix(host, "*"); {
+	case a.is(host), host == own, host == own+".svc", strings.HasPrefix(host, own+".svc."):
+		return false
+	case !strings.Contains(host, "."), wild && strings.HasSuffix(a.host(), suffix):
+		return true
+	default:
+		return strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.")
+	}
+}
+
 // reserve is the name of Serin's object when the agent's own name is taken by an object about something else.
 func (a Agent) reserve() string { return a.Name + "-serin" }
 

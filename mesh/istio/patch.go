@@ -8,8 +8,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// patch is a JSON Patch (RFC 6902). A test with the value null passes when there is nothing at its path; so it is in the
-// library that the API server and the embedded control plane share.
+// patch is a JSON Patch (RFC 6902). Its tests for nothing have the value null, which RFC 6902 does not speak of: evanphx's
+// json-patch, which the API server (v4) and the embedded control plane (v5) use, passes them when an object lacks the key.
+// It fails them when a list lacks the index.
 type patch struct{ operations []operation }
 
 type operation struct {

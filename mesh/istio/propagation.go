@@ -3,6 +3,7 @@ package istio
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -50,14 +51,19 @@ func reconciled(status *metaapi.IstioStatus, generation int64) bool {
 type Dwell struct {
 	long time.Duration
 
-	mu   sync.Mutex
-	seen map[string]sight
+	mu     sync.Mutex
+	seen   map[string]sight
+	pruned time.Time
 }
 
 type sight struct {
-	version string
-	since   time.Time
+	version      string
+	since, asked time.Time
 }
+
+// forgetAfter is how long a Dwell keeps an object that nobody asks for: by then it is gone, or asked for so seldom that to
+// wait once more does no harm.
+const forgetAfter = time.Hour
 
 // NewDwell makes a Dwell; 2 s is istiod's debounce and push with room to spare.
 func NewDwell(long time.Duration) *Dwell {
@@ -83,9 +89,25 @@ func (d *Dwell) look(name, version string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 
-	if d.seen[name].version != version {
-		d.seen[name] = sight{version, time.Now()}
+	now := time.Now()
+	d.prune(now)
+
+	seen := d.seen[name]
+	if seen.version != version {
+		seen = sight{version: version, since: now}
 	}
 
-	return time.Since(d.seen[name].since) >= d.long
+	seen.asked = now
+	d.seen[name] = seen
+
+	return now.Sub(seen.since) >= d.long
+}
+
+func (d *Dwell) prune(now time.Time) {
+	if now.Sub(d.pruned) < forgetAfter {
+		return
+	}
+
+	d.pruned = now
+	maps.DeleteFunc(d.seen, func(_ string, s sight) bool { return now.Sub(s.asked) >= forgetAfter })
 }

@@ -12,7 +12,7 @@ import (
 // names are the objects of an agent that carry its mark: they need not be looked for again.
 type names struct{ service, rule string }
 
-// look reads the agent's VirtualService.
+// look reads the agent's VirtualService. Whether every proxy has it may stay unknown: an abort does not ask.
 func (r *Router) look(ctx context.Context, agent Agent) (world, error) {
 	w := world{agent: agent}
 
@@ -20,19 +20,18 @@ func (r *Router) look(ctx context.Context, agent Agent) (world, error) {
 		return w, err
 	}
 
-	w.serviceMark = readMark(w.service)
-	taken, err := r.config.Propagation.Propagated(ctx, w.service)
-	w.serviceTaken = taken
-
-	if err != nil {
-		return w, fmt.Errorf("propagation of VirtualService %s: %w", w.serviceName, err)
-	}
+	w.serviceMark = r.recall(agent, w.service)
+	w.serviceTaken, w.serviceUntold = r.config.Propagation.Propagated(ctx, w.service)
 
 	return w, nil
 }
 
 // lookFurther reads the agent's DestinationRule, and who else names subsets that shall go.
 func (r *Router) lookFurther(ctx context.Context, w *world, routing *Routing) error {
+	if w.serviceUntold != nil {
+		return fmt.Errorf("propagation of VirtualService %s: %w", w.serviceName, w.serviceUntold)
+	}
+
 	if err := r.findRule(ctx, w); err != nil {
 		return err
 	}

@@ -19,13 +19,18 @@ const maxWrites = 24
 // tells which.
 var ErrStale = errors.New("the mesh carries a newer decision")
 
-// Router steers agents' traffic. It keeps nothing but the names of the objects that it found; any number of Routers may
-// work on the same objects.
+// ErrWaiting says that something stays until every proxy has heard that it shall go: [Router.Delete] goes on from there
+// when it is called again.
+var ErrWaiting = errors.New("waiting for")
+
+// Router steers agents' traffic. It keeps nothing but the names and the last marks of the objects that it found; any number
+// of Routers may work on the same objects.
 type Router struct {
 	config Config
 
 	mu    sync.Mutex
 	found map[string]names
+	seen  map[string]sighting
 }
 
 // New makes a Router.
@@ -38,11 +43,11 @@ func New(config Config) (*Router, error) {
 		return nil, errors.New("istio: Config.Propagation is nil; use Reconciled on one machine, NewDwell under istiod")
 	}
 
-	return &Router{config: config.withDefaults(), found: map[string]names{}}, nil
+	return &Router{config: config.withDefaults(), found: map[string]names{}, seen: map[string]sighting{}}, nil
 }
 
 // Apply makes every write that is safe now towards the routing, and says how far that is; calling it again goes on.
-// It returns [ErrStale] if the objects carry a newer decision.
+// It returns [ErrStale] if the objects carry a newer decision, or one that withdrew what the routing leads to.
 func (r *Router) Apply(ctx context.Context, agent Agent, routing Routing) (Progress, error) {
 	if err := routing.validate(); err != nil {
 		return Progress{}, err
@@ -65,8 +70,8 @@ func (r *Router) Apply(ctx context.Context, agent Agent, routing Routing) (Progr
 			drift = cmp.Or(drift, world.drift())
 			progress = world.progress(step)
 
-			if step.stale {
-				return fmt.Errorf("%w: %s, not %s", ErrStale, key(progress.Observed), key(&routing.Intent))
+			if step.stale != "" {
+				return fmt.Errorf("%w: %s, not %s", ErrStale, step.stale, key(&routing.Intent))
 			}
 
 			wrote = step.writes()
@@ -97,15 +102,15 @@ func (r *Router) Observe(ctx context.Context, agent Agent) (Progress, error) {
 	return world.progress(step{done: world.settled(), waiting: world.unsettled()}), nil
 }
 
-// next reads and decides. An abort does not wait for more than the VirtualService that it is written to.
+// next reads and decides. What takes traffic back does not wait for more than the VirtualService that it is written to.
 func (r *Router) next(ctx context.Context, agent Agent, routing Routing) (world, step, error) {
 	world, err := r.look(ctx, agent)
 	if err != nil {
 		return world, step{}, err
 	}
 
-	if routing.abort() {
-		if s := plan(world, routing); s.writes() || s.stale {
+	if world.urgent(routing) {
+		if s := plan(world, routing); s.writes() || s.stale != "" {
 			return world, s, nil
 		}
 	}

@@ -40,7 +40,7 @@ func decided10() Routing {
 
 func decidedAbort() Routing {
 	return Routing{
-		Intent:    Intent{Attempt: 2, Seq: 6, Phase: phaseAborting, Stable: "aaa", Candidate: "bbb"},
+		Intent:    Intent{Attempt: 2, Seq: 6, Phase: phaseAborting, Stable: "aaa"},
 		Live:      []string{"aaa", "bbb"},
 		Redirects: map[string]string{"bbb": "aaa"},
 	}
@@ -99,35 +99,6 @@ func TestRedirectsAreFollowedToWhoIsLeft(t *testing.T) {
 	}
 }
 
-// An abort asks for nothing but the VirtualService: with no answer about DestinationRules it is written all the same.
-func TestAbortIsOneWriteThatWaitsForNothing(t *testing.T) {
-	s := newServer()
-	router := newRouter(t, s)
-	reach(t, s, router, decided10())
-
-	s.writes = nil
-	s.before = func(_, path string) error {
-		if strings.Contains(path, "destinationrules") {
-			return errBroken
-		}
-
-		return nil
-	}
-
-	_, _ = router.Apply(t.Context(), billing, decidedAbort())
-
-	if !slices.Equal(s.writes, []string{"PATCH virtualservices/billing"}) {
-		t.Fatal(s.writes)
-	}
-
-	s.before = nil
-	reach(t, s, router, decidedAbort())
-
-	if len(s.writes) != 1 {
-		t.Error("more than one write:", s.writes)
-	}
-}
-
 func TestStaleLeadersWriteNothing(t *testing.T) {
 	s := newServer()
 	router := newRouter(t, s)
@@ -136,7 +107,7 @@ func TestStaleLeadersWriteNothing(t *testing.T) {
 	s.writes = nil
 
 	forked := decidedAbort()
-	forked.Intent.Phase, forked.Intent.Weight, forked.Redirects = "Progressing", 25, nil
+	forked.Intent.Phase, forked.Intent.Candidate, forked.Intent.Weight, forked.Redirects = "Progressing", "bbb", 25, nil
 
 	for _, old := range []Routing{decided10(), forked} {
 		progress, err := newRouter(t, s).Apply(t.Context(), billing, old)
@@ -347,6 +318,24 @@ func TestDwellCountsFromTheFirstSight(t *testing.T) {
 	})
 }
 
+func TestDwellForgetsWhatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dwell := NewDwell(2 * time.Second)
+
+		for i := range 100 {
+			service := &networking.VirtualService{}
+			service.Name, service.Generation = fmt.Sprint("agent-", i), 1
+			_, _ = dwell.Propagated(t.Context(), service)
+
+			time.Sleep(10 * time.Minute)
+		}
+
+		if len(dwell.seen) > 13 {
+			t.Error("remembers", len(dwell.seen), "objects")
+		}
+	})
+}
+
 func TestDwellLetsARoutingThroughInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
@@ -366,8 +355,8 @@ func TestDwellLetsARoutingThroughInTime(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 
-		if took := time.Since(started); took < 4*time.Second || took > 5*time.Second {
-			t.Error("subset and routes took", took)
+		if took := time.Since(started); took < 6*time.Second || took > 7*time.Second {
+			t.Error("subset, anchors and weight took", took)
 		}
 	})
 }
@@ -439,6 +428,32 @@ func TestWatchEndsWhenItMayNot(t *testing.T) {
 	}
 }
 
+// Istio's types are not installed, or the server is away for long: the caller is told.
+func TestWatchEndsWhenItIsInVain(t *testing.T) {
+	for name, away := range map[string]bool{"no types": false, "no server": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer()
+				s.missing = !away
+				s.before = func(string, string) error {
+					if away {
+						return errBroken
+					}
+
+					return nil
+				}
+
+				started := time.Now()
+				err := newRouter(t, s).Watch(t.Context(), billing, func() { t.Error("told of a change") })
+
+				if took := time.Since(started); err == nil || away != (took > 5*time.Second) || took > 30*time.Second {
+					t.Error(err, "after", took)
+				}
+			})
+		})
+	}
+}
+
 func TestAuthorize(t *testing.T) {
 	s := newServer()
 	router := newRouter(t, s)
@@ -502,6 +517,43 @@ func TestAuthorizeLeavesForeignPoliciesAlone(t *testing.T) {
 	}
 }
 
+// A foreign policy of the agent's name came and went: one policy of Serin's is left, and it is the one that is kept.
+func TestAuthorizeLeavesOnePolicy(t *testing.T) {
+	const foreign = "kind: AuthorizationPolicy\napiVersion: security.istio.io/v1\nmetadata: {name: billing, namespace: default}\nspec: {action: DENY}"
+
+	s := newServer()
+	router := newRouter(t, s)
+	path := fmt.Sprintf(authorizationPolicies, "default") + "/billing"
+
+	s.load(t, foreign)
+
+	for range 2 {
+		if err := router.Authorize(t.Context(), billing, []string{"triage"}); err != nil {
+			t.Fatal(err)
+		}
+
+		s.serve(http.MethodDelete, path, nil)
+	}
+
+	if !slices.Equal(s.writes, []string{"POST authorizationpolicies"}) {
+		t.Error("the policy under the other name is as good:", s.writes)
+	}
+
+	// An earlier release made a second one in this place.
+	s.load(t, strings.Replace(foreign, "namespace: default", "namespace: default, labels: {app.kubernetes.io/managed-by: serin}", 1))
+
+	if err := router.Authorize(t.Context(), billing, nil); err != nil || strings.Contains(s.yaml(), "billing-serin") || strings.Contains(s.yaml(), "triage") {
+		t.Error(err, s.yaml())
+	}
+
+	s.load(t, strings.Replace(foreign, "name: billing", "name: billing-serin", 1))
+	s.edit(path, func(d document) { delete(d.meta(), "labels") })
+
+	if err := router.Delete(t.Context(), billing); err != nil || len(s.objects) != 2 {
+		t.Error("foreign policies are in the way of a deletion, or gone:", err, s.yaml())
+	}
+}
+
 // FuzzMark feeds annotations that someone spoilt: they are read or called unreadable, and never in the way.
 func FuzzMark(f *testing.F) {
 	f.Add(`{"attempt":1,"seq":2,"phase":"Idle","stable":"aaa","write":1,"owns":{"split":"aaa=100"}}`)
@@ -512,7 +564,7 @@ func FuzzMark(f *testing.F) {
 		object := &metav1.ObjectMeta{Annotations: map[string]string{IntentAnnotation: text}}
 
 		m := readMark(object)
-		if m.there() == m.unreadable || *m.raw != text {
+		if m.there() == m.spoilt || *m.raw != text {
 			t.Errorf("%+v", m)
 		}
 

@@ -31,6 +31,14 @@ func (a Agent) splitRoute(shares []share) *api.HTTPRoute {
 	return a.route(splitName, shares...).HTTPRoute
 }
 
+// plainRoute leads to the agent whatever revision: it stands in when Serin leaves and nothing else is there.
+func (a Agent) plainRoute() *api.HTTPRoute {
+	route := a.route(splitName, share{})
+	route.Route[0].Destination.Subset = ""
+
+	return route.HTTPRoute
+}
+
 type draft struct{ *api.HTTPRoute }
 
 // route makes a route that is never retried by the mesh and never timed out by it: a turn's stream is long, and Serin

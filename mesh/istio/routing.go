@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,7 +30,7 @@ func (r Routing) validate() error {
 	return nil
 }
 
-// abort reports whether the routing takes a candidate back.
+// abort reports whether the routing is of a rollout that goes back.
 func (r Routing) abort() bool {
 	return r.Intent.Phase == phaseAborting || r.Intent.Phase == phaseFailed
 }
@@ -39,6 +40,21 @@ func (r Routing) withdrawn(revision string) bool { _, ok := r.Redirects[revision
 func (r Routing) live(revision string) bool { return slices.Contains(r.Live, revision) }
 
 func (r Routing) redirected() []string { return slices.Sorted(maps.Keys(r.Redirects)) }
+
+// leads reports whether the routing may lead calls to a revision.
+func (r Routing) leads(revision string) bool {
+	return !r.withdrawn(revision) && (revision == r.Intent.Stable || revision == r.Intent.Candidate || r.live(revision))
+}
+
+// knows reports whether the routing is about a revision at all.
+func (r Routing) knows(revision string) bool { return r.live(revision) || r.withdrawn(revision) }
+
+// digest is of what is numbered beside the Intent. Excluded tenants are not: they come from the declaration.
+func (r Routing) digest() string {
+	text := fmt.Sprintf("%q %q", slices.Sorted(slices.Values(r.Live)), r.Redirects) // fmt sorts maps
+
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(text)))[:12]
+}
 
 // serving are the live revisions that traffic may be led to.
 func (r Routing) serving() []string {
@@ -79,13 +95,6 @@ type pin struct{ revision, to string }
 // newer reports whether a was decided after b.
 func newer(a, b Intent) bool {
 	return a.Attempt > b.Attempt || a.Attempt == b.Attempt && a.Seq > b.Seq
-}
-
-// forked reports whether a and b are two decisions of the same number: two leaders made them.
-func forked(a, b Intent) bool {
-	same := a.Stable == b.Stable && a.Candidate == b.Candidate && a.Weight == b.Weight
-
-	return a.Attempt == b.Attempt && a.Seq == b.Seq && !same
 }
 
 func key(i *Intent) string {

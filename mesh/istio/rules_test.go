@@ -92,9 +92,9 @@ func (m *model) check(method, path string) {
 		}
 	}
 
-	if routes && !m.excused && m.aborting >= 0 {
-		m.aborting++
-		m.checkAbort(before, after)
+	if !m.excused && m.taken != "" {
+		m.writes++
+		m.checkBack(before, after)
 	}
 
 	if routes && m.service != nil && after.sum != 100 && (after.sum != 0 || len(after.pins) > 0) && !m.excused && !m.drifting {
@@ -112,15 +112,37 @@ func (m *model) check(method, path string) {
 	}
 
 	m.checkMark(service, after)
+	m.checkFinal()
 	m.checkOrder(method, before, after)
 }
 
-func (m *model) checkAbort(before, after view) {
-	candidate := m.current.Intent.Candidate
-	led := before.pins[candidate] != "" && after.pins[candidate] != m.current.Intent.Stable
+func (m *model) checkBack(before, after view) {
+	led := before.pins[m.taken] != "" && after.pins[m.taken] != m.current.Intent.Stable
 
-	if m.aborting == 1 && (after.leads()[candidate] || led) {
-		m.fail("the first write of the abort leaves traffic on %s", candidate)
+	if m.writes == 1 && (after.leads()[m.taken] || led) {
+		m.fail("the first write of the way back leaves traffic on %s", m.taken)
+	}
+}
+
+// checkFinal checks that no decision leads to what the objects once withdrew, but a new attempt at it.
+func (m *model) checkFinal() {
+	if m.service == nil || m.writing == nil || !readMark(m.service).decided(*m.writing) {
+		return
+	}
+
+	r := *m.writing
+
+	for _, revision := range append(slices.Clone(r.Live), r.Intent.Stable) {
+		attempt, final := m.final[revision]
+		if final && !r.withdrawn(revision) && (attempt == r.Intent.Attempt || revision == r.Intent.Stable) {
+			m.fail("attempt %d withdrew %s, to which decision %+v leads", attempt, revision, r)
+		}
+
+		delete(m.final, revision)
+	}
+
+	for revision := range r.Redirects {
+		m.final[revision] = r.Intent.Attempt
 	}
 }
 
@@ -135,15 +157,13 @@ func (m *model) checkMark(service *networking.VirtualService, after view) {
 		m.fail("decision %+v was written over %+v", is, readMark(service).Intent)
 	}
 
-	for _, r := range append(slices.Clone(m.history), m.current) {
-		if r.Intent.Seq != is.Seq {
-			continue
-		}
+	if m.writing == nil || !readMark(m.service).decided(*m.writing) {
+		return
+	}
 
-		for withdrawn := range r.Redirects {
-			if after.split[withdrawn] > 0 || after.pins[withdrawn] == withdrawn {
-				m.fail("decision %+v withdrew %s, which has traffic", is, withdrawn)
-			}
+	for withdrawn := range m.writing.Redirects {
+		if after.split[withdrawn] > 0 || after.pins[withdrawn] == withdrawn {
+			m.fail("decision %+v withdrew %s, which has traffic", is, withdrawn)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
+	networking "istio.io/client-go/pkg/apis/networking/v1"
 	versioned "istio.io/client-go/pkg/clientset/versioned"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -37,8 +39,8 @@ type server struct {
 	before func(method, path string) error
 	after  func(method, path string) error
 	tap    func(method, path string, body []byte)
-	// forbid refuses all watches.
-	forbid bool
+	// forbid refuses all watches; missing says that there is nothing to watch.
+	forbid, missing bool
 	// writes are the methods and paths of the writes that were made.
 	writes []string
 }
@@ -72,8 +74,11 @@ func (s *server) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 	}
 
-	if request.URL.Query().Get("watch") != "" && s.forbid {
+	if request.URL.Query().Get("watch") != "" && (s.forbid || s.missing) {
 		code, answer := failure(http.StatusForbidden, metav1.StatusReasonForbidden, "no")
+		if s.missing {
+			code, answer = failure(http.StatusNotFound, metav1.StatusReasonNotFound, "no such type")
+		}
 
 		return response(request, code, io.NopCloser(bytes.NewReader(answer))), nil
 	}
@@ -412,12 +417,33 @@ var errBroken = errors.New("connection broken")
 // reconcileAll says that every proxy has everything.
 func (s *server) reconcileAll() {
 	s.mu.Lock()
-	paths := slices.Collect(maps.Keys(s.objects))
+	paths := slices.Sorted(maps.Keys(s.objects))
 	s.mu.Unlock()
 
 	for _, path := range paths {
 		s.reconcile(path)
 	}
+}
+
+// objectsOf reads billing's objects; nil if they are not there.
+func (s *server) objectsOf(t rapid.TB) (*networking.VirtualService, *networking.DestinationRule) {
+	t.Helper()
+
+	before, client := s.before, s.client(t).NetworkingV1()
+	s.before = nil
+	service, missing := client.VirtualServices(billing.Namespace).Get(context.Background(), billing.Name, metav1.GetOptions{})
+	rule, lacking := client.DestinationRules(billing.Namespace).Get(context.Background(), billing.Name, metav1.GetOptions{})
+	s.before = before
+
+	if missing != nil {
+		service = nil
+	}
+
+	if lacking != nil {
+		rule = nil
+	}
+
+	return service, rule
 }
 
 // yaml prints all objects without what the server fills in.

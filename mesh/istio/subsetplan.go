@@ -17,8 +17,9 @@ func planSubsets(w world, r Routing) step {
 	e.takeAway(w, r)
 	e.bring(w, r)
 
-	if !e.empty() || w.opening(r) && !decided(w.ruleMark, r) {
-		e.mark(w.rule, w.ruleMark, w.ruleMark.next(r.Intent, describeSubsets(e.left), nil))
+	lost := w.ruleMark.missing(len(w.subsets()) > 0) != ""
+	if !e.empty() || lost || w.opening(r) && !w.ruleMark.decided(r) {
+		e.mark(w.rule, w.ruleMark, w.ruleMark.next(r, describeSubsets(e.left), nil))
 		e.name, e.rule = w.ruleName, &e.patch
 	}
 
@@ -118,7 +119,7 @@ func (w world) newRule(r Routing) *networking.DestinationRule {
 		subsets = append(subsets, subset{revision: revision})
 	}
 
-	rule.Annotations = map[string]string{IntentAnnotation: mark{}.next(r.Intent, describeSubsets(subsets), nil).String()}
+	rule.Annotations = map[string]string{IntentAnnotation: mark{}.next(r, describeSubsets(subsets), nil).String()}
 
 	return rule
 }

@@ -69,8 +69,5 @@ func (w world) usurped(revision string) string {
 // usable reports whether a route may newly name a revision's subset: it is there, every proxy has it, and the rule
 // carries this decision, so that no older one can take it away.
 func (w world) usable(revision string, r Routing) bool {
-	return w.ruleRead && w.ruleTaken && w.hasSubset(revision) && decided(w.ruleMark, r)
+	return w.ruleRead && w.ruleTaken && w.hasSubset(revision) && w.ruleMark.decided(r)
 }
-
-// decided reports whether the mark carries the routing's decision.
-func decided(m mark, r Routing) bool { return m.there() && m.Intent == r.Intent }

@@ -18,6 +18,9 @@ const (
 	splitKind
 )
 
+// parts are the names that marks have for the kinds.
+var parts = [...]string{"pins", "anchors", excludeName, splitName}
+
 // owned is one of Serin's routes in a VirtualService as it is.
 type owned struct {
 	index int
@@ -60,8 +63,8 @@ func (a Agent) survey(routes []*api.HTTPRoute, m mark) []owned {
 	return found
 }
 
-// recognise says whether a route is Serin's: by its name, and, since anyone may begin a name with pin-, by the header
-// that it matches or the mark that remembers it.
+// recognise says whether a route is Serin's: by its name, and, since anyone may give a route that name, by what it matches
+// and leads to, or the mark that remembers it.
 func (a Agent) recognise(route *api.HTTPRoute, m mark) (owned, bool) {
 	name := route.GetName()
 	o := owned{shares: a.shares(route)}
@@ -82,13 +85,25 @@ func (a Agent) recognise(route *api.HTTPRoute, m mark) (owned, bool) {
 		return o, false
 	}
 
+	foreign := o.kind > anchorKind && !a.leadsWithin(o.shares) && !equal(route, a.plainRoute())
+
 	if o.kind <= anchorKind {
 		o.odd = o.odd || !slices.Equal(o.matches, []string{o.revision}) || len(o.shares) != 1
-
-		return o, !o.odd || m.remembers(o)
 	}
 
-	return o, true
+	return o, !o.odd && !foreign || m.remembers(o)
+}
+
+// routed reports whether there are routes of an agent that is not adopted and that Serin has not left.
+func (a Agent) routed(routes []*api.HTTPRoute) bool {
+	return !a.Adopt && slices.ContainsFunc(a.survey(routes, mark{}), func(o owned) bool {
+		return !equal(routes[o.index], a.plainRoute())
+	})
+}
+
+// leadsWithin reports whether a route leads to the agent's revisions alone.
+func (a Agent) leadsWithin(shares []share) bool {
+	return len(shares) > 0 && !slices.ContainsFunc(shares, func(s share) bool { return !a.isRevision(s.to) })
 }
 
 // exactly returns the values of a header that a route matches; odd says that it matches by anything else.
@@ -103,9 +118,12 @@ func exactly(route *api.HTTPRoute, header string) (values []string, odd bool) {
 	return values, odd || len(values) == 0
 }
 
-// remembers reports whether the mark says that Serin wrote the pin or anchor.
+// remembers reports whether the mark says that Serin wrote such a route.
 func (m mark) remembers(o owned) bool {
-	part := map[kind]string{pinKind: "pins", anchorKind: "anchors"}[o.kind]
+	part := parts[o.kind]
+	if o.kind > anchorKind {
+		return m.Owns[part] != ""
+	}
 
 	return slices.ContainsFunc(strings.Fields(m.Owns[part]), func(word string) bool {
 		revision, _, _ := strings.Cut(word, ">")
@@ -121,7 +139,7 @@ func describe(found []owned) map[string]string {
 	slices.SortStableFunc(found, func(a, b owned) int { return strings.Compare(a.revision, b.revision) })
 
 	for _, o := range found {
-		part := [...]string{"pins", "anchors", excludeName, splitName}[o.kind]
+		part := parts[o.kind]
 		owns[part] = strings.TrimSpace(owns[part] + " " + o.String())
 	}
 

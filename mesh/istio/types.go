@@ -12,7 +12,8 @@ import (
 
 // What Serin writes into objects and headers.
 const (
-	// IntentAnnotation holds the [Intent] as JSON on every VirtualService and DestinationRule that Serin steers.
+	// IntentAnnotation holds, as JSON, the [Intent] and what Serin wrote for it. It is on every VirtualService and
+	// DestinationRule that Serin steers, but for the DestinationRules of adopted agents.
 	IntentAnnotation = "serin.dev/intent"
 	// DriftAnnotation on the VirtualService says what becomes of drift: correct (default) or hold.
 	DriftAnnotation = "serin.dev/drift"
@@ -42,7 +43,7 @@ type Routing struct {
 	Live []string
 	// Redirects are withdrawn revisions: their pin routes lead to the subset of another.
 	Redirects map[string]string
-	// ExcludedTenants never meet a candidate.
+	// ExcludedTenants never meet a candidate. They are no part of the decision's number: the last writer's count.
 	ExcludedTenants []string
 }
 
@@ -63,6 +64,9 @@ type Progress struct {
 	Waiting string
 	// Observed is the intent that the objects carry after this; nil if they carry none.
 	Observed *Intent
+	// Withdrawn are the revisions that the objects show as withdrawn, with the revision that serves in their place. A
+	// routing that leads to one of them is stale, even if its number is the higher one.
+	Withdrawn map[string]string
 	// Routed are the revisions that have a subset or a route.
 	Routed []string
 	// Weight is the candidate's weight in the split route as it is.

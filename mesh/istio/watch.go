@@ -16,11 +16,14 @@ import (
 const (
 	firstReconnect = 50 * time.Millisecond
 	maxReconnect   = 2 * time.Second
+	// mostFailures is how many times in a row connecting may fail: some 15 s.
+	mostFailures = 12
 )
 
 // Watch calls changed whenever anyone may have changed the agent's VirtualService or DestinationRule, from one goroutine
-// at a time per object and at least once in the beginning. It blocks until ctx ends, connecting again as often as it takes.
-// It returns nil then, and an error only if it is not allowed to watch.
+// at a time per object and at least once in the beginning. It blocks until ctx ends, connecting again when the connection
+// breaks, and returns nil then. It returns an error if it may not watch, if there is nothing to watch because Istio's types
+// are not installed, or if it could not connect for some 15 s.
 func (r *Router) Watch(ctx context.Context, agent Agent, changed func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -48,16 +51,16 @@ type opener func(context.Context, metav1.ListOptions) (watch.Interface, error)
 
 // follow keeps one watch open.
 func (r *Router) follow(ctx context.Context, agent Agent, open opener, changed func()) error {
-	pause := firstReconnect
+	pause, failures := firstReconnect, 0
 
 	for ctx.Err() == nil {
 		watcher, err := open(ctx, metav1.ListOptions{})
 
-		switch {
-		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
+		switch failures++; {
+		case err != nil && ctx.Err() == nil && (hopeless(err) || failures >= mostFailures):
 			return err
 		case err == nil:
-			pause = firstReconnect
+			pause, failures = firstReconnect, 0
 
 			r.forget(agent)
 			changed()
@@ -72,6 +75,11 @@ func (r *Router) follow(ctx context.Context, agent Agent, open opener, changed f
 	}
 
 	return nil
+}
+
+// hopeless reports whether connecting again would not help.
+func hopeless(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err)
 }
 
 func (r *Router) drain(ctx context.Context, agent Agent, watcher watch.Interface, changed func()) {

@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +19,8 @@ type world struct {
 	serviceName  string
 	serviceMark  mark
 	serviceTaken bool
+	// serviceUntold is why it is not known whether every proxy has it.
+	serviceUntold error
 	// rivals are other VirtualServices for the agent's host.
 	rivals []string
 
@@ -57,10 +60,32 @@ func (w world) intent() *Intent {
 	return newest
 }
 
-func (w world) stale(r Routing) bool { return w.serviceMark.stale(r) || w.ruleMark.stale(r) }
+// stale says why the routing must not be written; empty if it may. The DestinationRule's mark may lag by attempts, so
+// that it knows what is final in its own attempt alone.
+func (w world) stale(r Routing) string {
+	return cmp.Or(w.serviceMark.stale(r), w.ruleMark.stale(r), w.serviceMark.undone(r))
+}
 
 // drift says what someone else changed in what Serin owns.
-func (w world) drift() string {
+func (w world) drift() string { return joined(w.unmarked(), w.changed()) }
+
+// unmarked says which annotation of Serin's was spoilt or taken away.
+func (w world) unmarked() string {
+	var drift string
+
+	if w.service != nil {
+		drift = prefixed("VirtualService "+w.serviceName+": ", w.serviceMark.missing(w.agent.routed(w.routes())))
+	}
+
+	if w.ruleRead && w.rule != nil && !w.agent.Adopt {
+		drift = joined(drift, prefixed("DestinationRule "+w.ruleName+": ", w.ruleMark.missing(len(w.subsets()) > 0)))
+	}
+
+	return drift
+}
+
+// changed says what differs from what the marks say of it.
+func (w world) changed() string {
 	if w.service == nil || w.agent.Adopt != (w.serviceMark.Slots != nil) {
 		return ""
 	}
@@ -86,9 +111,9 @@ func prefixed(prefix, text string) string {
 	return prefix + text
 }
 
-// held reports whether drift is to be left alone.
+// held reports whether drift is to be left alone. A lost annotation is put back all the same: nobody else can.
 func (w world) held() bool {
-	return w.service != nil && w.service.Annotations[DriftAnnotation] == "hold" && w.drift() != ""
+	return w.service != nil && w.service.Annotations[DriftAnnotation] == "hold" && w.changed() != ""
 }
 
 // problem says what of others' making is in the way.
@@ -159,12 +184,13 @@ func (w world) unsettled() string {
 
 func (w world) progress(s step) Progress {
 	progress := Progress{
-		Done:     s.done,
-		Waiting:  s.waiting,
-		Observed: w.intent(),
-		Routed:   w.routed(),
-		Drift:    w.drift(),
-		Problem:  joined(w.problem(), s.problem),
+		Done:      s.done,
+		Waiting:   s.waiting,
+		Observed:  w.intent(),
+		Routed:    w.routed(),
+		Withdrawn: w.serviceMark.redirects(),
+		Drift:     w.drift(),
+		Problem:   joined(w.problem(), s.problem),
 	}
 
 	if w.agent.Adopt {
