@@ -36,7 +36,8 @@ type ClientConfig struct {
 // are idempotent, are tried again on UNAVAILABLE. Calls are routed as [WithRoute] says.
 //
 // A target that [Target] made is resolved and secured by the mesh: the control plane says who its servers must prove to
-// be, instead of peer.
+// be, instead of peer. The mesh's routes may try calls again besides, idempotent or not: twice if a service has no
+// VirtualService, never if its route says attempts: 0.
 func Dial(target string, peer Identity, config ClientConfig) (*grpc.ClientConn, error) {
 	config = config.withDefaults()
 

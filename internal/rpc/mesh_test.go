@@ -22,6 +22,7 @@ import (
 	managerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
@@ -29,6 +30,7 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/xds/csds"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -104,6 +106,8 @@ type plane struct {
 	server    *grpc.Server
 	version   int
 	resources map[resource.Type]map[string]types.Resource
+	// taken is how many resources clients and servers had when they ended.
+	taken int
 }
 
 func newPlane(t *testing.T) *plane {
@@ -120,9 +124,38 @@ func newPlane(t *testing.T) *plane {
 	}
 
 	p.start()
-	t.Cleanup(func() { p.server.Stop() })
+	t.Cleanup(func() {
+		p.server.Stop()
+
+		if p.taken == 0 {
+			t.Error("nobody took anything of the mesh")
+		}
+	})
 
 	return p
+}
+
+// look asks grpc-go what the process has of the mesh by now. It must not have refused any.
+func (p *plane) look() {
+	p.t.Helper()
+
+	status, err := csds.NewClientStatusDiscoveryServer()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer status.Close()
+
+	answer, err := status.FetchClientStatus(context.Background(), &statusv3.ClientStatusRequest{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+
+	taken, refused := rpctest.MeshStatus(answer)
+	p.taken += taken
+
+	if len(refused) > 0 {
+		p.t.Errorf("refused: %v", refused)
+	}
 }
 
 // oneNode gives every node the same.
@@ -230,7 +263,11 @@ func (p *plane) dial(service string, change ...func(*rpc.ClientConfig)) *grpc.Cl
 		p.t.Fatal(err)
 	}
 
-	p.t.Cleanup(func() { _ = connection.Close() })
+	p.t.Cleanup(func() {
+		p.look()
+
+		_ = connection.Close()
+	})
 
 	return connection
 }
@@ -287,7 +324,8 @@ func routes(service string, list ...*routev3.Route) *routev3.RouteConfiguration 
 	}
 }
 
-// to routes all calls to a cluster; with a revision only those that ask for it.
+// to routes all calls to a cluster; with a revision only those that ask for it. As in Istio and mesh/xds, a call is tried
+// twice more unless the route says otherwise.
 func to(cluster, revision string) *routev3.Route {
 	match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
 
@@ -304,8 +342,16 @@ func to(cluster, revision string) *routev3.Route {
 		Match: match,
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
+			RetryPolicy:      &routev3.RetryPolicy{RetryOn: "cancelled,unavailable", NumRetries: wrapperspb.UInt32(2)},
 		}},
 	}
+}
+
+// once is a route that says attempts: 0, as those of Serin's own services do.
+func once(route *routev3.Route) *routev3.Route {
+	route.GetRoute().RetryPolicy = nil
+
+	return route
 }
 
 func provider() *tlsv3.CertificateProviderPluginInstance {
@@ -422,10 +468,17 @@ func inbound(address string, secured bool) *listenerv3.Listener {
 	}
 }
 
-// simple is a service with one cluster.
+// simple is a service with one cluster that nobody wrote routes for.
 func (p *plane) simple(service, identity string, addresses ...string) {
 	p.t.Helper()
 
 	name := fmt.Sprintf("outbound|9000||%s", service)
 	p.serve(outbound(service), routes(service, to(name, "")), cluster(p.t, name, identity), endpoints(name, addresses...))
+}
+
+// simpleOnce is a service with one cluster, whose routes try each call once.
+func (p *plane) simpleOnce(service, identity string, addresses ...string) {
+	p.t.Helper()
+	p.simple(service, identity, addresses...)
+	p.serve(routes(service, once(to("outbound|9000||"+service, ""))))
 }

@@ -189,7 +189,7 @@ func TestCallsThatDoNotWaitFailSoon(t *testing.T) {
 
 func TestWaitingInVainSaysForWhat(t *testing.T) {
 	p := newPlane(t)
-	p.simple("billing", "billing") // and no endpoints
+	p.simpleOnce("billing", "billing") // and no endpoints
 
 	_, err := describe(soon(t, 300*time.Millisecond), p.dial("billing"))
 	if grpcCode(err) != codes.DeadlineExceeded || !strings.Contains(err.Error(), "to be sent again; before: ") {
@@ -200,7 +200,7 @@ func TestWaitingInVainSaysForWhat(t *testing.T) {
 func TestTheMeshTriesIdempotentCallsAgain(t *testing.T) {
 	p := newPlane(t)
 	service := &store{}
-	p.simple(rpc.Context, rpc.Context, p.backend(rpc.Context, policy(), register(service)).Addr)
+	p.simpleOnce(rpc.Context, rpc.Context, p.backend(rpc.Context, policy(), register(service)).Addr)
 	connection := p.dial(rpc.Context)
 
 	service.unavailable.Store(3)
@@ -223,7 +223,7 @@ func TestTheMeshTriesIdempotentCallsAgain(t *testing.T) {
 func TestTheMeshTriesOtherCallsOnce(t *testing.T) {
 	p := newPlane(t)
 	service := &agent{name: "billing", refuse: until(99, draining())}
-	p.simple("billing", "billing", p.backend("billing", agentPolicy(), service.register).Addr)
+	p.simpleOnce("billing", "billing", p.backend("billing", agentPolicy(), service.register).Addr)
 	connection := p.dial("billing")
 
 	for kind, call := range kinds() {
@@ -235,6 +235,35 @@ func TestTheMeshTriesOtherCallsOnce(t *testing.T) {
 		if got := len(service.calls()) - before; got != 1 {
 			t.Errorf("%s: %d calls", kind, got)
 		}
+	}
+}
+
+// Where nobody wrote routes, the mesh's own two retries multiply with ours, and try again what may have been carried out:
+// grpc-go does so as long as the answer holds no header.
+func TestTheMeshsOwnRetries(t *testing.T) {
+	p := newPlane(t)
+	service, keeper := &agent{name: "billing", refuse: until(99, draining())}, &store{}
+	p.simple("billing", "billing", p.backend("billing", agentPolicy(), service.register).Addr)
+	p.simple(rpc.Context, rpc.Context, p.backend(rpc.Context, policy(), register(keeper)).Addr)
+
+	for kind, want := range map[string]int{"unary": 3, "stream": 1} { // the stream's refusal comes with a header
+		before := len(service.calls())
+
+		_, err := kinds()[kind](t.Context(), p.dial("billing"))
+		expectFault(t, err, codes.Unavailable, "DRAINING")
+
+		if got := len(service.calls()) - before; got != want {
+			t.Errorf("%s: %d calls, want %d", kind, got, want)
+		}
+	}
+
+	keeper.unavailable.Store(100)
+
+	_, err := getTurn(t.Context(), p.dial(rpc.Context), "t1")
+	expectFault(t, err, codes.Unavailable, "DRAINING")
+
+	if got := keeper.calls.Load(); got != 15 {
+		t.Errorf("%d calls, want 3 for each of 5", got)
 	}
 }
 

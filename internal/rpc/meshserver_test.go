@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/grpc"
@@ -23,7 +24,8 @@ import (
 type meshServer struct {
 	*rpc.Server
 
-	addr string
+	plane *plane
+	addr  string
 }
 
 func (p *plane) startServer(policy rpc.Policy, register func(grpc.ServiceRegistrar)) *meshServer {
@@ -46,6 +48,7 @@ func (p *plane) startServer(policy rpc.Policy, register func(grpc.ServiceRegistr
 	go func() { served <- server.Serve(listener) }()
 
 	p.t.Cleanup(func() {
+		p.look()
 		server.Stop()
 
 		if err := <-served; err != nil {
@@ -53,18 +56,15 @@ func (p *plane) startServer(policy rpc.Policy, register func(grpc.ServiceRegistr
 		}
 	})
 
-	return &meshServer{Server: server, addr: listener.Addr().String()}
+	return &meshServer{Server: server, plane: p, addr: listener.Addr().String()}
 }
 
 // await waits until the server takes connections.
 func (s *meshServer) await(t *testing.T) {
 	t.Helper()
 
-	select {
-	case <-s.Serving():
-	case <-time.After(10 * time.Second):
-		t.Fatalf("does not serve: %v", s.CheckServing(t.Context()))
-	}
+	eventually(t, "the server takes connections", func() bool { return s.CheckServing(t.Context()) == nil })
+	s.plane.look()
 }
 
 // dial connects from outside of the mesh.
@@ -117,7 +117,6 @@ func TestAServerServesOnceTheMeshSaysSo(t *testing.T) {
 
 func TestOtherServersServeAtOnce(t *testing.T) {
 	rig := rpctest.Start(t, "billing", policy(), register(&store{}))
-	<-rig.Server.Serving()
 
 	if err := rig.Server.CheckServing(t.Context()); err != nil {
 		t.Error(err)
@@ -221,6 +220,8 @@ func TestOperatorsSeeWhatTheMeshSent(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 
+	rpctest.CheckMesh(t, server.dial(t, p.credentials(rpc.Supervisor)))
+
 	_, err = statusv3.NewClientStatusDiscoveryServiceClient(server.dial(t, p.credentials("billing"))).
 		FetchClientStatus(t.Context(), &statusv3.ClientStatusRequest{})
 	expectFault(t, err, codes.PermissionDenied, "METHOD_NOT_ALLOWED")
@@ -246,5 +247,19 @@ func TestRunDrainsInTheMesh(t *testing.T) {
 
 	for err == nil {
 		_, err = stream.Recv()
+	}
+}
+
+// A refusal is seen, so that none being there means something.
+func TestRefusalsAreSeen(t *testing.T) {
+	taken, refused := rpctest.MeshStatus(&statusv3.ClientStatusResponse{Config: []*statusv3.ClientConfig{{
+		GenericXdsConfigs: []*statusv3.ClientConfig_GenericXdsConfig{
+			{Name: "a", ClientStatus: adminv3.ClientResourceStatus_ACKED},
+			{Name: "b", ClientStatus: adminv3.ClientResourceStatus_NACKED, ErrorState: &adminv3.UpdateFailureState{Details: "bad"}},
+			{Name: "c", ClientStatus: adminv3.ClientResourceStatus_REQUESTED},
+		},
+	}}})
+	if taken != 1 || len(refused) != 1 || !strings.Contains(refused[0], "b: bad") {
+		t.Errorf("%d, %v", taken, refused)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,7 +63,8 @@ func (a *agent) calls() []string {
 func (a *agent) Handoff(
 	request *handoffv1.HandoffRequest, stream grpc.ServerStreamingServer[handoffv1.HandoffResponse],
 ) error {
-	if err := stream.SetHeader(metadata.Pairs(rpc.HeaderRevision, a.name)); err != nil {
+	attempt := strconv.Itoa(len(a.calls()) + 1)
+	if err := stream.SetHeader(metadata.Pairs(rpc.HeaderRevision, a.name, "attempt", attempt)); err != nil {
 		return err
 	}
 
@@ -252,20 +254,62 @@ func TestAReroutedCallEndsWithItsCaller(t *testing.T) {
 }
 
 func TestTheAnswersHeaderIsOfTheCallThatWasTaken(t *testing.T) {
-	service := &agent{name: "billing", refuse: until(1, wrong("a"))}
-	connection := rpctest.Serve(t, "billing", agentPolicy(), service.register)(t, rpc.Gateway)
+	for name, test := range map[string]struct {
+		service *agent
+		before  bool // the header is asked for before the first answer, too
+		attempt string
+		reports int
+		reason  string
+	}{
+		"after the answers":  {&agent{refuse: until(1, wrong("a"))}, false, "2", 2, ""},
+		"before the answers": {&agent{refuse: until(1, wrong("a"))}, true, "2", 2, ""},
+		"not refused":        {&agent{}, true, "1", 2, ""},
+		"broken off":         {&agent{late: draining()}, true, "1", 1, "DRAINING"},
+		"refused for good":   {&agent{refuse: until(99, draining())}, true, "1", 0, "DRAINING"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			connection := rpctest.Serve(t, "billing", agentPolicy(), test.service.register)(t, rpc.Gateway)
 
-	stream, err := handoffv1.NewHandoffServiceClient(connection).Handoff(rpc.WithRoute(t.Context(), rpc.Route{}),
-		&handoffv1.HandoffRequest{ConversationId: "c", TurnId: "t", ToAgent: "billing"})
-	if err != nil {
-		t.Fatal(err)
+			stream, err := handoffv1.NewHandoffServiceClient(connection).Handoff(rpc.WithRoute(t.Context(), rpc.Route{}),
+				&handoffv1.HandoffRequest{ConversationId: "c", TurnId: "t", ToAgent: "billing"})
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			check := func() {
+				if header, err := stream.Header(); err != nil || !slices.Equal(header.Get("attempt"), []string{test.attempt}) {
+					t.Errorf("got %v, %v, want attempt %s", header, err, test.attempt)
+				}
+			}
+
+			if test.before {
+				check()
+				check()
+			}
+
+			reports, last := receiveAll(stream)
+			check()
+
+			if len(reports) != test.reports || test.reason == "" && !errors.Is(last, io.EOF) || test.reason != "" && !fault.Is(last, test.reason) {
+				t.Errorf("%v, %v", reports, last)
+			}
+
+			if len(reports) > 0 && reports[0].GetAccepted().GetAgent() != "billing" {
+				t.Errorf("the first report was lost: %v", reports)
+			}
+		})
 	}
+}
 
-	for err == nil {
-		_, err = stream.Recv()
-	}
+func receiveAll(stream grpc.ServerStreamingClient[handoffv1.HandoffResponse]) ([]*handoffv1.HandoffResponse, error) {
+	var reports []*handoffv1.HandoffResponse
 
-	if header, err := stream.Header(); err != nil || !slices.Equal(header.Get(rpc.HeaderRevision), []string{"billing"}) {
-		t.Errorf("got %v, %v", header, err)
+	for {
+		report, err := stream.Recv()
+		if err != nil {
+			return reports, err
+		}
+
+		reports = append(reports, report)
 	}
 }

@@ -14,18 +14,15 @@ import (
 // servingState is whether connections are taken: a server of the mesh does so once the control plane sent it its
 // listener, and no longer if that is taken away.
 type servingState struct {
-	mu   sync.Mutex
-	once chan struct{} // closed when connections are taken for the first time
-	err  error
+	mu  sync.Mutex
+	err error
 }
 
 func newServingState(mesh bool) *servingState {
-	state := &servingState{once: make(chan struct{})}
+	state := &servingState{}
 
 	if mesh {
 		state.err = errors.New("the control plane has not sent this server's listener yet")
-	} else {
-		close(state.once)
 	}
 
 	return state
@@ -43,12 +40,6 @@ func (s *servingState) changed(address net.Addr, args xds.ServingModeChangeArgs)
 	}
 
 	s.err = nil
-
-	select {
-	case <-s.once:
-	default:
-		close(s.once)
-	}
 }
 
 func (s *servingState) current() error {
@@ -57,10 +48,6 @@ func (s *servingState) current() error {
 
 	return s.err
 }
-
-// Serving returns a channel that is closed once the server takes connections: at once, or for a server of the mesh
-// when the control plane sent its listener.
-func (s *Server) Serving() <-chan struct{} { return s.state.once }
 
 // CheckServing returns nil while the server takes connections, else why it does not. It is a check for readiness.
 func (s *Server) CheckServing(context.Context) error { return s.state.current() }

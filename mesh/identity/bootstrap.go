@@ -1,11 +1,13 @@
 package identity
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/serinhq/serin/internal/rpc"
@@ -18,8 +20,8 @@ const (
 	// certificateProvider is the name under which the control plane refers to a workload's own certificate.
 	certificateProvider = "default"
 	inboundListener     = "xds.istio.io/grpc/lds/inbound/%s"
-	// refreshInterval is how late a renewed certificate is noticed; renewals come at half of a lifetime.
-	refreshInterval = 10 * time.Second
+	// DefaultRefreshInterval suits certificates that are renewed half an hour before they expire.
+	DefaultRefreshInterval = 10 * time.Second
 )
 
 // Bootstrap is what grpc-go reads when a process starts, from the file that GRPC_XDS_BOOTSTRAP names: where the control
@@ -39,6 +41,9 @@ type Bootstrap struct {
 	Labels map[string]string
 	// ClusterID names the cluster; empty means Kubernetes.
 	ClusterID string
+	// RefreshInterval is how late a renewed certificate is noticed; 0 means 10 s. Renewals come at half of a lifetime,
+	// so it must be well below that.
+	RefreshInterval time.Duration
 }
 
 // JSON returns the file's contents. Errors: a field that is needed is missing or not of its form.
@@ -51,7 +56,7 @@ func (b Bootstrap) JSON() ([]byte, error) {
 		"certificate_file":    filepath.Join(b.Directory, SVIDFile),
 		"private_key_file":    filepath.Join(b.Directory, KeyFile),
 		"ca_certificate_file": filepath.Join(b.Directory, BundleFile),
-		"refresh_interval":    fmt.Sprintf("%.0fs", refreshInterval.Seconds()),
+		"refresh_interval":    seconds(cmp.Or(b.RefreshInterval, DefaultRefreshInterval)),
 	}
 
 	data, err := json.MarshalIndent(map[string]any{
@@ -72,6 +77,9 @@ func (b Bootstrap) JSON() ([]byte, error) {
 
 	return append(data, '\n'), nil
 }
+
+// seconds is a duration as protobuf's JSON writes it.
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s" }
 
 // nodeID has the form by which istiod knows proxies.
 func (b Bootstrap) nodeID() string {
@@ -111,6 +119,8 @@ func (b Bootstrap) check() error {
 		return errors.New("no ServerURI: it must be the control plane's host:port")
 	case b.Directory == "":
 		return errors.New("no Directory: it must hold the workload's certificate")
+	case b.RefreshInterval < 0:
+		return fmt.Errorf("RefreshInterval %v: must not be negative", b.RefreshInterval)
 	case b.Workload == "":
 		return errors.New("no Workload: it must be the process's name")
 	default:

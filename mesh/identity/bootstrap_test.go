@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -72,11 +73,24 @@ func TestBootstrapOfACluster(t *testing.T) {
 	}
 }
 
+func TestBootstrapRefreshInterval(t *testing.T) {
+	for interval, want := range map[time.Duration]string{0: "10s", time.Minute: "60s", 50 * time.Millisecond: "0.05s"} {
+		b := bootstrap()
+		b.RefreshInterval = interval
+
+		data, err := b.JSON()
+		if got := strings.Count(string(data), `"refresh_interval": "`+want+`"`); err != nil || got != 2 {
+			t.Errorf("%v: %s, %v; want %s for the control plane and for peers", interval, data, err, want)
+		}
+	}
+}
+
 func TestBootstrapNeedsItsFields(t *testing.T) {
 	for want, change := range map[string]func(*identity.Bootstrap){
 		"ServerURI": func(b *identity.Bootstrap) { b.ServerURI = "" },
 		"Directory": func(b *identity.Bootstrap) { b.Directory = "" },
 		"Workload":  func(b *identity.Bootstrap) { b.Workload = "" },
+		"Refresh":   func(b *identity.Bootstrap) { b.RefreshInterval = -1 },
 		"NodeIP":    func(b *identity.Bootstrap) { b.NodeIP = "localhost" },
 		"identity":  func(b *identity.Bootstrap) { b.Identity = rpc.Identity{} },
 	} {

@@ -78,21 +78,13 @@ func valid(text string) bool {
 func (p *plane) proxies(t *testing.T) int {
 	t.Helper()
 
-	bootstrap := fmt.Appendf(nil, `{
-		"xds_servers": [{"server_uri": %q, "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}],
-		"node": {"id": %q},
-		"certificate_providers": {"default": {"plugin_name": "file_watcher", "config": {
-			"certificate_file": "/nowhere", "private_key_file": "/nowhere", "ca_certificate_file": "/nowhere"}}},
-		"server_listener_resource_name_template": "xds.istio.io/grpc/lds/inbound/%%s"
-	}`, p.address, testNode)
-
 	secured, err := xdscredentials.NewServerCredentials(xdscredentials.ServerOptions{FallbackCreds: insecure.NewCredentials()})
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	// Handshakes wait for certificates that never come: not for long.
-	server, err := grpcxds.NewGRPCServer(grpc.Creds(secured), grpcxds.BootstrapContentsForTesting(bootstrap),
+	server, err := grpcxds.NewGRPCServer(grpc.Creds(secured), grpcxds.BootstrapContentsForTesting(p.bootstrap()),
 		grpc.ConnectionTimeout(10*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +98,31 @@ func (p *plane) proxies(t *testing.T) int {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 
-	resolver, err := grpcxds.NewXDSResolverWithConfigForTesting(bootstrap)
+	t.Cleanup(func() {
+		server.Stop()
+		<-ended
+	})
+	p.plainClient(t).Connect()
+	eventually(t, "client and server are there", func() bool { return len(p.server.open()) == 2 })
+
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func (p *plane) bootstrap() []byte {
+	return fmt.Appendf(nil, `{
+		"xds_servers": [{"server_uri": %q, "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}],
+		"node": {"id": %q},
+		"certificate_providers": {"default": {"plugin_name": "file_watcher", "config": {
+			"certificate_file": "/nowhere", "private_key_file": "/nowhere", "ca_certificate_file": "/nowhere"}}},
+		"server_listener_resource_name_template": "xds.istio.io/grpc/lds/inbound/%%s"
+	}`, p.address, testNode)
+}
+
+// plainClient dials billing without any security.
+func (p *plane) plainClient(t *testing.T) *grpc.ClientConn {
+	t.Helper()
+
+	resolver, err := grpcxds.NewXDSResolverWithConfigForTesting(p.bootstrap())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,15 +133,9 @@ func (p *plane) proxies(t *testing.T) int {
 		t.Fatal(err)
 	}
 
-	t.Cleanup(func() {
-		client.Close()
-		server.Stop()
-		<-ended
-	})
-	client.Connect()
-	eventually(t, "client and server are there", func() bool { return len(p.server.Streams()) == 2 })
+	t.Cleanup(func() { client.Close() })
 
-	return listener.Addr().(*net.TCPAddr).Port
+	return client
 }
 
 // tree is a part of an object.

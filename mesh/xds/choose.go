@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"strings"
+
 	security "istio.io/api/security/v1beta1"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
@@ -13,7 +15,7 @@ import (
 func (t *translator) choose(given objects.Snapshot) objects.Snapshot {
 	return objects.Snapshot{
 		Version:               given.Version,
-		VirtualServices:       usable(t, given.VirtualServices, nil),
+		VirtualServices:       usable(t, given.VirtualServices, t.routeNothing),
 		DestinationRules:      usable(t, given.DestinationRules, nil),
 		ServiceEntries:        usable(t, given.ServiceEntries, nil),
 		WorkloadEntries:       usable(t, given.WorkloadEntries, nil),
@@ -39,11 +41,24 @@ func usable[T metav1.Object](t *translator, given []T, instead func(T) T) []T {
 		if last, ok := t.last[refOf(object)].(T); ok {
 			chosen = append(chosen, last)
 		} else if instead != nil {
+			t.substitutes[refOf(object)] = true
 			chosen = append(chosen, instead(object))
 		}
 	}
 
 	return chosen
+}
+
+// routeNothing stands for routes that there are none of: without it, the calls would go to the whole service, and so to
+// revisions that nobody meant to have any.
+func (t *translator) routeNothing(object *networkingv1.VirtualService) *networkingv1.VirtualService {
+	t.problem(refOf(object), "spec.hosts", "no earlier version of this was good: calls to %s fail until it is mended",
+		strings.Join(object.Spec.GetHosts(), ", "))
+
+	nothing := &networkingv1.VirtualService{ObjectMeta: object.ObjectMeta}
+	nothing.Spec.Hosts = object.Spec.GetHosts()
+
+	return nothing
 }
 
 // denyAll stands for a policy that cannot be enforced as it is written: nobody may.

@@ -3,6 +3,7 @@ package xds
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -62,7 +63,7 @@ func runClient(input io.Reader, output io.Writer) error {
 	return err
 }
 
-// refusedResources asks grpc-go itself.
+// refusedResources asks grpc-go itself. To have none is an error: then nothing was refused, but nothing taken either.
 func refusedResources() (int, error) {
 	service, err := csds.NewClientStatusDiscoveryServer()
 	if err != nil {
@@ -75,14 +76,20 @@ func refusedResources() (int, error) {
 		return 0, err
 	}
 
-	refused := 0
+	resources, refused := 0, 0
 
 	for _, config := range answer.GetConfig() {
 		for _, resource := range config.GetGenericXdsConfigs() {
+			resources++
+
 			if resource.GetClientStatus() != adminv3.ClientResourceStatus_ACKED {
 				refused++
 			}
 		}
+	}
+
+	if resources == 0 {
+		return 0, errors.New("the client has no resources")
 	}
 
 	return refused, nil

@@ -14,13 +14,16 @@ import (
 	"testing"
 	"time"
 
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	xdscredentials "google.golang.org/grpc/credentials/xds"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 	grpcxds "google.golang.org/grpc/xds"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
@@ -43,9 +46,12 @@ type mesh struct {
 
 	dir     string
 	ca      *identity.CA
+	refresh time.Duration // how late proxies notice a new certificate
 	address string
-	// refused counts what proxies refused.
-	refused atomic.Int64
+	// sent counts the resources that proxies were sent, refused how often they refused any.
+	sent, refused atomic.Int64
+	// idle says that a test has no proxies.
+	idle bool
 
 	mu     sync.Mutex
 	api    versioned.Interface
@@ -56,9 +62,15 @@ type mesh struct {
 func startMesh(t testing.TB) *mesh {
 	t.Helper()
 
-	m := &mesh{TB: t, dir: t.TempDir()}
+	return startMeshOf(t, identity.CAConfig{}, 0)
+}
 
-	ca, err := identity.OpenCA(filepath.Join(m.dir, "ca"), identity.CAConfig{})
+func startMeshOf(t testing.TB, config identity.CAConfig, refresh time.Duration) *mesh {
+	t.Helper()
+
+	m := &mesh{TB: t, dir: t.TempDir(), refresh: refresh}
+
+	ca, err := identity.OpenCA(filepath.Join(m.dir, "ca"), config)
 	m.must(err)
 	m.ca = ca
 
@@ -66,8 +78,9 @@ func startMesh(t testing.TB) *mesh {
 	t.Cleanup(func() {
 		m.stop()
 
-		if refused := m.refused.Load(); refused > 0 {
-			t.Errorf("proxies refused resources %d times", refused)
+		// CSDS sees only the clients of the process's own bootstrap; what tests start in this process have theirs.
+		if sent, refused := m.sent.Load(), m.refused.Load(); refused > 0 || sent == 0 && !m.idle {
+			t.Errorf("proxies were sent %d resources, and refused some %d times", sent, refused)
 		}
 	})
 
@@ -91,7 +104,7 @@ func (m *mesh) start(address string) {
 	store, err := objects.Open(objects.Config{Dir: filepath.Join(m.dir, "objects"), Validate: Validate})
 	m.must(err)
 
-	server, err := New(Config{Objects: store, Logger: slog.New(m.handler())})
+	server, err := New(Config{Objects: store, Directory: filepath.Join(m.dir, "objects"), Logger: slog.New(slog.NewTextHandler(m.Output(), nil))})
 	m.must(err)
 
 	front, err := rpc.NewServer(rpc.ServerConfig{
@@ -99,7 +112,7 @@ func (m *mesh) start(address string) {
 		Policy: rpc.Policy{"/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources": rpc.AnyWorkload},
 	})
 	m.must(err)
-	server.Register(front)
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(front, counting{server, m})
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	m.must(err)
@@ -130,10 +143,20 @@ func (m *mesh) start(address string) {
 func (m *mesh) credentials(ctx context.Context, name string) rpc.Credentials {
 	m.Helper()
 
-	source, err := identity.Watch(ctx, m.certificate(name))
+	source, err := identity.Watch(ctx, m.certificate(name), identity.WithPoll(m.refresh))
 	m.must(err)
 
 	return rpc.Credentials{SVID: source, Bundle: source}
+}
+
+// identify is the identity of a service account, of the namespace default unless it says otherwise: other/billing.
+func identify(account string) rpc.Identity {
+	namespace, name, ok := strings.Cut(account, "/")
+	if !ok {
+		namespace, name = "default", account
+	}
+
+	return rpc.Identity{TrustDomain: "cluster.local", Namespace: namespace, Name: name}
 }
 
 // certificate returns the directory of a service account's certificate.
@@ -141,7 +164,7 @@ func (m *mesh) certificate(account string) string {
 	m.Helper()
 
 	dir := filepath.Join(m.dir, "certificates", account)
-	m.must(m.ca.Issue(dir, rpc.Identity{TrustDomain: "cluster.local", Namespace: "default", Name: account}.String(), "127.0.0.1"))
+	m.must(m.ca.Issue(dir, identify(account).String(), "127.0.0.1"))
 
 	return dir
 }
@@ -151,30 +174,43 @@ func (m *mesh) bootstrap(account, workload string) []byte {
 
 	data, err := identity.Bootstrap{
 		ServerURI: m.address, Directory: m.certificate(account), NodeIP: "127.0.0.1", Workload: workload,
-		Identity: rpc.Identity{TrustDomain: "cluster.local", Namespace: "default", Name: account},
+		Identity: identify(account), RefreshInterval: m.refresh,
 	}.JSON()
 	m.must(err)
 
 	return data
 }
 
-// handler counts refusals, and shows the rest if a test fails.
-func (m *mesh) handler() slog.Handler {
-	return counting{slog.NewTextHandler(m.Output(), nil), &m.refused}
-}
-
+// counting is the control plane; it counts what it sends and what is refused.
 type counting struct {
-	slog.Handler
+	*Server
 
-	refused *atomic.Int64
+	mesh *mesh
 }
 
-func (c counting) Handle(ctx context.Context, record slog.Record) error {
-	if strings.Contains(record.Message, "refused") {
-		c.refused.Add(1)
+func (c counting) StreamAggregatedResources(ads adsStream) error {
+	return c.Server.StreamAggregatedResources(countingStream{ads, c.mesh})
+}
+
+type countingStream struct {
+	adsStream
+
+	mesh *mesh
+}
+
+func (s countingStream) Send(response *discoveryv3.DiscoveryResponse) error {
+	s.mesh.sent.Add(int64(len(response.GetResources())))
+
+	return s.adsStream.Send(response)
+}
+
+func (s countingStream) Recv() (*discoveryv3.DiscoveryRequest, error) {
+	request, err := s.adsStream.Recv()
+	if request.GetErrorDetail() != nil {
+		s.mesh.refused.Add(1)
 	}
 
-	return c.Handler.Handle(ctx, record)
+	return request, err
 }
 
 // apply creates what is in a text, or replaces it.
@@ -202,6 +238,10 @@ func (m *mesh) apply(text string) {
 
 	for _, object := range snapshot.AuthorizationPolicies {
 		m.putPolicy(object)
+	}
+
+	for _, object := range snapshot.PeerAuthentications {
+		m.putAuthentication(object)
 	}
 }
 
@@ -278,10 +318,12 @@ type backend struct {
 	port          int
 	serving       chan struct{}
 	kill          func()
+	// calls counts those that came, failing those that are yet to be answered with UNAVAILABLE.
+	calls, failing atomic.Int64
 }
 
 // serve starts an echo server under a service account; its WorkloadEntry is the caller's business.
-func (m *mesh) serve(name, account string) *backend {
+func (m *mesh) serve(name, account string, options ...grpc.ServerOption) *backend {
 	m.Helper()
 
 	secured, err := xdscredentials.NewServerCredentials(xdscredentials.ServerOptions{FallbackCreds: insecure.NewCredentials()})
@@ -290,14 +332,14 @@ func (m *mesh) serve(name, account string) *backend {
 	b := &backend{name: name, serving: make(chan struct{})}
 	served := sync.OnceFunc(func() { close(b.serving) })
 
-	server, err := grpcxds.NewGRPCServer(grpc.Creds(secured), grpcxds.BootstrapContentsForTesting(m.bootstrap(account, "billing-"+name)),
+	server, err := grpcxds.NewGRPCServer(append(options, grpc.Creds(secured), grpcxds.BootstrapContentsForTesting(m.bootstrap(account, "billing-"+name)),
 		grpcxds.ServingModeCallback(func(_ net.Addr, args grpcxds.ServingModeChangeArgs) {
 			if args.Mode == connectivity.ServingModeServing {
 				served()
 			}
-		}))
+		}))...)
 	m.must(err)
-	server.RegisterService(echoService(name), struct{}{})
+	server.RegisterService(b.echoService(), struct{}{})
 
 	listener, err := (&net.ListenConfig{}).Listen(m.Context(), "tcp", "127.0.0.1:0")
 	m.must(err)
@@ -318,20 +360,31 @@ func (m *mesh) serve(name, account string) *backend {
 
 const echoMethod = "/test.Echo/Call"
 
-// echoService answers with its own name and that of its caller, or not at all if the caller says x-wait.
-func echoService(name string) *grpc.ServiceDesc {
+// echoService answers with its own name and that of its caller, or not at all if the caller says x-wait. A failure
+// comes after the answer's header if the caller says x-header.
+func (b *backend) echoService() *grpc.ServiceDesc {
+	answer := func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		headers, _ := metadata.FromIncomingContext(ctx)
+		b.calls.Add(1)
+
+		if len(headers["x-wait"]) > 0 {
+			<-ctx.Done()
+		}
+
+		if len(headers["x-header"]) > 0 {
+			_ = grpc.SetHeader(ctx, metadata.Pairs("x-by", b.name))
+		}
+
+		if b.failing.Add(-1) >= 0 {
+			return nil, status.Error(codes.Unavailable, "not now")
+		}
+
+		return wrapperspb.String(b.name + " " + caller(ctx)), decode(&wrapperspb.StringValue{})
+	}
+
 	return &grpc.ServiceDesc{
 		ServiceName: "test.Echo", HandlerType: (*any)(nil),
-		Methods: []grpc.MethodDesc{{
-			MethodName: "Call",
-			Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-				if headers, _ := metadata.FromIncomingContext(ctx); len(headers["x-wait"]) > 0 {
-					<-ctx.Done()
-				}
-
-				return wrapperspb.String(name + " " + caller(ctx)), decode(&wrapperspb.StringValue{})
-			},
-		}},
+		Methods: []grpc.MethodDesc{{MethodName: "Call", Handler: answer}},
 	}
 }
 
@@ -386,9 +439,36 @@ func (m *mesh) putPolicy(object *securityv1.AuthorizationPolicy) {
 	policies := m.api.SecurityV1().AuthorizationPolicies(object.Namespace)
 
 	written, err := policies.Create(m.Context(), object, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		before, failed := policies.Get(m.Context(), object.Name, metav1.GetOptions{})
+		m.must(failed)
+
+		object.ResourceVersion = before.ResourceVersion // a patch would leave an action in place of the default
+		written, err = policies.Update(m.Context(), object, metav1.UpdateOptions{})
+	}
+
 	m.must(err)
 	eventually(m, "the policy is reconciled", func() bool {
 		now, err := policies.Get(m.Context(), object.Name, metav1.GetOptions{})
+
+		return err == nil && now.Generation == written.Generation && reconciled(now)
+	})
+}
+
+// putAuthentication returns once every server has it.
+func (m *mesh) putAuthentication(object *securityv1.PeerAuthentication) {
+	m.Helper()
+
+	authentications := m.api.SecurityV1().PeerAuthentications(object.Namespace)
+
+	written, err := authentications.Create(m.Context(), object, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		written, err = authentications.Patch(m.Context(), object.Name, k8stypes.MergePatchType, m.merge(object), metav1.PatchOptions{})
+	}
+
+	m.must(err)
+	eventually(m, "the authentication is reconciled", func() bool {
+		now, err := authentications.Get(m.Context(), object.Name, metav1.GetOptions{})
 
 		return err == nil && now.Generation == written.Generation && reconciled(now)
 	})

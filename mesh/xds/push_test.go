@@ -23,7 +23,8 @@ const (
 	pushBar = 100 * time.Millisecond
 )
 
-// A weight change reaches five processes and 95 more streams; how fast is printed, and judged by BenchmarkPush only.
+// A weight change reaches five processes and 95 more streams, and nobody refuses anything. How fast that goes is for
+// BenchmarkPush to judge: a test shares its machine with others.
 func TestWeightChangeReachesEveryone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts five processes")
@@ -34,8 +35,10 @@ func TestWeightChangeReachesEveryone(t *testing.T) {
 		quantile(took, 0.5), quantile(took, 0.99), took[len(took)-1])
 }
 
+// BenchmarkPush fails if the bar is missed. Everyone is measured in each round, so the slowest of 100 rounds is about what
+// p99 means.
 func BenchmarkPush(b *testing.B) {
-	took := measurePush(startMesh(b), max(b.N, 20))
+	took := measurePush(startMesh(b), max(b.N, 100))
 	b.ReportMetric(float64(quantile(took, 0.5).Microseconds())/1000, "p50-ms")
 	b.ReportMetric(float64(quantile(took, 0.99).Microseconds())/1000, "p99-ms")
 	b.ReportMetric(float64(quantile(took, 0.99))/float64(quantile(took, 0.5)), "p99/p50")

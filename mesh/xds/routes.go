@@ -65,20 +65,33 @@ func ruleStamp(rule *networkingv1.DestinationRule) string {
 	return stamp(rule)
 }
 
+// origins are the objects that the routes are made from: those of the service, and those of where they lead, which say
+// on which port and by which header.
+func (r *router) origins() []Ref {
+	refs := ruleOrigins(r.service)
+
+	if r.service.virtual == nil {
+		return refs
+	}
+
+	refs = append(refs, refOf(r.service.virtual))
+
+	for _, route := range r.service.virtual.Spec.GetHttp() {
+		for _, destination := range route.GetRoute() {
+			host := qualify(destination.GetDestination().GetHost(), r.service.virtual.GetNamespace())
+			if other := r.model.services[host]; other != nil && other != r.service {
+				refs = append(refs, ruleOrigins(other)...)
+			}
+		}
+	}
+
+	return refs
+}
+
 func (r *router) configuration() *Resource {
 	name := routesName(r.service.host, r.port)
-	origins := []Ref{refOf(r.service.entry)}
-
-	if r.service.virtual != nil {
-		origins = append(origins, refOf(r.service.virtual))
-	}
-
-	if r.service.rule != nil {
-		origins = append(origins, refOf(r.service.rule))
-	}
-
 	host := &routev3.VirtualHost{Name: r.service.host, Domains: []string{"*"}, Routes: r.all()}
-	resource := seal(name, &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{host}}, origins...)
+	resource := seal(name, &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{host}}, r.origins()...)
 	resource.Needs = slices.Sorted(maps.Keys(r.needs))
 
 	return resource

@@ -3,6 +3,7 @@ package xds
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -28,6 +29,9 @@ type Store interface {
 type Config struct {
 	// Objects are what is translated; required.
 	Objects Store
+	// Directory keeps which versions of objects are in force, for the next start; it may be that of the objects, and is
+	// made if missing. Empty means that what has a problem after a start has no last good version.
+	Directory string
 	// TrustDomain is that of all workloads; default cluster.local.
 	TrustDomain string
 	// RootNamespace holds policies for all namespaces; default istio-system.
@@ -38,9 +42,11 @@ type Config struct {
 	Coalesce time.Duration
 	// AckTimeout is how long a stream may take to answer a response before it is closed; default 15 s.
 	AckTimeout time.Duration
-	// Settle is how long a change from before the start waits for its streams to come back before it may count as
-	// known to everyone; default 3 s.
+	// Settle is how long a change waits for streams to come back before it may count as known to everyone, if it is
+	// from before the start, or there were ready workloads then; default 3 s.
 	Settle time.Duration
+	// ReturnLimit is how long after the start changes wait for those workloads at the most; default 15 s.
+	ReturnLimit time.Duration
 	// Logger; default none.
 	Logger *slog.Logger
 }
@@ -51,7 +57,9 @@ type Server struct {
 
 	config     Config
 	translator *translator
+	keeper     *keeper
 	reconciler *reconciler
+	returning  *returning
 
 	world atomic.Pointer[world]
 	// review is poked when a stream learned something that an object may wait for.
@@ -77,11 +85,24 @@ func New(config Config) (*Server, error) {
 	}
 
 	config = config.withDefaults()
-	done := make(chan struct{})
+	translator := newTranslator(Options{TrustDomain: config.TrustDomain, RootNamespace: config.RootNamespace})
+
+	keeper, err := openKeeper(config.Directory, config.Logger)
+	if err == nil {
+		err = keeper.restore(translator)
+	}
+
+	if err != nil {
+		return nil, fmt.Errorf("xds: %w", err)
+	}
+
+	done, start := make(chan struct{}), time.Now()
 	s := &Server{
 		config:     config,
-		translator: newTranslator(Options{TrustDomain: config.TrustDomain, RootNamespace: config.RootNamespace}),
-		reconciler: newReconciler(time.Now().Add(config.Settle)),
+		translator: translator,
+		keeper:     keeper,
+		reconciler: newReconciler(start.Add(config.Settle)),
+		returning:  &returning{settled: start.Add(config.Settle), limit: start.Add(config.ReturnLimit)},
 		review:     make(chan struct{}, 1),
 		done:       done, stopped: sync.OnceFunc(func() { close(done) }),
 		streams: map[*stream]struct{}{},
@@ -106,6 +127,10 @@ func (c Config) withDefaults() Config {
 
 	if c.Settle == 0 {
 		c.Settle = 3 * time.Second
+	}
+
+	if c.ReturnLimit == 0 {
+		c.ReturnLimit = 15 * time.Second
 	}
 
 	if c.Logger == nil {
@@ -173,6 +198,8 @@ func pause(ctx context.Context, long time.Duration) bool {
 // publish translates a snapshot and wakes every stream.
 func (s *Server) publish(snapshot objects.Snapshot) {
 	resources, problems := s.translator.translate(snapshot)
+	s.keeper.keep(s.translator) // first: what anyone was told is known after a crash
+	s.returning.note(snapshot.WorkloadEntries)
 
 	for _, problem := range s.reconciler.note(snapshot, resources, problems) {
 		s.config.Logger.Warn("an object is not in force as it is written", "object", problem.Object.String(),

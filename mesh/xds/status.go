@@ -40,9 +40,11 @@ func (s *Server) reconcile() {
 	}
 
 	world, streams, now := s.world.Load(), s.open(), time.Now()
+	absent := s.returning.awaited(streams, now)
 
 	for ref, entry := range s.reconciler.pending {
 		reached := judge(entry, world.resources, streams, now)
+		reached.waiting = reached.waiting || absent
 		conditions, done := entry.conditions(reached, now)
 
 		if line := fmt.Sprint(conditions); len(conditions) > 0 && line != entry.written {
@@ -113,7 +115,7 @@ func (s *stream) judge(key resourceKey, resources Resources, now time.Time, reac
 	}
 
 	resource := resources.Get(Routes, key.name)
-	if resource == nil || s.channels[Cluster] == nil {
+	if resource == nil {
 		return
 	}
 

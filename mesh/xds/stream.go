@@ -110,7 +110,8 @@ func (s *Server) leave(stream *stream) {
 
 // attend waits for the end of a stream.
 func (s *Server) attend(stream *stream, ads adsStream, over <-chan error) error {
-	tick := time.NewTicker(max(s.config.AckTimeout/8, time.Millisecond))
+	grace := max(s.config.AckTimeout/8, time.Millisecond)
+	tick := time.NewTicker(grace)
 	defer tick.Stop()
 
 	for {
@@ -122,7 +123,7 @@ func (s *Server) attend(stream *stream, ads adsStream, over <-chan error) error 
 		case <-s.done:
 			return fault.New(codes.Unavailable, "STOPPING", "the control plane is stopping")
 		case now := <-tick.C:
-			if kind, late := stream.late(now.Add(-s.config.AckTimeout)); late {
+			if kind, late := stream.late(now, s.config.AckTimeout, grace); late {
 				s.config.Logger.Warn("a proxy did not answer and is let go", "node", stream.node, "type", kind.String())
 
 				return fault.New(codes.DeadlineExceeded, "NO_ACK", "%s was not answered within %v", kind, s.config.AckTimeout)
@@ -215,33 +216,32 @@ func (s *stream) poke() {
 	}
 }
 
-// next is the response that is due, nil if there is none. A type waits for the types before it.
+// next is the response that is due, nil if there is none. A type waits until the types before it are answered: who
+// refuses clusters still gets the routes, who has not said so yet does not.
 func (s *stream) next(world *world) *discoveryv3.DiscoveryResponse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	for _, channel := range s.channels {
-		if channel == nil || !channel.wants(world.resources) {
-			continue
-		}
-
-		if channel.underway {
+		switch {
+		case channel == nil:
+		case channel.underway:
 			return nil
+		case channel.wants(world.resources):
+			return channel.respond(world, time.Now())
 		}
-
-		return channel.respond(world, time.Now())
 	}
 
 	return nil
 }
 
-// late reports whether a response that was sent before a moment is not answered yet.
-func (s *stream) late(before time.Time) (Type, bool) {
+// late reports whether a response should have been answered long ago.
+func (s *stream) late(now time.Time, timeout, grace time.Duration) (Type, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	for kind, channel := range s.channels {
-		if channel != nil && channel.underway && channel.sentAt.Before(before) {
+		if channel != nil && channel.late(now, timeout, grace) {
 			return Type(kind), true
 		}
 	}

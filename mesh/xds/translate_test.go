@@ -14,6 +14,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"google.golang.org/protobuf/encoding/protojson"
 	"sigs.k8s.io/yaml"
+
+	"github.com/serinhq/serin/mesh/xds/objects"
 )
 
 // Each file of testdata/translate is objects, the resources made of them, and their problems. Rewrite with -update.
@@ -52,7 +54,7 @@ func transcript(t *testing.T, archive *txtar.Archive) *txtar.Archive {
 	t.Helper()
 
 	got := &txtar.Archive{Comment: archive.Comment, Files: archive.Files[:1:1]}
-	resources, problems := Translate(Options{}, parse(t, string(archive.Files[0].Data)))
+	resources, problems := translateOnce(parse(t, string(archive.Files[0].Data)))
 
 	var text bytes.Buffer
 	for _, problem := range problems {
@@ -74,6 +76,11 @@ func transcript(t *testing.T, archive *txtar.Archive) *txtar.Archive {
 	}
 
 	return got
+}
+
+// translateOnce translates without a past.
+func translateOnce(given objects.Snapshot) (Resources, []Problem) {
+	return newTranslator(Options{}).translate(given)
 }
 
 func readable(t *testing.T, resource *Resource) []byte {

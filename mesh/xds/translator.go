@@ -25,12 +25,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Translate makes xDS resources of objects. An object that has a problem is left out, except for an
-// AuthorizationPolicy, in whose place everything is denied.
-func Translate(options Options, given objects.Snapshot) (Resources, []Problem) {
-	return newTranslator(options).translate(given)
-}
-
 // translator translates again and again: it makes anew only what changed, and knows last good versions.
 type translator struct {
 	options Options
@@ -38,6 +32,8 @@ type translator struct {
 	inspected memo[*problems]
 	made      memo[[]made]
 	problems  []Problem
+	// substitutes are the objects in whose place something else stands that nobody wrote.
+	substitutes map[Ref]bool
 
 	// last are the objects as they were used, by reference and, for rules, by host.
 	last      map[Ref]metav1.Object
@@ -55,7 +51,7 @@ func newTranslator(options Options) *translator {
 }
 
 func (t *translator) translate(given objects.Snapshot) (Resources, []Problem) {
-	t.problems = nil
+	t.problems, t.substitutes = nil, map[Ref]bool{}
 	chosen := t.choose(given)
 	m := t.model(chosen)
 	t.settle(m)
@@ -97,7 +93,7 @@ func (r Resources) put(unit []made) {
 	}
 }
 
-// remember keeps what was used for the next time.
+// remember keeps what was used for the next time, but for substitutes.
 func (t *translator) remember(chosen objects.Snapshot, m *model) {
 	t.last, t.lastRules = map[Ref]metav1.Object{}, map[string]*networkingv1.DestinationRule{}
 	recall(t, chosen.VirtualServices)
@@ -109,11 +105,13 @@ func (t *translator) remember(chosen objects.Snapshot, m *model) {
 
 	for host, service := range m.services {
 		if service.rule != nil {
-			t.last[refOf(service.rule)], t.lastRules[host] = service.rule, service.rule
+			recall(t, []*networkingv1.DestinationRule{service.rule})
+
+			t.lastRules[host] = service.rule
 		}
 
 		if service.virtual != nil {
-			t.last[refOf(service.virtual)] = service.virtual
+			recall(t, []*networkingv1.VirtualService{service.virtual})
 		}
 	}
 
@@ -123,6 +121,8 @@ func (t *translator) remember(chosen objects.Snapshot, m *model) {
 
 func recall[T metav1.Object](t *translator, used []T) {
 	for _, object := range used {
-		t.last[refOf(object)] = object
+		if !t.substitutes[refOf(object)] {
+			t.last[refOf(object)] = object
+		}
 	}
 }

@@ -186,7 +186,7 @@ func same(t *testing.T, want, got Resources) {
 
 // With nothing good to go back to, what is whole works and what leads nowhere does not.
 func TestGapWithoutPast(t *testing.T) {
-	resources, problems := Translate(Options{}, parse(t, billingEntry+subsets("a")+split("a=90 b=10")))
+	resources, problems := translateOnce(parse(t, billingEntry+subsets("a")+split("a=90 b=10")))
 	if len(problems) != 3 {
 		t.Errorf("problems %v, want one for each route to b", problems)
 	}
@@ -201,7 +201,7 @@ func TestGapWithoutPast(t *testing.T) {
 func TestOldestClaimWins(t *testing.T) {
 	other := strings.Replace(split("a=100"), "name: billing}", "name: zbilling, creationTimestamp: 2026-01-02T00:00:00Z}", 1)
 	first := strings.Replace(split("b=100"), "name: billing}", "name: billing, creationTimestamp: 2026-01-03T00:00:00Z}", 1)
-	resources, problems := Translate(Options{}, parse(t, billingEntry+subsets("a", "b")+first+other))
+	resources, problems := translateOnce(parse(t, billingEntry+subsets("a", "b")+first+other))
 
 	if len(problems) != 1 || !strings.Contains(problems[0].String(), "belongs to VirtualService default/zbilling already") {
 		t.Errorf("problems %v", problems)
@@ -216,7 +216,7 @@ func TestOldestClaimWins(t *testing.T) {
 func TestOneAddressOneEndpoint(t *testing.T) {
 	stale := strings.Replace(workload("a", 1, true), "name: billing-a,", "name: billing-a, creationTimestamp: 2026-01-02T00:00:00Z,", 1)
 	fresh := strings.Replace(workload("b", 1, true), "name: billing-b,", "name: billing-b, creationTimestamp: 2026-01-03T00:00:00Z,", 1)
-	resources, _ := Translate(Options{}, parse(t, billingEntry+subsets("a", "b")+stale+fresh))
+	resources, _ := translateOnce(parse(t, billingEntry+subsets("a", "b")+stale+fresh))
 
 	for subset, want := range map[string]int{"": 1, "a": 0, "b": 1} {
 		text := string(readable(t, resources.Get(Endpoints, clusterName("billing.default.svc.cluster.local", 9000, subset))))
@@ -228,7 +228,7 @@ func TestOneAddressOneEndpoint(t *testing.T) {
 
 // A service that nobody serves yet trusts nobody, rather than everybody.
 func TestServiceWithoutWorkloadsTrustsNobody(t *testing.T) {
-	resources, _ := Translate(Options{}, parse(t, billingEntry))
+	resources, _ := translateOnce(parse(t, billingEntry))
 
 	if text := string(readable(t, resources.Get(Cluster, billingRoutes))); !strings.Contains(text, nobody) {
 		t.Error(text)
@@ -269,14 +269,26 @@ func TestGapsOfPorts(t *testing.T) {
 	for port, want := range map[string]string{
 		"": "", ", port: {number: 1}": "", ", port: {number: 2}": "has not all of the ports [2]",
 	} {
-		_, problems := Translate(Options{}, parse(t, billingEntry+"\n---\n"+other+fmt.Sprintf(routes, port)))
+		_, problems := translateOnce(parse(t, billingEntry+"\n---\n"+other+fmt.Sprintf(routes, port)))
 		if got := fmt.Sprint(problems); (len(problems) > 0) != (want != "") || !strings.Contains(got, want) {
 			t.Errorf("%q: %s, want %q", port, got, want)
 		}
 	}
 
 	without := strings.Replace(other, "number: 9000", "number: 2", 1)
-	if _, problems := Translate(Options{}, parse(t, billingEntry+"\n---\n"+without+fmt.Sprintf(routes, ""))); len(problems) != 1 {
+	if _, problems := translateOnce(parse(t, billingEntry+"\n---\n"+without+fmt.Sprintf(routes, ""))); len(problems) != 1 {
 		t.Errorf("no such port: %v", problems)
+	}
+}
+
+// Routes are made from the rules of where they lead, too: these are in force once the routes are known.
+func TestRoutesNameTheirOrigins(t *testing.T) {
+	other := strings.ReplaceAll(billingEntry, "billing", "other") + strings.ReplaceAll(subsets("a"), "billing", "other")
+	virtual := "\n---\nkind: VirtualService\nmetadata: {name: billing}\nspec: {hosts: [billing], http: [{route: [{destination: {host: other, subset: a}}]}]}\n"
+	resources, problems := translateOnce(parse(t, billingEntry+subsets("a")+virtual+"\n---\n"+other))
+
+	want := "[ServiceEntry default/billing DestinationRule default/billing VirtualService default/billing ServiceEntry default/other DestinationRule default/other]"
+	if got := fmt.Sprint(resources.Get(Routes, billingRoutes).Origins); got != want || len(problems) > 0 {
+		t.Errorf("origins %s, problems %v", got, problems)
 	}
 }

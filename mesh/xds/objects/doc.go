@@ -2,8 +2,8 @@
 // its watches and kubectl work with it unchanged.
 //
 // A [Store] holds every object in memory and every write in a journal on disk. A write is answered once the journal
-// has it, so a process killed at any point has lost nothing that it answered. There is no fsync: the machine's own
-// death may cost the last moments, as the objects' owners write them anew.
+// has it, so a process killed at any point has lost nothing that it answered. Writes are not fsynced: the machine's own
+// death may cost the last moments, as the objects' owners write them anew. A journal that takes an older one's place is.
 //
 // What an object says is kept as it was written, field by field, because JSON Patch speaks about the text: a weight of
 // 0 that somebody wrote can be tested and replaced, one that nobody wrote can not. The typed form is made from it, for

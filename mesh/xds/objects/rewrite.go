@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // compact rewrites the journal in the background when most of it is no longer true. The caller holds writing.
@@ -43,6 +45,10 @@ func (s *Store) rewrite(head header, records []record) {
 	var file *os.File
 	if err == nil {
 		file, err = s.journal.write(text)
+	}
+
+	if err == nil {
+		err = file.Sync() // most of it, while nobody waits
 	}
 
 	s.writing.Lock()
@@ -106,7 +112,7 @@ func (j *journal) swap(file *os.File, lines [][]byte) error {
 	}
 
 	if err == nil {
-		err = os.Rename(file.Name(), j.path)
+		err = j.replace(file)
 	}
 
 	if err != nil {
@@ -121,4 +127,35 @@ func (j *journal) swap(file *os.File, lines [][]byte) error {
 	j.grown(int64(len(whole)))
 
 	return nil
+}
+
+// replace renames a file to the journal. It must be on disk before: else the machine's death could leave neither the old
+// journal nor the new one. Where there is no old one, there is nothing to lose.
+func (j *journal) replace(file *os.File) error {
+	_, err := os.Stat(j.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.Rename(file.Name(), j.path) //nolint:wrapcheck // the caller says what for
+	}
+
+	if err := file.Sync(); err != nil {
+		return err //nolint:wrapcheck // as above
+	}
+
+	if err := os.Rename(file.Name(), j.path); err != nil {
+		return err //nolint:wrapcheck // as above
+	}
+
+	syncDir(filepath.Dir(j.path))
+
+	return nil
+}
+
+// syncDir makes a rename durable. If that fails, the machine's death may bring the old journal back, but both are whole.
+func syncDir(path string) {
+	dir, err := os.Open(path) //nolint:gosec // the path is configuration
+	if err != nil {
+		return
+	}
+
+	_, _ = dir.Sync(), dir.Close()
 }

@@ -1,0 +1,46 @@
+package rpctest
+
+import (
+	"fmt"
+	"testing"
+
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
+	"google.golang.org/grpc"
+)
+
+// CheckMesh asks a server of the mesh what its process has of it (CSDS), over a connection under the identity of the
+// supervisor or the operator. The process must have something and must not have refused anything.
+func CheckMesh(tb testing.TB, connection grpc.ClientConnInterface) {
+	tb.Helper()
+
+	answer, err := statusv3.NewClientStatusDiscoveryServiceClient(connection).
+		FetchClientStatus(tb.Context(), &statusv3.ClientStatusRequest{})
+	if err != nil {
+		tb.Errorf("asking what a process has of the mesh: %v", err)
+
+		return
+	}
+
+	taken, refused := MeshStatus(answer)
+	if taken == 0 || len(refused) > 0 {
+		tb.Errorf("a process has %d resources of the mesh, and refused %v", taken, refused)
+	}
+}
+
+// MeshStatus returns how many resources a process has as they are, and which it refused and why.
+func MeshStatus(answer *statusv3.ClientStatusResponse) (taken int, refused []string) {
+	for _, config := range answer.GetConfig() {
+		for _, resource := range config.GetGenericXdsConfigs() {
+			switch resource.GetClientStatus() { //nolint:exhaustive // the others are not there yet, or not any more
+			case adminv3.ClientResourceStatus_ACKED:
+				taken++
+			case adminv3.ClientResourceStatus_NACKED:
+				refused = append(refused, fmt.Sprintf("%s %s: %s",
+					resource.GetTypeUrl(), resource.GetName(), resource.GetErrorState().GetDetails()))
+			}
+		}
+	}
+
+	return taken, refused
+}
