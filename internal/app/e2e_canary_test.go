@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/internal/rpc/rpctest"
+	"github.com/serinhq/serin/internal/supervise"
 	"github.com/serinhq/serin/loadtest"
 )
 
@@ -45,8 +48,23 @@ func (p *testPlatform) whileTalking(rate float64, do func(ctx context.Context, l
 	}
 
 	p.unharmed(report)
+	p.inTheMesh()
 
 	return report
+}
+
+// inTheMesh wants that every process of now took everything that the mesh told it.
+func (p *testPlatform) inTheMesh() {
+	p.t.Helper()
+
+	for _, status := range p.platform.Statuses() {
+		name := revisionSuffix.ReplaceAllString(status.Name, "")
+		if status.State != supervise.Ready || slices.Contains([]string{rpc.Gateway, rpc.Ambassador, rpc.Mesh}, name) {
+			continue // the last three serve nothing in the mesh that could be asked
+		}
+
+		rpctest.CheckMesh(p.t, p.dialProcess(p.certificates(rpc.Operator), status.Name, name))
+	}
 }
 
 func (p *testPlatform) unharmed(report *loadtest.Report) {

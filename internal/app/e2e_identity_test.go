@@ -28,12 +28,19 @@ import (
 func (p *testPlatform) dialAs(dir, callee string) *grpc.ClientConn {
 	p.t.Helper()
 
+	return p.dialProcess(dir, callee, callee)
+}
+
+// dialProcess reaches one process, which has the identity of a callee.
+func (p *testPlatform) dialProcess(dir, process, callee string) *grpc.ClientConn {
+	p.t.Helper()
+
 	source, err := identity.Watch(p.t.Context(), dir)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 
-	conn, err := rpc.Dial(p.address(callee),
+	conn, err := rpc.Dial(p.address(process),
 		rpc.Identity{TrustDomain: rpc.DefaultTrustDomain, Namespace: "default", Name: callee},
 		rpc.ClientConfig{Credentials: rpc.Credentials{SVID: source, Bundle: source}})
 	if err != nil {

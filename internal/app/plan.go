@@ -385,7 +385,7 @@ func closeFiles(files []*os.File) {
 }
 
 func healthPage(url string) func(context.Context) error {
-	client := &http.Client{Timeout: time.Second}
+	client := &http.Client{Timeout: 2 * time.Second}
 
 	return func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -17,10 +17,8 @@ import (
 
 	"github.com/serinhq/serin/internal/rpc"
 	"github.com/serinhq/serin/internal/supervise"
+	"github.com/serinhq/serin/mesh/xds"
 )
-
-// readyAnnotation says whether a workload takes traffic, as a pod's readiness does.
-const readyAnnotation = "serin.dev/ready"
 
 // meshPort is the port that every gRPC service has in the mesh.
 const meshPort = 9000
@@ -33,12 +31,15 @@ const (
 )
 
 // registry tells the mesh which processes there are: a ServiceEntry for each service, a WorkloadEntry for each process.
-// It is what Kubernetes does with Services and Pods.
+// It is what Kubernetes does with Services and Pods. The platform's own services get a VirtualService besides, see
+// [onceOnly].
 type registry struct {
 	client versioned.Interface
 	// known are the objects as they were written last.
 	services  map[string]*networkingv1.ServiceEntry
 	workloads map[string]*networkingv1.WorkloadEntry
+	// routed are the hosts that some VirtualService routes.
+	routed map[string]bool
 }
 
 // runRegistry keeps the mesh's objects true until the context ends.
@@ -116,6 +117,10 @@ func (r *registry) write(ctx context.Context, planned map[string]*plannedWorkloa
 		return err
 	}
 
+	if err := r.writeRoutes(ctx, services); err != nil {
+		return err
+	}
+
 	return r.writeWorkloads(ctx, workloads)
 }
 
@@ -131,13 +136,26 @@ func (r *registry) read(ctx context.Context) error {
 		return fmt.Errorf("list workloads: %w", err)
 	}
 
+	routes, err := r.client.NetworkingV1().VirtualServices(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list routes: %w", err)
+	}
+
 	r.services, r.workloads = map[string]*networkingv1.ServiceEntry{}, map[string]*networkingv1.WorkloadEntry{}
+	r.routed = map[string]bool{}
+
+	for _, route := range routes.Items {
+		for _, host := range route.Spec.GetHosts() {
+			r.routed[host] = true
+		}
+	}
+
 	for _, service := range services.Items {
 		r.services[service.Name] = service
 	}
 
 	for _, workload := range workloads.Items {
-		if _, ours := workload.Annotations[readyAnnotation]; ours {
+		if _, ours := workload.Annotations[xds.ReadyAnnotation]; ours {
 			r.workloads[workload.Name] = workload
 		}
 	}
@@ -158,6 +176,26 @@ func (r *registry) writeServices(ctx context.Context, wanted map[string]*network
 		}
 
 		r.services[name] = created
+	}
+
+	return nil
+}
+
+// writeRoutes gives each of the platform's own services a route, unless someone routes it already. Agents get theirs from
+// the controller.
+func (r *registry) writeRoutes(ctx context.Context, services map[string]*networkingv1.ServiceEntry) error {
+	for _, name := range slices.Sorted(maps.Keys(services)) {
+		host := rpc.Host(namespace, name)
+		if (rpc.Identity{Name: name}).IsAgent() || r.routed[name] || r.routed[host] {
+			continue
+		}
+
+		_, err := r.client.NetworkingV1().VirtualServices(namespace).Create(ctx, onceOnly(name, host), metav1.CreateOptions{})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("route service %s: %w", name, err)
+		}
+
+		r.routed[host] = true
 	}
 
 	return nil
@@ -209,7 +247,7 @@ func writeWorkload(
 }
 
 func sameWorkload(a, b *networkingv1.WorkloadEntry) bool {
-	return a.Annotations[readyAnnotation] == b.Annotations[readyAnnotation] &&
+	return a.Annotations[xds.ReadyAnnotation] == b.Annotations[xds.ReadyAnnotation] &&
 		a.Spec.GetAddress() == b.Spec.GetAddress() && maps.Equal(a.Spec.GetPorts(), b.Spec.GetPorts()) &&
 		maps.Equal(a.Spec.GetLabels(), b.Spec.GetLabels())
 }
@@ -219,11 +257,26 @@ func serviceEntry(name string) *networkingv1.ServiceEntry {
 	return &networkingv1.ServiceEntry{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
 		Spec: istionet.ServiceEntry{
-			Hosts:            []string{name + "." + namespace + ".svc." + rpc.DefaultTrustDomain},
+			Hosts:            []string{rpc.Host(namespace, name)},
 			Ports:            []*istionet.ServicePort{{Number: meshPort, Name: "grpc", Protocol: "GRPC"}},
 			Location:         istionet.ServiceEntry_MESH_INTERNAL,
 			Resolution:       istionet.ServiceEntry_STATIC,
 			WorkloadSelector: &istionet.WorkloadSelector{Labels: map[string]string{"app": name}},
+		},
+	}
+}
+
+// onceOnly routes a service without retries of the mesh: without a VirtualService Istio has clients send twice more what
+// came to nothing, also where it was carried out. What may be sent again, package rpc knows.
+func onceOnly(name, host string) *networkingv1.VirtualService {
+	return &networkingv1.VirtualService{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+		Spec: istionet.VirtualService{
+			Hosts: []string{host},
+			Http: []*istionet.HTTPRoute{{
+				Name: "once", Retries: &istionet.HTTPRetry{Attempts: 0},
+				Route: []*istionet.HTTPRouteDestination{{Destination: &istionet.Destination{Host: host}}},
+			}},
 		},
 	}
 }
@@ -235,7 +288,7 @@ func workloadEntry(workload *plannedWorkload, ready bool) *networkingv1.Workload
 	return &networkingv1.WorkloadEntry{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: workload.name, Namespace: namespace, Labels: workload.labels(),
-			Annotations: map[string]string{readyAnnotation: strconv.FormatBool(ready)},
+			Annotations: map[string]string{xds.ReadyAnnotation: strconv.FormatBool(ready)},
 		},
 		Spec: istionet.WorkloadEntry{
 			Address: host, Ports: map[string]uint32{"grpc": uint32(number)}, Labels: workload.labels(),

@@ -23,7 +23,7 @@ func (w *workload) meshRoom(_ context.Context) (*room, error) {
 	}
 
 	server, err := xds.New(xds.Config{
-		Objects: store, TrustDomain: w.config.TrustDomain, Logger: w.telemetry.Logger,
+		Objects: store, Directory: w.config.Mesh.Directory, TrustDomain: w.config.TrustDomain, Logger: w.telemetry.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())

@@ -92,7 +92,7 @@ func (s *Supervisor) watchReady(ctx context.Context, check func(context.Context)
 	last := ""
 
 	for failures := 0; ; {
-		err := after(ctx, s.config.ReadyInterval, check)
+		err := after(ctx, s.config.ReadyInterval, 2*s.config.ReadyInterval, check)
 
 		switch {
 		case ctx.Err() != nil:
@@ -118,7 +118,7 @@ func (s *Supervisor) watchReady(ctx context.Context, check func(context.Context)
 // first.
 func (s *Supervisor) awaitDead(ctx context.Context, check func(context.Context) error) error {
 	for failures := 0; ; {
-		err := after(ctx, s.config.AliveInterval, check)
+		err := after(ctx, s.config.AliveInterval, s.config.AliveInterval, check)
 
 		switch {
 		case ctx.Err() != nil:
@@ -135,15 +135,15 @@ func (s *Supervisor) awaitDead(ctx context.Context, check func(context.Context) 
 	}
 }
 
-// after waits for the interval, and then gives check as much time. Its error is meaningless if the context has ended.
-func after(ctx context.Context, interval time.Duration, check func(context.Context) error) error {
+// after waits for the interval, and then gives check so much time. Its error is meaningless if the context has ended.
+func after(ctx context.Context, interval, limit time.Duration, check func(context.Context) error) error {
 	select {
 	case <-time.After(interval):
 	case <-ctx.Done():
 		return nil
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, interval)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 
 	return check(ctx)

@@ -132,7 +132,10 @@ func (s *Supervisor) accompany(ctx context.Context, joined *member, child *child
 			}
 
 			end.wasReady = end.wasReady || seen.ready
-			status.note(seen)
+
+			if status.note(seen); status.State == Unready {
+				s.config.Logger.WarnContext(ctx, "process is not ready any more", "process", status.Name, "problem", status.Problem)
+			}
 			s.update(*status)
 		case end.err = <-child.ended:
 			return end

@@ -48,7 +48,7 @@ type Process struct {
 	// Each start of the process puts it aside as LogPath.1 if it is larger than [Config.MaxLogBytes].
 	LogPath string
 	// Ready is polled until it returns nil, and from then on every [Config.ReadyInterval], with a context that ends after
-	// that interval; it must heed it. After [Config.ReadyFailures] errors in a row the process is [Unready], with the next
+	// twice that time; it must heed it. After [Config.ReadyFailures] errors in a row the process is [Unready], with the next
 	// nil it is [Ready] again. Nil means ready as soon as it runs.
 	Ready func(context.Context) error
 	// Alive is polled every [Config.AliveInterval] once the process was ready, with a context that ends after that
@@ -82,8 +82,8 @@ type Config struct {
 	MinBackoff, MaxBackoff time.Duration
 	// Grace is how long a process may take to stop before it is killed; 10 s by default.
 	Grace time.Duration
-	// ReadyInterval is the time between two looks at whether a process is still ready, and the time that one look may take;
-	// 1 s by default.
+	// ReadyInterval is the time between two looks at whether a process is still ready; 1 s by default. A look may take
+	// twice as long: on a busy machine a slow answer must not take the only process of a revision out of traffic.
 	ReadyInterval time.Duration
 	// ReadyFailures is how many looks in a row must fail for a process to be unready; 3 by default.
 	ReadyFailures int
