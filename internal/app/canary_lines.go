@@ -47,6 +47,14 @@ func (v *lineView) show(_ context.Context, now canaryNow) error {
 		}
 	}
 
+	for _, agent := range now.change.GetGone() {
+		v.forget(agent)
+
+		if err := v.line(agent, "is not there any more"); err != nil {
+			return err
+		}
+	}
+
 	problems := now.change.GetProblems()
 	if slices.Equal(problems, v.problems) {
 		return nil
@@ -89,6 +97,16 @@ func (v *lineView) tell(rollout *rolloutv1.Rollout) error {
 	v.told[agent] = line
 
 	return v.line(agent, line.state+line.numbers)
+}
+
+// forget lets nothing be told of an agent that was held back.
+func (v *lineView) forget(agent string) {
+	if held := v.held[agent]; held != nil {
+		held.Stop()
+	}
+
+	delete(v.held, agent)
+	delete(v.told, agent)
 }
 
 // release tells what was held back.

@@ -299,7 +299,7 @@ func TestCanaryWatchLines(t *testing.T) {
 	gateway := newFakeRollouts(t)
 	gateway.streams = [][]*rolloutv1.WatchRolloutsResponse{
 		{changeTo(aRollout(), anIdleRollout()), changeTo(numbers)},
-		{changeTo(numbers, anIdleRollout()), {Rollouts: []*rolloutv1.Rollout{promoted}, Problems: []string{"a.yaml: bad"}}, {}},
+		{changeTo(numbers, anIdleRollout()), {Rollouts: []*rolloutv1.Rollout{promoted}, Problems: []string{"a.yaml: bad"}}, {Gone: []string{"triage"}}},
 	}
 
 	term := newTerminal(t, strings.NewReader(""), false)
@@ -308,7 +308,7 @@ func TestCanaryWatchLines(t *testing.T) {
 
 	go func() { ended <- Execute(ctx, term.env, []string{"canary", "status", "-w", "--url", gateway.URL}) }()
 
-	term.out.wait(t, "any more")
+	term.out.wait(t, "with them any more")
 	cancel()
 
 	if code := <-ended; code != 0 {
@@ -327,6 +327,7 @@ func TestCanaryWatchLines(t *testing.T) {
 		"triage  idle: cccccccccccc is stable; it is the first\n",
 		"billing  progressing: 100% to bbbbbbbbbbbb, 0% to aaaaaaaaaaaa; promoted by hand; " + told,
 		"files  a.yaml: bad\n",
+		"triage  is not there any more\n",
 		"files  nothing is wrong with them any more\n",
 	}, lines); diff != "" {
 		t.Error(diff)

@@ -92,6 +92,10 @@ func (w *canaryWatch) take(ctx context.Context, change *rolloutv1.WatchRolloutsR
 		w.known[rollout.GetAgent()] = rollout
 	}
 
+	for _, agent := range change.GetGone() {
+		delete(w.known, agent)
+	}
+
 	now := canaryNow{agent: w.agent, change: change}
 	for _, agent := range slices.Sorted(maps.Keys(w.known)) {
 		now.rollouts = append(now.rollouts, w.known[agent])

@@ -2,8 +2,12 @@ package controller_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -75,6 +79,57 @@ func TestWatchSendsWhatChanges(t *testing.T) {
 
 	if !fault.Is(err, "DRAINING") {
 		t.Errorf("the watch ended with %v", err)
+	}
+}
+
+// TestWatchesOfWhatGoes: a watch of one agent ends with it, one of all says that it is gone.
+func TestWatchesOfWhatGoes(t *testing.T) {
+	w := newWorld(t)
+	w.write(agentOf("billing", "v1"))
+	w.write(agentOf("scheduling", "v1"))
+	w.start()
+	w.waitReady()
+
+	rig := rpctest.Start(t, "serin-controller", controller.Policy(), func(registrar grpc.ServiceRegistrar) {
+		w.service.Register(registrar)
+	})
+
+	client := rolloutv1.NewRolloutServiceClient(rig.Dial(t, rpc.Operator))
+
+	stream, err := client.WatchRollouts(t.Context(), &rolloutv1.WatchRolloutsRequest{Agent: "scheduling"})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	all, err := client.WatchRollouts(t.Context(), &rolloutv1.WatchRolloutsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := os.Remove(filepath.Join(w.folder, "scheduling.yaml")); err != nil {
+		t.Fatal(err)
+	}
+
+	w.eventually("it is not declared any more", func() bool { return len(w.told("scheduling")) == 2 })
+	w.later(25 * time.Hour)
+
+	for err == nil {
+		_, err = stream.Recv()
+	}
+
+	if !fault.Is(err, "AGENT_UNKNOWN") {
+		t.Errorf("the watch ended with %v", err)
+	}
+
+	for gone := []string(nil); len(gone) == 0; {
+		news, err := all.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if gone = news.GetGone(); len(gone) > 0 && !slices.Equal(gone, []string{"scheduling"}) {
+			t.Errorf("%v is gone", gone)
+		}
 	}
 }
 

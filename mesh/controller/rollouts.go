@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -38,7 +40,7 @@ func (s *Service) GetRollout(
 	return &rolloutv1.GetRolloutResponse{Rollout: s.view(agent)}, nil
 }
 
-// WatchRollouts sends all rollouts and then those that change.
+// WatchRollouts sends all rollouts and then those that change. A watch of one agent ends with the agent.
 func (s *Service) WatchRollouts(
 	request *rolloutv1.WatchRolloutsRequest, stream grpc.ServerStreamingServer[rolloutv1.WatchRolloutsResponse],
 ) error {
@@ -48,16 +50,14 @@ func (s *Service) WatchRollouts(
 		return err
 	}
 
-	if request.GetAgent() != "" {
-		if _, err := s.agents.get(request.GetAgent()); err != nil {
-			return err
-		}
-	}
-
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 
 	for sent := (*rolloutv1.WatchRolloutsResponse)(nil); ; {
+		if err := s.watchable(request.GetAgent()); err != nil {
+			return err
+		}
+
 		problems, _ := s.folder.lines()
 		now := &rolloutv1.WatchRolloutsResponse{Rollouts: s.views(request.GetAgent()), Problems: problems}
 
@@ -79,29 +79,41 @@ func (s *Service) WatchRollouts(
 	}
 }
 
+// watchable refuses to watch an agent that is not there. Errors: NOT_FOUND (AGENT_UNKNOWN).
+func (s *Service) watchable(name string) error {
+	if name == "" {
+		return nil
+	}
+
+	_, err := s.agents.get(name)
+
+	return err
+}
+
 // newsOf is what of the rollouts is not as it was sent; nil if all is.
 func newsOf(sent, now *rolloutv1.WatchRolloutsResponse) *rolloutv1.WatchRolloutsResponse {
 	if sent == nil {
 		return now
 	}
 
-	before := map[string]*rolloutv1.Rollout{}
+	gone := map[string]*rolloutv1.Rollout{}
 	for _, rollout := range sent.GetRollouts() {
-		before[rollout.GetAgent()] = rollout
+		gone[rollout.GetAgent()] = rollout
 	}
 
 	news := &rolloutv1.WatchRolloutsResponse{Problems: now.GetProblems()}
 
 	for _, rollout := range now.GetRollouts() {
-		if !proto.Equal(before[rollout.GetAgent()], rollout) {
+		if !proto.Equal(gone[rollout.GetAgent()], rollout) {
 			news.Rollouts = append(news.Rollouts, rollout)
 		}
+
+		delete(gone, rollout.GetAgent())
 	}
 
-	sameProblems := proto.Equal(
-		&rolloutv1.WatchRolloutsResponse{Problems: sent.GetProblems()},
-		&rolloutv1.WatchRolloutsResponse{Problems: now.GetProblems()})
-	if len(news.GetRollouts()) == 0 && sameProblems {
+	news.Gone = slices.Sorted(maps.Keys(gone))
+
+	if len(news.GetRollouts())+len(news.GetGone()) == 0 && slices.Equal(sent.GetProblems(), now.GetProblems()) {
 		return nil
 	}
 

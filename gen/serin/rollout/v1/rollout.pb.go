@@ -508,11 +508,11 @@ type Numbers struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Conversations that had a segment on it.
 	Conversations int64 `protobuf:"varint,1,opt,name=conversations,proto3" json:"conversations,omitempty"`
-	// Segments that ended: answered, handed on, failed or cancelled.
+	// Segments that ended: answered, handed on, failed, cancelled, or waiting for a human.
 	Turns int64 `protobuf:"varint,2,opt,name=turns,proto3" json:"turns,omitempty"`
 	// Segments that failed.
 	Failed int64 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
-	// Segments that lost their process and went on elsewhere.
+	// Segments that lost their process and went on elsewhere. To the gate, those whose process died have failed.
 	Lost int64 `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`
 	// Tool calls that answered with an error.
 	ToolErrors int64 `protobuf:"varint,5,opt,name=tool_errors,json=toolErrors,proto3" json:"tool_errors,omitempty"`
@@ -884,7 +884,9 @@ type WatchRolloutsResponse struct {
 	// The rollouts.
 	Rollouts []*Rollout `protobuf:"bytes,1,rep,name=rollouts,proto3" json:"rollouts,omitempty"`
 	// What is wrong with the agents' files; as in ListRollouts.
-	Problems      []string `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	Problems []string `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	// Agents that are not there any more.
+	Gone          []string `protobuf:"bytes,3,rep,name=gone,proto3" json:"gone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -929,6 +931,13 @@ func (x *WatchRolloutsResponse) GetRollouts() []*Rollout {
 func (x *WatchRolloutsResponse) GetProblems() []string {
 	if x != nil {
 		return x.Problems
+	}
+	return nil
+}
+
+func (x *WatchRolloutsResponse) GetGone() []string {
+	if x != nil {
+		return x.Gone
 	}
 	return nil
 }
@@ -1849,7 +1858,8 @@ type HistoryEntry struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
 	// Who: tenant/user of the token, or serin for what the platform did by itself.
 	Actor string `protobuf:"bytes,2,opt,name=actor,proto3" json:"actor,omitempty"`
-	// What: start, supersede, set-weight, pause, resume, promote, step, abort, undo, retry, succeed, retire, adopt.
+	// What: start, supersede, set-weight, pause, resume, promote, step, abort, undo, retry, succeed, reject, retire, adopt;
+	// and of the agent itself: remove (it is not declared any more), bury (nothing is left of it), come-back.
 	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
 	// Why, in words.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2203,10 +2213,11 @@ const file_serin_rollout_v1_rollout_proto_rawDesc = "" +
 	"\x12GetRolloutResponse\x123\n" +
 	"\arollout\x18\x01 \x01(\v2\x19.serin.rollout.v1.RolloutR\arollout\"5\n" +
 	"\x14WatchRolloutsRequest\x12\x1d\n" +
-	"\x05agent\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05agent\"j\n" +
+	"\x05agent\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05agent\"~\n" +
 	"\x15WatchRolloutsResponse\x125\n" +
 	"\brollouts\x18\x01 \x03(\v2\x19.serin.rollout.v1.RolloutR\brollouts\x12\x1a\n" +
-	"\bproblems\x18\x02 \x03(\tR\bproblems\"\x92\x01\n" +
+	"\bproblems\x18\x02 \x03(\tR\bproblems\x12\x12\n" +
+	"\x04gone\x18\x03 \x03(\tR\x04gone\"\x92\x01\n" +
 	"\x13StartRolloutRequest\x12\x1f\n" +
 	"\x05agent\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x05agent\x12.\n" +
 	"\vdeclaration\x18\x02 \x01(\tB\f\xbaH\tr\a\x10\x02(\x80\x80\x80\x01R\vdeclaration\x12*\n" +

@@ -41,17 +41,20 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // RolloutService moves agents from one revision to another. Every agent has one rollout, which is idle most of the
-// time. What changes a rollout is carried out before it is answered: the answer shows the rollout after it. Common
-// errors: NOT_FOUND (AGENT_UNKNOWN); FAILED_PRECONDITION with reason NO_CANDIDATE, NOTHING_TO_PROMOTE,
-// NOTHING_TO_UNDO, NOTHING_TO_RETRY, NOT_PAUSED, ALREADY_STABLE, REVISION_REJECTED or ROLLOUT_IN_PROGRESS, each with
-// what to do instead.
+// time. The answer to what changes a rollout shows the rollout after it. What changes who gets traffic now (SetWeight,
+// PromoteRollout, AbortRollout, UndoRollout) is answered once it is carried out, or after a few seconds: then waiting_for
+// says what it waits for. StartRollout, PauseRollout, ResumeRollout and RetryRollout are answered once they are stored.
+// Common errors: NOT_FOUND (AGENT_UNKNOWN); FAILED_PRECONDITION with reason NO_CANDIDATE, NOTHING_TO_PROMOTE,
+// NOTHING_TO_UNDO, NOTHING_TO_RETRY, NOT_PAUSED, ALREADY_STABLE, REVISION_REJECTED, ROLLOUT_IN_PROGRESS,
+// CANDIDATE_NOT_READY or WITHDRAWALS_PENDING, each with what to do instead.
 type RolloutServiceClient interface {
 	// ListRollouts returns every agent's rollout, by name.
 	ListRollouts(ctx context.Context, in *ListRolloutsRequest, opts ...grpc.CallOption) (*ListRolloutsResponse, error)
 	// GetRollout returns one agent's rollout.
 	GetRollout(ctx context.Context, in *GetRolloutRequest, opts ...grpc.CallOption) (*GetRolloutResponse, error)
 	// WatchRollouts sends what ListRollouts returns, and then each rollout that changes, at most four times a second
-	// each. Over REST: GET /v1/rollouts with `Accept: text/event-stream`.
+	// each. A watch of one agent ends with NOT_FOUND (AGENT_UNKNOWN) once nothing is left of the agent. Over REST: GET
+	// /v1/rollouts with `Accept: text/event-stream`.
 	WatchRollouts(ctx context.Context, in *WatchRolloutsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRolloutsResponse], error)
 	// StartRollout makes a new revision the candidate. One that is in progress is aborted first (superseded).
 	StartRollout(ctx context.Context, in *StartRolloutRequest, opts ...grpc.CallOption) (*StartRolloutResponse, error)
@@ -70,7 +73,7 @@ type RolloutServiceClient interface {
 	UndoRollout(ctx context.Context, in *UndoRolloutRequest, opts ...grpc.CallOption) (*UndoRolloutResponse, error)
 	// RetryRollout starts a rejected revision again, as a new attempt with fresh evidence.
 	RetryRollout(ctx context.Context, in *RetryRolloutRequest, opts ...grpc.CallOption) (*RetryRolloutResponse, error)
-	// ListHistory returns who did what to an agent's rollouts, newest first.
+	// ListHistory returns who did what to an agent's rollouts, newest first; also of an agent of which nothing else is left.
 	ListHistory(ctx context.Context, in *ListHistoryRequest, opts ...grpc.CallOption) (*ListHistoryResponse, error)
 	// GetRevision returns the content of one revision. Errors: NOT_FOUND (REVISION_UNKNOWN).
 	GetRevision(ctx context.Context, in *GetRevisionRequest, opts ...grpc.CallOption) (*GetRevisionResponse, error)
@@ -228,17 +231,20 @@ func (c *rolloutServiceClient) GetRevision(ctx context.Context, in *GetRevisionR
 // for forward compatibility.
 //
 // RolloutService moves agents from one revision to another. Every agent has one rollout, which is idle most of the
-// time. What changes a rollout is carried out before it is answered: the answer shows the rollout after it. Common
-// errors: NOT_FOUND (AGENT_UNKNOWN); FAILED_PRECONDITION with reason NO_CANDIDATE, NOTHING_TO_PROMOTE,
-// NOTHING_TO_UNDO, NOTHING_TO_RETRY, NOT_PAUSED, ALREADY_STABLE, REVISION_REJECTED or ROLLOUT_IN_PROGRESS, each with
-// what to do instead.
+// time. The answer to what changes a rollout shows the rollout after it. What changes who gets traffic now (SetWeight,
+// PromoteRollout, AbortRollout, UndoRollout) is answered once it is carried out, or after a few seconds: then waiting_for
+// says what it waits for. StartRollout, PauseRollout, ResumeRollout and RetryRollout are answered once they are stored.
+// Common errors: NOT_FOUND (AGENT_UNKNOWN); FAILED_PRECONDITION with reason NO_CANDIDATE, NOTHING_TO_PROMOTE,
+// NOTHING_TO_UNDO, NOTHING_TO_RETRY, NOT_PAUSED, ALREADY_STABLE, REVISION_REJECTED, ROLLOUT_IN_PROGRESS,
+// CANDIDATE_NOT_READY or WITHDRAWALS_PENDING, each with what to do instead.
 type RolloutServiceServer interface {
 	// ListRollouts returns every agent's rollout, by name.
 	ListRollouts(context.Context, *ListRolloutsRequest) (*ListRolloutsResponse, error)
 	// GetRollout returns one agent's rollout.
 	GetRollout(context.Context, *GetRolloutRequest) (*GetRolloutResponse, error)
 	// WatchRollouts sends what ListRollouts returns, and then each rollout that changes, at most four times a second
-	// each. Over REST: GET /v1/rollouts with `Accept: text/event-stream`.
+	// each. A watch of one agent ends with NOT_FOUND (AGENT_UNKNOWN) once nothing is left of the agent. Over REST: GET
+	// /v1/rollouts with `Accept: text/event-stream`.
 	WatchRollouts(*WatchRolloutsRequest, grpc.ServerStreamingServer[WatchRolloutsResponse]) error
 	// StartRollout makes a new revision the candidate. One that is in progress is aborted first (superseded).
 	StartRollout(context.Context, *StartRolloutRequest) (*StartRolloutResponse, error)
@@ -257,7 +263,7 @@ type RolloutServiceServer interface {
 	UndoRollout(context.Context, *UndoRolloutRequest) (*UndoRolloutResponse, error)
 	// RetryRollout starts a rejected revision again, as a new attempt with fresh evidence.
 	RetryRollout(context.Context, *RetryRolloutRequest) (*RetryRolloutResponse, error)
-	// ListHistory returns who did what to an agent's rollouts, newest first.
+	// ListHistory returns who did what to an agent's rollouts, newest first; also of an agent of which nothing else is left.
 	ListHistory(context.Context, *ListHistoryRequest) (*ListHistoryResponse, error)
 	// GetRevision returns the content of one revision. Errors: NOT_FOUND (REVISION_UNKNOWN).
 	GetRevision(context.Context, *GetRevisionRequest) (*GetRevisionResponse, error)
