@@ -1,13 +1,13 @@
 package canary
 
-import "slices"
-
-// The causes of withdrawals.
-const (
-	aborted = "aborted"
-	undone  = "undone"
-	retired = "retired"
+import (
+	"cmp"
+	"maps"
+	"slices"
 )
+
+// mostRejected is how many revisions are remembered as rejected.
+const mostRejected = 50
 
 // abort takes the candidate back. Once that is done, all that is left to ask for is the fence.
 func (d *decision) abort(c Command) error {
@@ -32,7 +32,7 @@ func (d *decision) abort(c Command) error {
 func (d *decision) fence(c Command, revision string) {
 	i := slices.IndexFunc(d.state.Leaving, func(l Leaving) bool { return l.Revision == revision })
 	again := Withdrawal{
-		Revision: revision, Replacement: d.state.Leaving[i].Successor, Attempt: d.state.Attempt, Cause: aborted, Fence: true,
+		Revision: revision, Replacement: d.state.Leaving[i].Successor, Attempt: d.state.Attempt, Cause: CauseAborted, Fence: true,
 	}
 
 	if slices.Contains(d.state.Withdrawals, again) {
@@ -71,7 +71,7 @@ func (d *decision) takeBack(reason string) {
 
 // giveBack gives everything back to the stable revision. It waits for nothing.
 func (d *decision) giveBack(reason string, fence bool) {
-	d.withdraw(d.state.Candidate, d.state.Stable, aborted, fence)
+	d.withdraw(d.state.Candidate, d.state.Stable, CauseAborted, fence)
 	d.move(Aborting, 0, reason)
 }
 
@@ -121,7 +121,7 @@ func (d *decision) undoTo(reason string) {
 	d.markRejected(bad)
 	d.state.Stable = d.state.Previous
 	d.forgetPrevious()
-	d.withdraw(bad, d.state.Stable, undone, false)
+	d.withdraw(bad, d.state.Stable, CauseUndone, false)
 	d.move(Aborting, 0, reason)
 }
 
@@ -131,4 +131,18 @@ func (d *decision) markRejected(revision string) {
 	}
 
 	d.state.Rejected[revision] = d.state.Attempt
+	forgetOldest(d.state.Rejected, mostRejected, nil)
+}
+
+// forgetOldest keeps of revisions, by attempt, the newest only, and those that are needed.
+func forgetOldest(attempts map[string]int64, most int, needed map[string]int64) {
+	byAge := slices.SortedFunc(maps.Keys(attempts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(attempts[b], attempts[a]), cmp.Compare(a, b))
+	})
+
+	for _, revision := range byAge[min(most, len(byAge)):] {
+		if _, need := needed[revision]; !need {
+			delete(attempts, revision)
+		}
+	}
 }

@@ -32,7 +32,7 @@ func (d *decision) declare(c Command) error {
 		d.refuseRejected(c, attempt)
 		d.plan(c.Plan)
 	default:
-		d.begin(c.Revision, c.Plan, "start", c.because("%s was declared", c.Revision))
+		return d.begin(c.Revision, c.Plan, "start", c.because("%s was declared", c.Revision))
 	}
 
 	return nil
@@ -60,7 +60,7 @@ func (d *decision) start(c Command) error {
 		return refuse("REVISION_REJECTED", "%s was rejected in attempt %d; change it, or try it again with `serin canary retry %s`",
 			c.Revision, attempt, agent)
 	default:
-		d.begin(c.Revision, c.Plan, "start", c.because("%s was started by hand", c.Revision))
+		return d.begin(c.Revision, c.Plan, "start", c.because("%s was started by hand", c.Revision))
 	}
 
 	return nil
@@ -80,9 +80,8 @@ func (d *decision) retry(c Command) error {
 
 	attempt := d.state.Rejected[revision]
 	delete(d.state.Rejected, revision)
-	d.begin(revision, d.state.Plan, "retry", c.because("%s, rejected in attempt %d, is tried again", revision, attempt))
 
-	return nil
+	return d.begin(revision, d.state.Plan, "retry", c.because("%s, rejected in attempt %d, is tried again", revision, attempt))
 }
 
 // retryable returns the revision that a retry is of; empty if there is none.
@@ -111,10 +110,12 @@ func (d *decision) first(c Command) {
 }
 
 // begin makes a revision the candidate of a new attempt.
-func (d *decision) begin(revision string, plan Plan, action, reason string) {
-	if d.state.InProgress() {
-		d.tell("supersede", "%s takes the place of %s", revision, d.state.Candidate)
-		d.withdraw(d.state.Candidate, d.state.Stable, aborted, false)
+func (d *decision) begin(revision string, plan Plan, action, reason string) error {
+	switch {
+	case d.state.storeBehind():
+		return d.refuseBehind()
+	case d.state.InProgress():
+		return d.underway()
 	}
 
 	d.keepNoPrevious()
@@ -127,6 +128,8 @@ func (d *decision) begin(revision string, plan Plan, action, reason string) {
 	d.move(Preparing, 0, reason)
 	d.tell(action, "%s", reason)
 	d.makeRoom()
+
+	return nil
 }
 
 // begun gives the candidate its first weight, once it can take it.
@@ -137,8 +140,13 @@ func (d *decision) begun() bool {
 
 	weight := d.state.Plan.after(0)
 	reason := fmt.Sprintf("%s is ready: %d%%", d.state.Candidate, weight)
-	d.goTo(weight, reason)
 	d.tell("step", "%s", reason)
+
+	if d.state.Plan.Automatic { // also at 100%: nobody but the gate promotes
+		d.move(Progressing, weight, reason)
+	} else {
+		d.goTo(weight, reason)
+	}
 
 	return true
 }

@@ -27,6 +27,10 @@ func (d *decision) obey(command *Command) error {
 		d.state, d.events = before, d.events[:told]
 	}
 
+	for i := range d.events[told:] {
+		d.events[told+i].Commanded = true
+	}
+
 	return err
 }
 
@@ -36,6 +40,8 @@ func (d *decision) command(c Command) error {
 		return d.declare(c)
 	case Start:
 		return d.start(c)
+	case Supersede:
+		return d.supersede(c)
 	case SetWeight:
 		return d.setWeight(c)
 	case Pause:

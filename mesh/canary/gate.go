@@ -7,7 +7,7 @@ import (
 
 // Gate says which gate judges automatic rollouts.
 const Gate = "thresholds: from 50 turns of the candidate on, more than 5% failed or a p99 above the SLA abort; " +
-	"fewer turns wait"
+	"fewer turns wait; a turn that lost its process counts as failed"
 
 const (
 	// leastTurns is how many turns of the candidate a judgement needs.
@@ -50,7 +50,8 @@ func (p Plan) fault(evidence Evidence) string {
 	case evidence.Turns < leastTurns:
 		return ""
 	case evidence.Failed*100 > evidence.Turns*mostFailed:
-		return fmt.Sprintf("%d of %d turns failed, more than %d%%", evidence.Failed, evidence.Turns, mostFailed)
+		return fmt.Sprintf("%d of %d turns failed%s, more than %d%%",
+			evidence.Failed, evidence.Turns, evidence.ofThemDied(), mostFailed)
 	case p.SLA > 0 && evidence.P99 > p.SLA:
 		return fmt.Sprintf("p99 is %s, above the SLA of %s (%d turns)", evidence.P99.Round(time.Millisecond), p.SLA, evidence.Turns)
 	default:
@@ -58,14 +59,21 @@ func (p Plan) fault(evidence Evidence) string {
 	}
 }
 
-// abortBad aborts an automatic rollout that the gate finds fault with.
-func (d *decision) abortBad() bool {
-	if d.state.Phase != Progressing || !d.state.Plan.Automatic {
-		return false
+// ofThemDied says how many of the failed turns failed by losing their process.
+func (e Evidence) ofThemDied() string {
+	if e.Died == 0 {
+		return ""
 	}
 
+	return fmt.Sprintf(" (%d lost their process)", e.Died)
+}
+
+// abortBad aborts an automatic rollout that the gate finds fault with. A pause holds the weight, not the judgement.
+func (d *decision) abortBad() bool {
+	judged := d.state.Phase == Progressing || d.state.Phase == Paused && d.state.Weight > 0
+
 	fault := d.state.Plan.fault(d.evidence())
-	if fault == "" {
+	if fault == "" || !judged || !d.state.Plan.Automatic {
 		return false
 	}
 
@@ -96,9 +104,9 @@ func (d *decision) proceed() bool {
 	return true
 }
 
-// succeed makes the candidate stable, once the mesh gives it everything.
+// succeed makes the candidate stable, once the mesh gives it everything. One that has just died is no revision to stay on.
 func (d *decision) succeed() bool {
-	if d.state.Phase != Promoting || d.state.Reached.IsZero() {
+	if d.state.Phase != Promoting || d.state.Reached.IsZero() || !d.prepared() {
 		return false
 	}
 

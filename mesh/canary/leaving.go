@@ -54,7 +54,7 @@ func (d *decision) makeRoom() {
 	}
 
 	for len(kept) > mostKept {
-		d.withdraw(kept[0], d.state.Stable, retired, false)
+		d.withdraw(kept[0], d.state.Stable, CauseRetired, false)
 		d.tell("retire", "%s makes room for %s: its conversations go on with %s", kept[0], d.state.Candidate, d.state.Stable)
 		kept = kept[1:]
 	}
@@ -64,7 +64,7 @@ func (d *decision) makeRoom() {
 func (d *decision) retire() bool {
 	for _, leaving := range d.state.Leaving {
 		if why := d.due(leaving); why != "" {
-			d.withdraw(leaving.Revision, d.state.Stable, retired, false)
+			d.withdraw(leaving.Revision, d.state.Stable, CauseRetired, false)
 			d.tell("retire", "%s %s: its conversations go on with %s", leaving.Revision, why, d.state.Stable)
 
 			return true

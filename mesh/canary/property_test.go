@@ -32,18 +32,28 @@ func TestProperties(t *testing.T) {
 	})
 }
 
-// crash loses the decision to abort before it is saved, after the mesh took it: nothing may undo that.
+// crash loses the decision to abort, to take the candidate back for another, or to begin, before it is saved, after the
+// mesh took it: nothing may undo that, and what was to begin is not in the way of beginning again.
 func (c *checked) crash() {
-	aborts := c.state.Phase == canary.Aborting && c.before.Phase != canary.Aborting && c.mesh != nil &&
-		c.mesh.Seq == c.state.Seq
+	carried := c.mesh != nil && c.mesh.Seq == c.state.Seq
+	aborts := c.state.Phase == canary.Aborting && c.before.Phase != canary.Aborting
+	begins := c.state.InProgress() && !c.before.InProgress() && len(c.state.Withdrawals) == 0 // the store knows of none
 
-	if !aborts || !rapid.Bool().Draw(c.T, "crash") {
+	if !carried || !aborts && !begins || !rapid.Bool().Draw(c.T, "crash") {
 		return
 	}
 
 	lost := c.state
 	c.state, c.meshUnknown = c.before, false
 	c.decide(nil)
+
+	if begins {
+		if c.state.Stable != lost.Stable || c.state.InProgress() || c.state.Weight > 0 {
+			c.Fatalf("a restart made something of a beginning:\n%s\n%s", marshal(c.T, lost), marshal(c.T, c.state))
+		}
+
+		return
+	}
 
 	if c.state.Stable != lost.Stable || c.state.Candidate != "" || c.state.Seq <= lost.Seq {
 		c.Fatalf("an abort was undone by a restart:\n%s\n%s", marshal(c.T, lost), marshal(c.T, c.state))
@@ -113,9 +123,29 @@ func (c *checked) disturb() {
 	c.storeStops = rapid.IntRange(0, 3).Draw(c.T, "store stops") == 0
 }
 
-// decide steps, and checks everything that a single decision must keep to.
+// decide decides on each part of a command.
 func (c *checked) decide(command *canary.Command) {
 	c.now = c.now.Add(time.Second)
+
+	if command == nil {
+		c.decideOn(nil)
+
+		return
+	}
+
+	for i, part := range c.state.Parts(*command) {
+		if i > 0 {
+			c.carryOut()
+			c.pins.store(c.world)
+			c.crash()
+		}
+
+		c.decideOn(&part)
+	}
+}
+
+// decideOn steps, and checks everything that a single decision must keep to.
+func (c *checked) decideOn(command *canary.Command) {
 	before, seen := c.state, c.observe()
 	image := marshal(c.T, before)
 
@@ -137,6 +167,7 @@ func (c *checked) decide(command *canary.Command) {
 	c.reloads(before, seen, command, after)
 	c.counts(before, after, events)
 	c.keepsAborts(before, after, command)
+	c.promotesByEvidence(before, after, command)
 	c.wants(canary.Want(after))
 	c.bounds(after)
 
@@ -198,6 +229,16 @@ func (c *checked) keepsAborts(before, after canary.State, command *canary.Comman
 		if revision == after.Candidate || revision == after.Stable {
 			c.Fatalf("%s is rejected and in use", revision)
 		}
+	}
+}
+
+// promotesByEvidence checks that nobody but a person promotes a candidate without a minimum of turns.
+func (c *checked) promotesByEvidence(before, after canary.State, command *canary.Command) {
+	commanded := command != nil && command.Kind == canary.Promote
+	begins := after.Phase == canary.Promoting && before.Phase != canary.Promoting
+
+	if turns := c.evidence[after.Candidate].Turns; begins && after.Plan.Automatic && !commanded && turns < 50 {
+		c.Fatalf("promoted after %d turns: %s", turns, marshal(c.T, after))
 	}
 }
 

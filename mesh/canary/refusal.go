@@ -23,6 +23,12 @@ func (d *decision) notReady() error {
 		d.state.Candidate, d.state.waitingToBegin(), d.state.Agent)
 }
 
+// refuseBehind refuses another candidate while the store has not taken back those before.
+func (d *decision) refuseBehind() error {
+	return refuse("WITHDRAWALS_PENDING", "the context store has not withdrawn %d revisions of %s yet; start again once it "+
+		"answers: see `serin canary status %s`", len(d.state.Withdrawals), d.state.Agent, d.state.Agent)
+}
+
 // underway refuses what a rollout in progress is in the way of.
 func (d *decision) underway() error {
 	return refuse("ROLLOUT_IN_PROGRESS", "a rollout of %s is in progress: %s at %d%%; `serin canary abort %s` takes it back first",

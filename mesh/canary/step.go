@@ -16,7 +16,7 @@ func Step(state State, observation Observation, command *Command) (State, []Even
 		now:   observation.Now.UTC().Round(0), // without the monotonic clock, which no file keeps
 	}
 
-	d.once(d.adopt)
+	d.told(d.adopt)
 
 	err := d.obey(command)
 
@@ -47,16 +47,35 @@ func (d *decision) advance() bool {
 
 // once applies a change, and counts it if it changes what the mesh shall carry.
 func (d *decision) once(change func() bool) bool {
-	before := Want(d.state)
-	if !change() {
-		return false
+	return d.told(func() bool {
+		before := Want(d.state)
+		if !change() {
+			return false
+		}
+
+		if !before.routesAs(Want(d.state)) {
+			d.state.Seq++
+		}
+
+		return true
+	})
+}
+
+// told applies a change, and has the events that it tells say what it changed.
+func (d *decision) told(change func() bool) bool {
+	before, from := d.state.Place(), len(d.events)
+	changed := change()
+
+	for i := range d.events[from:] {
+		d.events[from+i].Before, d.events[from+i].After = before, d.state.Place()
 	}
 
-	if !before.routesAs(Want(d.state)) {
-		d.state.Seq++
-	}
+	return changed
+}
 
-	return true
+// Place says in short where the rollout is.
+func (s State) Place() Place {
+	return Place{Attempt: s.Attempt, Phase: s.Phase, Stable: s.Stable, Candidate: s.Candidate, Weight: s.Weight}
 }
 
 // move brings the rollout to a phase, a weight and the step that the weight is of.

@@ -109,6 +109,8 @@ func (w *world) line(text string) ([]string, error) {
 		w.state = w.before
 
 		return nil, w.restart()
+	case "other":
+		return nil, w.other(words[1:])
 	}
 
 	command, err := parse(words)
@@ -117,6 +119,23 @@ func (w *world) line(text string) ([]string, error) {
 	}
 
 	return w.decide(command), nil
+}
+
+// other has another one decide on the state before the last decision, and the mesh take that.
+func (w *world) other(words []string) error {
+	command, err := parse(words)
+	if err != nil {
+		return err
+	}
+
+	seen := w.observe()
+	seen.Now = w.before.Since.Add(time.Second) // it was a little earlier
+
+	state, _, err := canary.Step(w.before, seen, command)
+	want := canary.Want(state)
+	w.mesh, w.routed = &want.Intent, want.Live
+
+	return err
 }
 
 // restart saves the state and loads it again.

@@ -60,14 +60,14 @@ type State struct {
 	// Previous is the revision that an undo returns to, until UndoUntil.
 	Previous  string    `json:"previous,omitempty"`
 	UndoUntil time.Time `json:"undoUntil,omitzero"`
-	// Rejected are the revisions that were aborted or undone, with the attempt that it was.
+	// Rejected are the revisions that were aborted or undone, with the attempt that it was: the newest of them.
 	Rejected map[string]int64 `json:"rejected,omitempty"`
 	// Leaving are live revisions that are neither stable nor candidate nor previous, oldest first.
 	Leaving []Leaving `json:"leaving,omitempty"`
 	// Withdrawals are those that the store has not confirmed, in order.
 	Withdrawals []Withdrawal `json:"withdrawals,omitempty"`
 	// Withdrawn are the revisions that the store was told to withdraw, with the attempt that it was: they are reinstated
-	// before they are used again.
+	// before they are used again. The oldest are forgotten, as are those of Rejected.
 	Withdrawn map[string]int64 `json:"withdrawn,omitempty"`
 	// Next is the plan that was declared in the middle of a rollout: it counts once that has ended.
 	Next *Plan `json:"next,omitempty"`
@@ -93,17 +93,25 @@ type Withdrawal struct {
 	Replacement string `json:"replacement"`
 	Attempt     int64  `json:"attempt"`
 	Fence       bool   `json:"fence,omitempty"`
-	// Cause is aborted, undone or retired. A withdrawal of a revision in favour of itself reinstates it.
+	// Cause is one of the causes below. A withdrawal of a revision in favour of itself reinstates it.
 	Cause string `json:"cause"`
 }
+
+// The causes of withdrawals.
+const (
+	CauseAborted = "aborted"
+	CauseUndone  = "undone"
+	CauseRetired = "retired"
+)
 
 // Kind is the kind of a command.
 type Kind string
 
 // The commands.
 const (
-	Declare   Kind = "declare" // the declaration asks for a revision; the same as before changes nothing but the plan
-	Start     Kind = "start"   // a person asks for a revision
+	Declare   Kind = "declare"   // the declaration asks for a revision; the same as before changes nothing but the plan
+	Start     Kind = "start"     // a person asks for a revision
+	Supersede Kind = "supersede" // another revision is about to take the candidate's place: see [State.Parts]
 	SetWeight Kind = "set-weight"
 	Pause     Kind = "pause"
 	Resume    Kind = "resume"
@@ -116,7 +124,7 @@ const (
 // Command is what someone wants.
 type Command struct {
 	Kind Kind
-	// Revision and Plan come with Declare and Start.
+	// Revision and Plan come with Declare and Start, Revision with Supersede.
 	Revision string
 	Plan     Plan
 	// Weight comes with SetWeight.
@@ -129,20 +137,20 @@ type Command struct {
 	Reason string
 }
 
-// Readiness is what is observed of one revision's processes.
-type Readiness struct {
-	Ready, Replicas int
-}
+// Readiness is how many of a revision's processes are ready.
+type Readiness struct{ Ready int }
 
 // Evidence is what a revision's segments came to since the attempt began.
 type Evidence struct {
-	Conversations, Turns, Failed int64
-	P99                          time.Duration
+	// Turns are the segments that say something about the revision, and Failed those of them that speak against it. Died
+	// are those of the failed that lost their process: their turns went on elsewhere.
+	Turns, Failed, Died int64
+	P99                 time.Duration
 }
 
 // Use is how much the store says that a revision is used.
 type Use struct {
-	Pinned, Running int64
+	Running int64
 	// LastActive is zero if nothing ever ran on it.
 	LastActive time.Time
 }
@@ -179,6 +187,18 @@ type Event struct {
 	// adopt (a decision found in the mesh).
 	Action string
 	Reason string
+	// Commanded says that the command did it; else the engine did it by itself.
+	Commanded bool
+	// Before and After are where the rollout was, and where it came to by this.
+	Before, After Place
+}
+
+// Place is where a rollout is, in short.
+type Place struct {
+	Attempt           int64
+	Phase             Phase
+	Stable, Candidate string
+	Weight            int
 }
 
 // Wanted is what the world should look like in a state.
@@ -197,7 +217,8 @@ type Wanted struct {
 
 // Refusal is why a command can't be carried out. Reason is for machines (NO_CANDIDATE, NOTHING_TO_PROMOTE,
 // NOTHING_TO_UNDO, NOTHING_TO_RETRY, NOT_PAUSED, ALREADY_STABLE, REVISION_REJECTED, ROLLOUT_IN_PROGRESS,
-// CANDIDATE_NOT_READY, INVALID_PLAN, INVALID_WEIGHT, INVALID_COMMAND), Message says what to do instead.
+// CANDIDATE_NOT_READY, WITHDRAWALS_PENDING, INVALID_PLAN, INVALID_WEIGHT, INVALID_COMMAND), Message says what to do
+// instead.
 type Refusal struct{ Reason, Message string } //nolint:errname // it is what a command meets; nothing went wrong
 
 // Error returns the message.

@@ -19,7 +19,9 @@ func (s State) WaitingFor(seen Observation) string {
 		return s.waitingToGoOn(seen)
 	case Paused:
 		return fmt.Sprintf("`serin canary resume %s`, promote or abort", s.Agent)
-	case Promoting, Aborting:
+	case Promoting:
+		return s.waitingToSucceed(seen)
+	case Aborting:
 		return s.waitingForOthers()
 	case Idle, Succeeded, Failed:
 	}
@@ -45,6 +47,15 @@ func (s State) waitingToGoOn(seen Observation) string {
 	default:
 		return s.waitingForGate(seen)
 	}
+}
+
+// waitingToSucceed says what a promotion lacks.
+func (s State) waitingToSucceed(seen Observation) string {
+	if !s.Reached.IsZero() && seen.Ready[s.Candidate].Ready == 0 {
+		return "a ready process of " + s.Candidate
+	}
+
+	return s.waitingForOthers()
 }
 
 // waitingForGate says what an automatic rollout lacks to go on.

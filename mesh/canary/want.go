@@ -56,5 +56,10 @@ func (s State) redirects() map[string]string {
 
 // routesAs reports whether the mesh shall carry the same.
 func (w Wanted) routesAs(other Wanted) bool {
-	return w.Intent == other.Intent && slices.Equal(w.Live, other.Live) && maps.Equal(w.Redirects, other.Redirects)
+	return w.Intent == other.Intent && w.besides(other)
+}
+
+// besides reports whether the mesh shall have the same routes, whatever their weights.
+func (w Wanted) besides(other Wanted) bool {
+	return slices.Equal(w.Live, other.Live) && maps.Equal(w.Redirects, other.Redirects)
 }

@@ -5,6 +5,15 @@ import (
 	"time"
 )
 
+const (
+	// mostWithdrawnKnown is how many revisions are remembered as withdrawn, beside those that are rejected. Should one that
+	// was forgotten be tried again, the store says that it is withdrawn, which aborts it; a retry then reinstates it.
+	mostWithdrawnKnown = 50
+	// mostPending is how many withdrawals may wait for the store when another candidate begins. Each candidate that is
+	// superseded adds one: what the store can't take must not grow without an end.
+	mostPending = 10
+)
+
 // withdraw takes a revision out of service: its pins move to the successor, and so do those that were moved to it.
 func (d *decision) withdraw(revision, successor, cause string, fence bool) {
 	s := &d.state
@@ -17,6 +26,7 @@ func (d *decision) withdraw(revision, successor, cause string, fence bool) {
 	}
 
 	s.Withdrawn[revision] = s.Attempt
+	forgetOldest(s.Withdrawn, mostWithdrawnKnown, s.Rejected)
 
 	if s.Candidate == revision {
 		s.Candidate, s.UnreadySince = "", time.Time{}
@@ -41,7 +51,7 @@ func (d *decision) reinstate(revision string) {
 
 	delete(d.state.Withdrawn, revision)
 	d.state.Withdrawals = append(d.state.Withdrawals, Withdrawal{
-		Revision: revision, Replacement: revision, Attempt: d.state.Attempt, Cause: undone,
+		Revision: revision, Replacement: revision, Attempt: d.state.Attempt, Cause: CauseUndone,
 	})
 	d.state.Attempt++
 }

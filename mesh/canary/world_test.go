@@ -40,9 +40,28 @@ func newWorld() *world {
 	}
 }
 
-// step lets a second pass and decides.
+// step lets a second pass and decides: a command of more than one part in as many decisions.
 func (w *world) step(command *canary.Command) ([]canary.Event, error) {
 	w.now = w.now.Add(time.Second)
+
+	if command == nil {
+		return w.decideOn(nil)
+	}
+
+	var told []canary.Event
+
+	for _, part := range w.state.Parts(*command) {
+		events, err := w.decideOn(&part)
+		if told = append(told, events...); err != nil {
+			return told, err
+		}
+	}
+
+	return told, nil
+}
+
+// decideOn makes one decision.
+func (w *world) decideOn(command *canary.Command) ([]canary.Event, error) {
 	w.before = w.state
 
 	state, events, err := canary.Step(w.state, w.observe(), command)
@@ -121,13 +140,13 @@ func (w *world) setReady(words []string) error {
 			return fmt.Errorf("%s: %w", word, err)
 		}
 
-		w.ready[revision] = canary.Readiness{Ready: n, Replicas: 1}
+		w.ready[revision] = canary.Readiness{Ready: n}
 	}
 
 	return nil
 }
 
-// setEvidence reads "turns=50 failed=3 p99=2s".
+// setEvidence reads "turns=50 failed=3 died=1 p99=2s".
 func (w *world) setEvidence(revision string, words []string) error {
 	evidence := w.evidence[revision]
 
@@ -149,7 +168,9 @@ func (w *world) setEvidence(revision string, words []string) error {
 			return fmt.Errorf("%s: %w", word, err)
 		}
 
-		*map[string]*int64{"turns": &evidence.Turns, "failed": &evidence.Failed}[name] = n
+		*map[string]*int64{
+			"turns": &evidence.Turns, "failed": &evidence.Failed, "died": &evidence.Died,
+		}[name] = n
 	}
 
 	w.evidence[revision] = evidence
@@ -157,7 +178,7 @@ func (w *world) setEvidence(revision string, words []string) error {
 	return nil
 }
 
-// setUse reads "running=1 pinned=3 now": now means that it was active just now.
+// setUse reads "running=1 now": now means that it was active just now.
 func (w *world) setUse(revision string, words []string) error {
 	use := w.use[revision]
 
@@ -168,14 +189,12 @@ func (w *world) setUse(revision string, words []string) error {
 			continue
 		}
 
-		name, value, _ := strings.Cut(word, "=")
-
-		n, err := strconv.ParseInt(value, 10, 64)
+		n, err := strconv.ParseInt(strings.TrimPrefix(word, "running="), 10, 64)
 		if err != nil {
 			return fmt.Errorf("%s: %w", word, err)
 		}
 
-		*map[string]*int64{"running": &use.Running, "pinned": &use.Pinned}[name] = n
+		use.Running = n
 	}
 
 	w.use[revision] = use

@@ -22,7 +22,7 @@ func (s *Service) act(ctx context.Context, name string, wanted *change) (*rollou
 	switch wanted.command.Kind {
 	case canary.SetWeight, canary.Promote, canary.Abort, canary.Undo:
 		agent.carriedOut(ctx)
-	case canary.Declare, canary.Start, canary.Pause, canary.Resume, canary.Retry:
+	case canary.Declare, canary.Start, canary.Supersede, canary.Pause, canary.Resume, canary.Retry:
 	}
 
 	return s.view(agent), nil

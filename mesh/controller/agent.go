@@ -1,7 +1,9 @@
 package controller
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -11,9 +13,6 @@ import (
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/mesh/canary"
 )
-
-// saveTimeout bounds one write to the store; a decision that was made is kept even if its caller has gone.
-const saveTimeout = 5 * time.Second
 
 // platform is who acts when nobody else does.
 const platform = "serin"
@@ -36,13 +35,21 @@ type agent struct {
 	ended   chan struct{}
 	changed broadcast
 
-	// What the goroutine alone knows: what each worker was told last, and decisions that are being carried out but could
-	// not be kept yet.
+	// What the goroutine alone knows: what each worker was told last, ...
 	ordered     *order
 	withdrawing []canary.Withdrawal
 	asking      bool
-	unkept      bool
-	pending     []HistoryEntry
+	// ... the write to the store that is under way and what waits for its end, ...
+	saving *saving
+	held   []*change
+	// ... whether the record is carried out but not kept yet, by how many decisions ever, what they say in the history, and
+	// who waits for it, ...
+	unkept  bool
+	taken   int
+	pending []HistoryEntry
+	waiting []*change
+	// ... and when the last withdrawal was confirmed.
+	withdrawnAt time.Time
 
 	mu     sync.Mutex
 	record Record
@@ -70,10 +77,22 @@ type change struct {
 	// content is the revision of a command that brings one.
 	content *Revision
 	// edit changes what is beside the state.
-	edit  func(*Record)
-	actor string
+	edit func(*Record)
+	// action and reason are what the audit log says of the edit; nothing if they are empty.
+	action, reason string
+	actor          string
 
+	// answer is nil if the agent wants it by itself.
 	answer chan error
+}
+
+// urgent reports whether a change waits for nothing.
+func (c *change) urgent() bool { return c.command != nil && c.command.Kind == canary.Abort }
+
+func (c *change) answered(err error) {
+	if c.answer != nil {
+		c.answer <- err
+	}
 }
 
 func newAgent(config *Config, shared *shared, record Record) *agent {
@@ -96,6 +115,7 @@ func newAgent(config *Config, shared *shared, record Record) *agent {
 // run steers the agent until ctx ends or nothing of it is left.
 func (a *agent) run(ctx context.Context) {
 	defer close(a.ended)
+	defer a.leave(ctx)
 
 	ctx, cancel := context.WithCancel(ctx)
 
@@ -119,6 +139,8 @@ func (a *agent) run(ctx context.Context) {
 			a.handle(ctx, wanted)
 		case wanted := <-a.open():
 			a.handle(ctx, wanted)
+		case err := <-a.written():
+			a.saved(ctx, err)
 		case <-a.wake:
 			a.advance(ctx)
 		case <-tick.C:
@@ -131,19 +153,20 @@ func (a *agent) run(ctx context.Context) {
 
 // open is where changes come from, once they may.
 func (a *agent) open() <-chan *change {
-	if !a.mesh.look().known {
+	if !a.mesh.look().known || a.saving != nil {
 		return nil
 	}
 
 	return a.changes
 }
 
-// do has a change decided and returns once the decision is kept.
+// do has a change decided and returns once the decision is kept. An abort is carried out by then; if it can't be kept, it
+// is all the same.
 func (a *agent) do(ctx context.Context, wanted *change) error {
 	wanted.answer = make(chan error, 1)
 
 	door := a.changes
-	if wanted.command != nil && wanted.command.Kind == canary.Abort {
+	if wanted.urgent() {
 		door = a.urgent
 	}
 
@@ -152,8 +175,7 @@ func (a *agent) do(ctx context.Context, wanted *change) error {
 	case <-a.ended:
 		return goingAway()
 	case <-ctx.Done():
-		return fault.New(codes.Unavailable, "MESH_UNKNOWN",
-			"the mesh can't be read, so nothing but an abort of %s is decided: %s", a.name, a.mesh.look().problem)
+		return a.tooLate(ctx)
 	}
 
 	select {
@@ -166,9 +188,15 @@ func (a *agent) do(ctx context.Context, wanted *change) error {
 	}
 }
 
-func (a *agent) handle(ctx context.Context, wanted *change) {
-	a.advance(ctx)
-	wanted.answer <- a.decide(ctx, wanted)
+// tooLate is the fault for a change that was not looked at before its caller had enough of waiting.
+func (a *agent) tooLate(ctx context.Context) error {
+	seen := a.mesh.look()
+	if seen.known || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fault.From(ctx.Err())
+	}
+
+	return fault.New(codes.Unavailable, "MESH_UNKNOWN",
+		"the mesh can't be read, so nothing but an abort of %s is decided: %s", a.name, cmp.Or(seen.problem, "it has not answered yet"))
 }
 
 // current returns the record as it is.

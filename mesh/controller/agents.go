@@ -137,6 +137,16 @@ func (a *agents) get(name string) (*agent, error) {
 		name, listed(slices.Sorted(maps.Keys(a.known))))
 }
 
+// ever reports whether there is an agent of that name, or was.
+func (a *agents) ever(name string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	_, buried := a.buried[name]
+
+	return buried || a.known[name] != nil
+}
+
 func (a *agents) wake() {
 	for _, one := range a.all() {
 		notify(one.wake)

@@ -12,7 +12,7 @@ import (
 func (a *agent) bury(ctx context.Context) {
 	record := a.current()
 
-	if record.Gone || !a.forgotten(record) {
+	if record.Gone || a.saving != nil || !a.forgotten(record) {
 		return
 	}
 
@@ -23,15 +23,17 @@ func (a *agent) bury(ctx context.Context) {
 		return
 	}
 
-	if err := a.keep(ctx, buried(record), nil, nil); err != nil {
-		a.trouble("keep", problem("the agent's end can't be kept", err))
+	left := buried(record)
 
-		return
-	}
-
-	a.take(buried(record))
-	a.shared.outcomes.drop(a.name)
-	a.shared.gone(buried(record))
+	a.save(ctx, &decided{
+		wanted: &change{actor: platform}, before: record, after: left,
+		entries: []HistoryEntry{a.entry(platform, "bury", "nothing has run on it for "+a.config.DeleteAfter.String()+
+			", so nothing is left of it", record, left)},
+		kept: func() {
+			a.shared.outcomes.drop(a.name)
+			a.shared.gone(left)
+		},
+	})
 }
 
 // buried is what stays, should the agent come back: the counters, since the store knows withdrawals by attempt and the
@@ -61,7 +63,7 @@ func comeBack(record *Record, revision string) {
 
 	if _, withdrawn := told[revision]; withdrawn {
 		state.Withdrawals = append(state.Withdrawals, canary.Withdrawal{
-			Revision: revision, Replacement: revision, Attempt: state.Attempt, Cause: "undone",
+			Revision: revision, Replacement: revision, Attempt: state.Attempt, Cause: canary.CauseUndone,
 		})
 
 		delete(told, revision)
@@ -70,7 +72,7 @@ func comeBack(record *Record, revision string) {
 	for _, orphan := range record.Orphans {
 		if orphan != revision {
 			state.Withdrawals = append(state.Withdrawals, canary.Withdrawal{
-				Revision: orphan, Replacement: revision, Attempt: state.Attempt, Cause: "retired",
+				Revision: orphan, Replacement: revision, Attempt: state.Attempt, Cause: canary.CauseRetired,
 			})
 			told[orphan] = state.Attempt
 		}

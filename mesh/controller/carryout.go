@@ -29,9 +29,15 @@ func (a *agent) leaves(record Record) bool {
 	return record.Gone || a.ordered != nil && a.ordered.delete && !record.RemovedAt.IsZero()
 }
 
-// resume goes on with what was decided before, as far as the mesh need not be looked at first.
+// resume goes on with what was decided before, as far as the mesh need not be looked at first. It has every revision at hand
+// that the record names, so that what is decided later need not read.
 func (a *agent) resume(ctx context.Context) {
 	record := a.current()
+
+	for _, short := range record.Names() {
+		_, _ = a.runnable(ctx, short) // of those that shall run, support says what is wrong
+	}
+
 	a.support(ctx, record, canary.Want(record.State))
 }
 

@@ -59,18 +59,6 @@ func (a *agent) remember(revision Revision) (content, error) {
 	return one, nil
 }
 
-// remembered returns a revision that is at hand, or nil.
-func (a *agent) remembered(short string) *Revision {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-
-	if one, ok := a.contents[short]; ok {
-		return &one.revision
-	}
-
-	return nil
-}
-
 // prune forgets what the record does not speak of any more. It is called with mu held.
 func (a *agent) prune() {
 	names := a.record.Names()
@@ -101,6 +89,9 @@ func (a *agent) runnable(ctx context.Context, short string) (runnable, error) {
 	if ok {
 		return one.runs, nil
 	}
+
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
 
 	stored, err := a.config.Store.GetRevision(ctx, a.name, short)
 	if err != nil {

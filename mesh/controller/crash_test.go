@@ -15,6 +15,7 @@ import (
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
+	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/mesh/controller"
 	"github.com/serinhq/serin/mesh/istio"
@@ -204,6 +205,16 @@ func (w *world) saga(one *life) *life {
 	progressing := func() bool { return w.phase() == rolloutv1.Phase_PHASE_PROGRESSING }
 	one = w.insist(one, "the second is tried", progressing)
 
+	one = w.insist(one, "it has a weight by hand", func() bool {
+		_ = w.try(func(ctx context.Context) error {
+			_, err := w.service.SetWeight(ctx, &rolloutv1.SetWeightRequest{Agent: "billing", Weight: 40})
+
+			return err
+		})
+
+		return w.phase() == rolloutv1.Phase_PHASE_PAUSED && w.mesh.routing("billing").Intent.Weight == 40
+	})
+
 	aborted := false
 	one = w.insist(one, "it is aborted", func() bool {
 		err := w.try(func(ctx context.Context) error {
@@ -246,6 +257,15 @@ func (w *world) saga(one *life) *life {
 
 	third := w.write(agentOf("billing", "v3"))
 	one = w.insist(one, "the third is tried", func() bool { return progressing() && w.rollout("billing").GetCandidate() == third })
+	one = w.insist(one, "it is paused", func() bool {
+		_ = w.try(func(ctx context.Context) error {
+			_, err := w.service.PauseRollout(ctx, &rolloutv1.PauseRolloutRequest{Agent: "billing"})
+
+			return err
+		})
+
+		return w.phase() == rolloutv1.Phase_PHASE_PAUSED
+	})
 	fourth := w.write(agentOf("billing", "v4"))
 	one = w.insist(one, "the fourth takes its place", func() bool { return progressing() && w.rollout("billing").GetCandidate() == fourth })
 
@@ -255,6 +275,26 @@ func (w *world) saga(one *life) *life {
 		return got.Intent.Candidate == fourth && got.Intent.Weight == 5 && got.Redirects[second] == first &&
 			got.Redirects[third] == first && withdrawn[second] == first && withdrawn[third] == first &&
 			slices.Contains(w.machine.running(), "billing-"+fourth)
+	})
+}
+
+// retirement tells how a revision is replaced and retires.
+func (w *world) retirement(one *life) *life {
+	first := w.write(agentOf("billing", "v1"))
+	one = w.insist(one, "the first is stable", func() bool { return w.rollout("billing").GetStable() == first })
+
+	second := w.write(agentOf("billing", "v2", func(spec *agentspec.AgentSpec) { spec.Rollout.Steps = []int32{100} }))
+	one = w.insist(one, "the second is stable", func() bool { return w.rollout("billing").GetStable() == second })
+
+	w.later(16 * time.Minute)
+	one = w.insist(one, "the first drains", func() bool { return roles(w.rollout("billing"))[first] == "draining" })
+	w.later(25 * time.Hour)
+	one = w.insist(one, "the first is retired", func() bool { return w.lastWithdrawals()[first] == second })
+	w.later(time.Minute)
+
+	return w.insist(one, "nothing but the second is left", func() bool {
+		return slices.Equal(w.mesh.routing("billing").Live, []string{second}) &&
+			slices.Equal(w.machine.running(), []string{"billing-" + second})
 	})
 }
 
@@ -291,27 +331,36 @@ func (w *world) neverUndone() {
 
 // TestDeathBetweenAnyTwoEffects lets the controller die ahead of each thing that it does, which is after the one before.
 func TestDeathBetweenAnyTwoEffects(t *testing.T) {
-	w := newWorld(t)
-	all := w.saga(w.live(0)).effects
-	w.stop()
-	t.Logf("the saga has %d effects", all)
-
-	if all < 40 {
-		t.Fatalf("only %d effects: the test does not see them", all)
-	}
-
-	step := 1
-	if testing.Short() {
-		step = 7
-	}
-
-	for end := 1; end <= all; end += step {
-		t.Run(strconv.Itoa(end), func(t *testing.T) {
-			t.Parallel()
-
+	for name, story := range map[string]struct {
+		tell  func(*world, *life) *life
+		least int
+	}{
+		"saga": {(*world).saga, 40}, "retirement": {(*world).retirement, 15},
+	} {
+		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.saga(w.live(end))
-			w.neverUndone()
+			all := story.tell(w, w.live(0)).effects
+			w.stop()
+			t.Logf("the story has %d effects", all)
+
+			if all < story.least {
+				t.Fatalf("only %d effects: the test does not see them", all)
+			}
+
+			step := 1
+			if testing.Short() {
+				step = 7
+			}
+
+			for end := 1; end <= all; end += step {
+				t.Run(strconv.Itoa(end), func(t *testing.T) {
+					t.Parallel()
+
+					w := newWorld(t)
+					story.tell(w, w.live(end))
+					w.neverUndone()
+				})
+			}
 		})
 	}
 }

@@ -10,38 +10,122 @@ import (
 	"github.com/serinhq/serin/mesh/canary"
 )
 
+// decided is a decision that was made, and is not carried out yet.
+type decided struct {
+	wanted  *change
+	before  Record
+	after   Record
+	entries []HistoryEntry
+	// kept is called once it is kept and carried out.
+	kept func()
+}
+
 // advance decides by what is observed.
 func (a *agent) advance(ctx context.Context) {
 	a.keepLate(ctx)
 
-	if !a.mesh.look().known {
+	if !a.mesh.look().known || a.isGone() {
 		return
 	}
 
-	if err := a.decide(ctx, &change{actor: platform}); err != nil {
-		return // it is among the troubles, and decided again
-	}
+	a.decide(ctx, &change{actor: platform})
 
 	if found := a.withdrawnElsewhere(); found != nil {
-		_ = a.decide(ctx, found) // a refusal says that it is too late
+		a.decide(ctx, found) // a refusal says that it is too late
 	}
 
 	a.bury(ctx)
 }
 
-// decide makes one decision, keeps it and has it carried out. Errors: what the engine refuses; UNAVAILABLE if it could
-// not be kept.
-func (a *agent) decide(ctx context.Context, wanted *change) error {
-	before := a.current()
-	after := before
+// handle decides what someone wants: after what is observed, unless it is urgent.
+func (a *agent) handle(ctx context.Context, wanted *change) {
+	if !wanted.urgent() {
+		a.advance(ctx)
+	}
 
+	a.consider(ctx, wanted)
+}
+
+// consider decides a change part by part, each once nothing is under way that it has to wait for.
+func (a *agent) consider(ctx context.Context, wanted *change) {
+	if a.saving != nil && !wanted.urgent() {
+		a.hold(wanted)
+
+		return
+	}
+
+	if first := wanted.firstPart(a.current().State); first != nil {
+		a.decide(ctx, first)
+		a.consider(ctx, wanted)
+
+		return
+	}
+
+	a.decide(ctx, wanted)
+}
+
+// firstPart returns what has to be decided ahead of a change; nil if nothing has.
+func (c *change) firstPart(state canary.State) *change {
+	if c.command == nil {
+		return nil
+	}
+
+	parts := state.Parts(*c.command)
+	if len(parts) == 1 {
+		return nil
+	}
+
+	return &change{command: &parts[0], actor: c.actor}
+}
+
+// decide makes one decision. One that gives traffic back is carried out at once and kept meanwhile; any other is kept
+// before it is carried out, one at a time.
+func (a *agent) decide(ctx context.Context, wanted *change) {
+	made, err := a.step(wanted)
+
+	switch {
+	case err != nil && wanted.urgent() && a.saving != nil && a.saving.decided != nil:
+		a.hold(wanted) // it may be about what is being kept
+	case err != nil:
+		wanted.answered(err)
+	case made == nil:
+		a.carryOut(ctx)
+		wanted.answered(nil)
+	case givesBack(made.before.State, made.after.State):
+		a.takeAtOnce(ctx, made)
+	case a.saving != nil:
+		a.note(made.after.State)
+		a.hold(wanted)
+	default:
+		a.save(ctx, made)
+	}
+}
+
+// note remembers since when the candidate is not ready: the disk must not stop that clock either.
+func (a *agent) note(state canary.State) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	if a.record.State.Candidate == state.Candidate {
+		a.record.State.UnreadySince = state.UnreadySince
+	}
+}
+
+// step makes a decision; nil if it changes nothing. Errors: what the engine refuses, and a revision that can't be read.
+func (a *agent) step(wanted *change) (*decided, error) {
+	before := a.current()
+	if a.saving != nil && a.saving.decided != nil { // what is being kept has a number; no two decisions share one
+		before.State.Seq = max(before.State.Seq, a.saving.decided.after.State.Seq)
+	}
+
+	after := before
 	if wanted.edit != nil {
 		wanted.edit(&after)
 	}
 
 	state, events, err := canary.Step(after.State, a.observe(after.State), wanted.command)
 	if err != nil {
-		return refusal(err)
+		return nil, refusal(err)
 	}
 
 	after.State = state
@@ -49,53 +133,43 @@ func (a *agent) decide(ctx context.Context, wanted *change) error {
 		after.Position = a.shared.outcomes.here()
 	}
 
-	if len(events) == 0 && same(before, after) {
-		a.carryOut(ctx)
+	entries := a.entries(wanted.actor, events)
+	if wanted.action != "" {
+		entries = slices.Insert(entries, 0, a.entry(wanted.actor, wanted.action, wanted.reason, before, before))
+	}
 
-		return nil
+	if len(entries) == 0 && same(before, after) {
+		return nil, nil //nolint:nilnil // there is nothing to do
 	}
 
 	if wanted.content != nil {
 		if _, err := a.remember(*wanted.content); err != nil {
-			return fault.From(err)
+			return nil, fault.From(err)
 		}
 	}
 
-	return a.commit(ctx, after, wanted.content, a.entries(before.State, state, wanted.actor, events))
+	return &decided{wanted: wanted, before: before, after: after, entries: entries, kept: func() {}}, nil
 }
 
-// commit keeps a decision, and then has it carried out; one that gives traffic back is carried out at once, and kept
-// meanwhile.
-func (a *agent) commit(ctx context.Context, after Record, content *Revision, entries []HistoryEntry) error {
-	before := a.current()
-
-	if givesBack(before.State, after.State) {
-		a.take(after)
-		a.carryOut(ctx)
-		a.unkept, a.pending = true, append(a.pending, entries...)
-		a.tell(ctx, entries)
-		a.keepLate(ctx)
-
-		return nil
-	}
-
-	if err := a.keep(ctx, after, content, entries); err != nil {
-		a.trouble("keep", problem("the decision can't be kept", err))
-
-		return err
-	}
-
-	a.take(after)
-	a.tell(ctx, entries)
+// takeAtOnce carries a decision out that gives traffic back, and keeps it meanwhile. Whoever wanted it is answered once
+// that has ended, be it in vain.
+func (a *agent) takeAtOnce(ctx context.Context, made *decided) {
+	a.overrule()
+	a.take(made.after)
 	a.carryOut(ctx)
+	a.tell(ctx, made.entries)
 
-	return nil
+	a.unkept = true
+	a.taken++
+	a.pending = append(a.pending, made.entries...)
+	a.waiting = append(a.waiting, made.wanted)
+	a.keepLate(ctx)
 }
 
 // givesBack reports whether a decision takes traffic from a revision because of what the revision is.
 func givesBack(before, after canary.State) bool {
 	return slices.ContainsFunc(after.Withdrawals, func(one canary.Withdrawal) bool {
-		return one.Cause != "retired" && one.Revision != one.Replacement && !slices.Contains(before.Withdrawals, one)
+		return one.Cause != canary.CauseRetired && one.Revision != one.Replacement && !slices.Contains(before.Withdrawals, one)
 	})
 }
 
@@ -112,43 +186,13 @@ func (a *agent) take(after Record) {
 	a.prune()
 	a.mu.Unlock()
 
+	if len(before.State.Withdrawals) > 0 && len(after.State.Withdrawals) == 0 {
+		a.withdrawnAt = a.config.now()
+	}
+
 	if before.State.Attempt != after.State.Attempt {
 		a.shared.outcomes.begin(&after)
 	}
-}
-
-// keepLate keeps what is being carried out already.
-func (a *agent) keepLate(ctx context.Context) {
-	if !a.unkept {
-		return
-	}
-
-	record := a.current()
-
-	err := a.keep(ctx, record, a.remembered(record.State.Candidate), nil)
-	a.trouble("unkept", problem("the decision is carried out but can't be kept", err))
-}
-
-// keep writes a record, with the entries of it and of those before that are not kept yet.
-func (a *agent) keep(ctx context.Context, record Record, content *Revision, entries []HistoryEntry) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
-	defer cancel()
-
-	if content != nil {
-		if err := a.config.Store.PutRevision(ctx, *content); err != nil {
-			return fault.From(err)
-		}
-	}
-
-	if err := a.config.Store.Save(ctx, record, append(slices.Clone(a.pending), entries...)...); err != nil {
-		return fault.From(err)
-	}
-
-	a.unkept, a.pending = false, nil
-	a.trouble("keep", "")
-	a.trouble("unkept", "")
-
-	return nil
 }
 
 // same reports whether two records are kept as the same.

@@ -72,6 +72,10 @@ func (d declared) change(record Record) *change {
 		},
 	}
 
+	if record.State.Stable == "" && len(record.Orphans) > 0 || !record.RemovedAt.IsZero() {
+		wanted.action, wanted.reason = "come-back", "it is declared again, in "+d.place
+	}
+
 	if known { // only the plan, and what is not part of a revision
 		wanted.content, wanted.command.Revision, wanted.command.Reason = nil, record.State.Declared, ""
 	}
@@ -101,5 +105,8 @@ func removal(record Record, now time.Time) *change {
 		return nil
 	}
 
-	return &change{actor: platform, edit: func(record *Record) { record.Declaration, record.RemovedAt = "", now }}
+	return &change{
+		actor: platform, action: "remove", reason: "it is not declared any more",
+		edit: func(record *Record) { record.Declaration, record.RemovedAt = "", now },
+	}
 }

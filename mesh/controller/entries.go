@@ -7,17 +7,33 @@ import (
 	"github.com/serinhq/serin/mesh/canary"
 )
 
-// entries are what the audit log says of events.
-func (a *agent) entries(before, after canary.State, actor string, events []canary.Event) []HistoryEntry {
+// entries are what the audit log says of events: what follows from a command by itself is the platform's doing.
+func (a *agent) entries(actor string, events []canary.Event) []HistoryEntry {
 	entries := make([]HistoryEntry, len(events))
 	for i, event := range events {
 		entries[i] = HistoryEntry{
-			Time: a.config.now(), Actor: actor, Action: event.Action, Reason: event.Reason, Attempt: after.Attempt,
-			Before: snapshot(before), After: snapshot(after),
+			Time: a.config.now(), Actor: platform, Action: event.Action, Reason: event.Reason, Attempt: event.After.Attempt,
+			Before: snapshot(event.Before), After: snapshot(event.After),
+		}
+
+		if event.Commanded {
+			entries[i].Actor = actor
 		}
 	}
 
 	return entries
+}
+
+// entry is what the audit log says of something that is beside the engine.
+func (a *agent) entry(actor, action, reason string, before, after Record) HistoryEntry {
+	return HistoryEntry{
+		Time: a.config.now(), Actor: actor, Action: action, Reason: reason, Attempt: after.State.Attempt,
+		Before: snapshot(before.State.Place()), After: snapshot(after.State.Place()),
+	}
+}
+
+func snapshot(at canary.Place) Snapshot {
+	return Snapshot{Phase: at.Phase, Stable: at.Stable, Candidate: at.Candidate, Weight: at.Weight}
 }
 
 func (a *agent) tell(ctx context.Context, entries []HistoryEntry) {

@@ -63,7 +63,7 @@ func (m *fakeMesh) Apply(_ context.Context, agent istio.Agent, routing istio.Rou
 	}
 
 	old := found.routing.Intent
-	if old.Attempt > routing.Intent.Attempt || old.Attempt == routing.Intent.Attempt && old.Seq > routing.Intent.Seq {
+	if stale(old, routing.Intent) {
 		return found.progress(), fmt.Errorf("%w: %+v", istio.ErrStale, old)
 	}
 
@@ -75,6 +75,15 @@ func (m *fakeMesh) Apply(_ context.Context, agent istio.Agent, routing istio.Rou
 	m.tell(agent.Name)
 
 	return found.progress(), nil
+}
+
+// stale reports whether a decision must not be written over another: of two of the same number an abort wins.
+func stale(old, intent istio.Intent) bool {
+	if old.Attempt != intent.Attempt || old.Seq != intent.Seq {
+		return old.Attempt > intent.Attempt || old.Attempt == intent.Attempt && old.Seq > intent.Seq
+	}
+
+	return old != intent && (intent.Candidate != "" || old.Candidate == "")
 }
 
 func (a *meshAgent) progress() istio.Progress {

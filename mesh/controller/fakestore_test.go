@@ -108,16 +108,29 @@ func (c *fakeContext) use(agent string, use *contextv1.RevisionUse) {
 func (c *fakeContext) happen(
 	now time.Time, agent, revision string, kind contextv1.Outcome_Kind, n int, took time.Duration,
 ) {
+	c.happens(now, agent, revision, kind, n, took, nil)
+}
+
+// happens adds outcomes that have more to them.
+func (c *fakeContext) happens(
+	now time.Time, agent, revision string, kind contextv1.Outcome_Kind, n int, took time.Duration, edit func(*contextv1.Outcome),
+) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
 	for range n {
 		position := int64(len(c.outcomes) + 1)
-		c.outcomes = append(c.outcomes, &contextv1.Outcome{
+		outcome := &contextv1.Outcome{
 			Position: position, Kind: kind, Agent: agent, Revision: revision,
 			ConversationId: "c" + time.Duration(position).String(),
 			BeganAt:        timestamppb.New(now), EndedAt: timestamppb.New(now.Add(took)),
-		})
+		}
+
+		if edit != nil {
+			edit(outcome)
+		}
+
+		c.outcomes = append(c.outcomes, outcome)
 	}
 
 	close(c.told)

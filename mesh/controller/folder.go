@@ -28,10 +28,16 @@ type folder struct {
 	places map[string]string
 
 	declared []declared
+
+	// telling are the agents that are being told, so that one that can't decide now keeps nobody waiting but itself.
+	telling  map[string]bool
+	inFlight sync.WaitGroup
 }
 
 // run looks at the folder from time to time.
 func (f *folder) run(ctx context.Context) {
+	defer f.inFlight.Wait()
+
 	for {
 		f.look(ctx)
 
@@ -99,14 +105,12 @@ func (f *folder) takeServers(ctx context.Context, set *agentspec.Set) error {
 	return nil
 }
 
-// declare tells every agent what its declaration says, all at once: one that can't decide now is told again later.
+// declare tells every agent what its declaration says, all at once and waiting for none: one that can't decide now is told
+// again once it has been told what it was told before.
 func (f *folder) declare(ctx context.Context) {
 	if f.declared == nil {
 		return
 	}
-
-	var telling sync.WaitGroup
-	defer telling.Wait()
 
 	names := map[string]bool{}
 
@@ -115,7 +119,7 @@ func (f *folder) declare(ctx context.Context) {
 		agent := f.agents.add(one.content.Agent)
 
 		if wanted := one.change(agent.current()); wanted != nil {
-			telling.Go(func() { tell(ctx, agent, wanted) })
+			f.tell(ctx, agent, wanted)
 		} else {
 			agent.trouble("declare", "")
 		}
@@ -123,9 +127,42 @@ func (f *folder) declare(ctx context.Context) {
 
 	for _, agent := range f.agents.all() {
 		if wanted := removal(agent.current(), f.config.now()); wanted != nil && !names[agent.name] {
-			telling.Go(func() { tell(ctx, agent, wanted) })
+			f.tell(ctx, agent, wanted)
 		}
 	}
+}
+
+// tell tells an agent something, unless it is being told.
+func (f *folder) tell(ctx context.Context, agent *agent, wanted *change) {
+	if !f.begin(agent.name) {
+		return
+	}
+
+	f.inFlight.Go(func() {
+		defer f.end(agent.name)
+
+		tell(ctx, agent, wanted)
+	})
+}
+
+func (f *folder) begin(agent string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	if f.telling[agent] {
+		return false
+	}
+
+	f.telling[agent] = true
+
+	return true
+}
+
+func (f *folder) end(agent string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	delete(f.telling, agent)
 }
 
 func tell(ctx context.Context, agent *agent, wanted *change) {

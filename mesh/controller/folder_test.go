@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/mesh/controller"
 )
 
@@ -188,6 +190,107 @@ func TestRemovedAgentGoesWhenItIsIdle(t *testing.T) {
 
 		return len(withdrawn) == 1 && withdrawn[0].GetRevision() == s && withdrawn[0].GetReplacement() == again
 	})
+}
+
+// TestOneAgentKeepsNoOtherWaiting: while the mesh of one is not known, the others are told what their files say.
+func TestOneAgentKeepsNoOtherWaiting(t *testing.T) {
+	w := newWorld(t)
+	w.mesh.setRefuse(func(_, agent string) error {
+		if agent == "billing" {
+			return fault.New(14, "DOWN", "it is down")
+		}
+
+		return nil
+	})
+	w.write(agentOf("billing", "v1"))
+	s := w.write(agentOf("scheduling", "v1"))
+	w.start()
+	w.eventually("the other one serves", func() bool { return w.rollout("scheduling").GetStable() == s })
+	settle() // the first is being told all the time
+
+	began := time.Now()
+
+	w.write(agentOf("scheduling", "v2"))
+	w.waitPhase("scheduling", rolloutv1.Phase_PHASE_PROGRESSING)
+
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+
+	w.mesh.setRefuse(func(string, string) error { return nil })
+	w.waitReady()
+}
+
+// TestTheAuditLogHasTheWholeStory: who did what, each with what it changed, to the end of the agent and beyond.
+func TestTheAuditLogHasTheWholeStory(t *testing.T) {
+	w := newWorld(t)
+	w.write(agentOf("billing", "v1"))
+	w.write(agentOf("scheduling", "v1"))
+	w.start()
+	w.waitReady()
+
+	if err := w.startRollout(agentOf("scheduling", "v2"), nil); err != nil {
+		t.Fatal(err)
+	}
+
+	w.waitPhase("scheduling", rolloutv1.Phase_PHASE_PROGRESSING)
+
+	if _, err := w.abort("scheduling"); err != nil {
+		t.Fatal(err)
+	}
+
+	w.waitPhase("scheduling", rolloutv1.Phase_PHASE_FAILED)
+
+	if err := os.Remove(filepath.Join(w.folder, "scheduling.yaml")); err != nil {
+		t.Fatal(err)
+	}
+
+	w.eventually("it is not declared any more", func() bool { return len(w.told("scheduling")) == 5 })
+	w.later(25 * time.Hour)
+	w.eventually("it is gone", func() bool { return w.rollout("scheduling") == nil })
+
+	want := []string{
+		"serin succeed: IDLE 0% -> IDLE 0%", "serin-operator start: IDLE 0% -> PREPARING 0%",
+		"serin step: PREPARING 0% -> PROGRESSING 5%", "serin-operator abort: PROGRESSING 5% -> ABORTING 0%",
+		"serin remove: FAILED 0% -> FAILED 0%", "serin bury: FAILED 0% -> IDLE 0%",
+	}
+	if got := w.told("scheduling"); !slices.Equal(got, want) {
+		t.Errorf("the log says\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+
+	w.write(agentOf("scheduling", "v3"))
+	w.eventually("it is back", func() bool {
+		return slices.Equal(w.told("scheduling")[len(want):], []string{
+			"serin come-back: IDLE 0% -> IDLE 0%", "serin succeed: IDLE 0% -> IDLE 0%",
+		})
+	})
+
+	if _, err := w.service.ListHistory(w.operator(), &rolloutv1.ListHistoryRequest{Agent: "nobody"}); !fault.Is(err, "AGENT_UNKNOWN") {
+		t.Errorf("the history of nobody: %v", err)
+	}
+}
+
+// told is an agent's history in short, oldest first.
+func (w *world) told(agent string) []string {
+	w.Helper()
+
+	answer, err := w.service.ListHistory(w.operator(), &rolloutv1.ListHistoryRequest{Agent: agent})
+	if err != nil {
+		w.Errorf("history: %v", err)
+	}
+
+	at := func(snapshot *rolloutv1.Snapshot) string {
+		return fmt.Sprintf("%s %d%%", strings.TrimPrefix(snapshot.GetPhase().String(), "PHASE_"), snapshot.GetWeight())
+	}
+
+	lines := []string{}
+	for _, entry := range answer.GetEntries() {
+		lines = append(lines, fmt.Sprintf("%s %s: %s -> %s", entry.GetActor(), entry.GetAction(), at(entry.GetBefore()), at(entry.GetAfter())))
+	}
+
+	slices.Reverse(lines)
+
+	return lines
 }
 
 func TestStartRefusesWhatDoesNotFit(t *testing.T) {

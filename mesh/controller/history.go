@@ -14,11 +14,11 @@ import (
 // defaultPage is how many entries a page has if nobody says.
 const defaultPage = 50
 
-// ListHistory returns who did what, newest first.
+// ListHistory returns who did what, newest first; also of an agent of which nothing else is left.
 func (s *Service) ListHistory(
 	ctx context.Context, request *rolloutv1.ListHistoryRequest,
 ) (*rolloutv1.ListHistoryResponse, error) {
-	if _, err := s.agent(ctx, request.GetAgent()); err != nil {
+	if err := s.mayHaveHistory(ctx, request.GetAgent()); err != nil {
 		return nil, err
 	}
 
@@ -46,6 +46,21 @@ func (s *Service) ListHistory(
 	}
 
 	return response, nil
+}
+
+// mayHaveHistory refuses the names of agents that never were. Errors: NOT_FOUND (AGENT_UNKNOWN).
+func (s *Service) mayHaveHistory(ctx context.Context, name string) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+
+	if s.agents.ever(name) {
+		return nil
+	}
+
+	_, err := s.agents.get(name)
+
+	return err
 }
 
 func parsePageToken(token string) (int64, error) {

@@ -3,6 +3,8 @@ package controller
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -17,37 +19,41 @@ func (o *outcomes) restore(ctx context.Context, records []Record) error {
 	}
 
 	for _, record := range records {
-		if record.Gone {
-			continue
+		if !record.Gone {
+			o.ledgers[record.Agent] = restored(record, kept[record.Agent], position)
 		}
-
-		own := newLedger(record.State.Attempt, record.State.StartedAt, record.Position)
-
-		var found ledger
-		if json.Unmarshal(kept[record.Agent], &found) == nil && found.Attempt == own.Attempt && found.Revisions != nil {
-			own = &found
-		}
-
-		o.ledgers[record.Agent] = own
 	}
 
-	o.position = resume(position, records)
+	o.position = resume(position, o.ledgers)
 	o.kept = position
 
 	return nil
 }
 
-// resume returns the position after which to go on: where the numbers are, else before the first that counts.
-func resume(position int64, records []Record) int64 {
-	if position > 0 {
-		return position
+// restored returns the numbers of an agent as they were kept with a position, or new ones if those are of another attempt
+// or can't be read.
+func restored(record Record, kept []byte, position int64) *ledger {
+	var found ledger
+	if json.Unmarshal(kept, &found) != nil || found.Attempt != record.State.Attempt || found.Revisions == nil {
+		return newLedger(record.State.Attempt, record.State.StartedAt, record.Position)
 	}
 
-	first := int64(yetToCome)
+	found.Taken = max(found.Taken, position, found.From-1)
 
-	for _, record := range records {
-		if before := max(record.Position-1, 0); !record.Gone && (first == yetToCome || before < first) {
-			first = before
+	return &found
+}
+
+// resume returns the position after which to go on: that of the numbers that lack the most. The others have had some of
+// what comes then, and pass it over.
+func resume(kept int64, ledgers map[string]*ledger) int64 {
+	first := kept
+	if kept <= 0 {
+		first = yetToCome
+	}
+
+	for i, agent := range slices.Sorted(maps.Keys(ledgers)) {
+		if taken := ledgers[agent].Taken; i == 0 || taken < first {
+			first = taken
 		}
 	}
 
@@ -98,6 +104,8 @@ func (o *outcomes) encode() (int64, map[string][]byte, error) {
 	numbers := make(map[string][]byte, len(o.ledgers))
 
 	for agent, found := range o.ledgers {
+		found.Taken = max(found.Taken, o.position) // what came for others is none of it
+
 		data, err := json.Marshal(found)
 		if err != nil {
 			return 0, nil, err //nolint:wrapcheck // encoding/json names the type

@@ -11,22 +11,29 @@ type ledger struct {
 	Attempt   int64     `json:"attempt"`
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	// From is the first position that counts.
-	From      int64             `json:"from"`
+	From int64 `json:"from"`
+	// Taken is the last position that was counted or passed over.
+	Taken     int64             `json:"taken,omitempty"`
 	Revisions map[string]*tally `json:"revisions"`
 	// Nobody's are turns that failed before any revision took them.
 	Nobodys int64 `json:"nobodys,omitempty"`
 }
 
 func newLedger(attempt int64, startedAt time.Time, from int64) *ledger {
-	return &ledger{Attempt: attempt, StartedAt: startedAt, From: from, Revisions: map[string]*tally{}}
+	return &ledger{Attempt: attempt, StartedAt: startedAt, From: from, Taken: max(from-1, 0), Revisions: map[string]*tally{}}
 }
 
-// take counts an outcome if it belongs to the attempt: segments that began earlier do not.
+// take counts an outcome, once, if it belongs to the attempt: segments that began earlier do not.
 func (l *ledger) take(outcome *contextv1.Outcome) {
+	if outcome.GetPosition() <= l.Taken {
+		return
+	}
+
+	l.Taken = outcome.GetPosition()
 	began := outcome.GetBeganAt()
 
 	switch {
-	case outcome.GetPosition() < l.From, began != nil && began.AsTime().Before(l.StartedAt):
+	case began != nil && began.AsTime().Before(l.StartedAt):
 	case outcome.GetRevision() == "":
 		if outcome.GetKind() == contextv1.Outcome_KIND_FAILED {
 			l.Nobodys++

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -69,7 +70,13 @@ func (m *mesh) work(ctx context.Context, wanted *order) time.Duration {
 	switch {
 	case wanted.delete:
 		err := m.config.Router.Delete(ctx, wanted.agent)
-		seen.deleted, seen.problem = err == nil, problem("mesh", err)
+		seen.deleted = err == nil
+
+		if errors.Is(err, istio.ErrWaiting) { // that takes a while, and is no problem
+			err = nil
+		}
+
+		seen.problem = problem("mesh", err)
 	case wanted.routing == nil:
 		seen = m.observed(ctx, wanted, seen)
 	default:
@@ -86,10 +93,10 @@ func (m *mesh) work(ctx context.Context, wanted *order) time.Duration {
 	m.changed()
 
 	switch {
-	case seen.problem != "", wanted.routing != nil && !seen.progress.Done:
-		return m.config.Interval
-	case wanted.delete:
+	case seen.deleted:
 		return 0
+	case seen.problem != "", wanted.delete, wanted.routing != nil && !seen.progress.Done:
+		return m.config.Interval
 	default:
 		return driftInterval
 	}
@@ -123,7 +130,10 @@ func (m *mesh) applied(ctx context.Context, wanted *order, seen meshSeen) meshSe
 // watch looks again after each change by anyone.
 func (m *mesh) watch(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = m.config.Router.Watch(ctx, m.agent, m.worker.poke) // a watch that ended is begun again
+		err := m.config.Router.Watch(ctx, m.agent, m.worker.poke) // a watch that ended is begun again
+		if err != nil && ctx.Err() == nil {
+			m.config.Telemetry.Logger.WarnContext(ctx, "the mesh can't be watched; changes are seen a while later", "error", err)
+		}
 
 		if !sleep(ctx, time.Second) {
 			return

@@ -41,7 +41,8 @@ func (a *agent) withdrawnElsewhere() *change {
 	state := a.current().State
 	use := a.usage.look()
 
-	if len(state.Withdrawals) > 0 {
+	// An answer from before the last withdrawal was confirmed knows of one that a reinstatement has overruled.
+	if len(state.Withdrawals) > 0 || !use.asked.After(a.withdrawnAt) {
 		return nil
 	}
 

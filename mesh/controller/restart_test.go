@@ -129,6 +129,48 @@ func TestDecisionsOfADeadControllerAreAdopted(t *testing.T) {
 	w.neverUndone()
 }
 
+// TestAbortOfAnotherIsAdopted: another one aborts under the number under which this one sets a weight.
+func TestAbortOfAnotherIsAdopted(t *testing.T) {
+	w := newWorld(t)
+	a := w.write(agentOf("billing", "v1"))
+	w.configure = func(config *controller.Config) { config.CarriedOut = 10 * time.Millisecond }
+	w.start()
+	w.waitReady()
+	b := w.write(agentOf("billing", "v2"))
+	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	w.eventually("the mesh carries it", func() bool { return w.mesh.routing("billing").Intent.Weight == 5 })
+	w.mesh.setRefuse(func(call, _ string) error {
+		if call == "apply" {
+			return fault.New(14, "DOWN", "it is down")
+		}
+
+		return nil
+	})
+
+	answer, err := w.service.SetWeight(w.operator(), &rolloutv1.SetWeightRequest{Agent: "billing", Weight: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	w.mesh.setRefuse(func(string, string) error { return nil })
+
+	routing := w.mesh.routing("billing")
+	routing.Intent.Phase, routing.Intent.Weight, routing.Intent.Candidate = "Aborting", 0, ""
+	routing.Intent.Seq = answer.GetRollout().GetSequence()
+	routing.Redirects = map[string]string{b: a}
+
+	if _, err := w.mesh.Apply(t.Context(), istio.Agent{Name: "billing"}, routing); err != nil {
+		t.Fatal(err)
+	}
+
+	found := w.waitPhase("billing", rolloutv1.Phase_PHASE_FAILED)
+	if found.GetStable() != a || !slices.Equal(found.GetRejected(), []string{b}) {
+		t.Errorf("got %v", found)
+	}
+
+	w.neverUndone()
+}
+
 func TestRunFailsIfWhatWasKeptCantBeRead(t *testing.T) {
 	w := newWorld(t)
 

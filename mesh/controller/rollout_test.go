@@ -134,11 +134,7 @@ func TestAbortWaitsForNothing(t *testing.T) {
 	w := newWorld(t)
 	w.write(agentOf("billing", "v1"))
 
-	stored := &slowStore{}
-	w.configure = func(config *controller.Config) {
-		stored.Store, config.Store = config.Store, stored
-		config.CarriedOut = 50 * time.Millisecond
-	}
+	stored := w.slow()
 	w.start()
 	w.waitReady()
 

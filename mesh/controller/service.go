@@ -40,7 +40,7 @@ func New(config Config) (*Service, error) {
 
 	return &Service{
 		config: &config, agents: all,
-		folder: &folder{config: &config, agents: all, source: &source{path: config.Agents}},
+		folder: &folder{config: &config, agents: all, source: &source{path: config.Agents}, telling: map[string]bool{}},
 		loaded: make(chan struct{}), drained: drained, drain: sync.OnceFunc(func() { close(drained) }),
 	}, nil
 }
@@ -104,6 +104,12 @@ func (s *Service) Ready(context.Context) error {
 
 // ready waits until what was kept is known.
 func (s *Service) ready(ctx context.Context) error {
+	select {
+	case <-s.loaded: // also for one who has had enough already
+		return nil
+	default:
+	}
+
 	select {
 	case <-s.loaded:
 		return nil

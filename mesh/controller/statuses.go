@@ -15,7 +15,7 @@ const watchAgain = 200 * time.Millisecond
 // statuses knows the processes of all agents, as long as the supervisor tells.
 type statuses struct {
 	workloads workloadv1.WorkloadServiceClient
-	// changed is called with the names of the agents whose processes changed; nil means all.
+	// changed is called whenever the supervisor has told of processes.
 	changed func()
 
 	mu     sync.Mutex
@@ -104,7 +104,7 @@ func readiness(processes map[string][]*workloadv1.Status, revisions []string) ma
 	all := make(map[string]canary.Readiness, len(revisions))
 
 	for _, revision := range revisions {
-		one := canary.Readiness{Replicas: len(processes[revision])}
+		one := canary.Readiness{}
 
 		for _, status := range processes[revision] {
 			if status.GetReady() {

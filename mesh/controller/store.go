@@ -103,7 +103,3 @@ func NoRevision(agent, name string) error {
 		"agent %s has no revision %q: see `serin canary status %s` and `serin canary history %s` for those that it has",
 		agent, name, agent, agent)
 }
-
-func snapshot(state canary.State) Snapshot {
-	return Snapshot{Phase: state.Phase, Stable: state.Stable, Candidate: state.Candidate, Weight: state.Weight}
-}

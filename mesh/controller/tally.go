@@ -22,12 +22,15 @@ const (
 	longest = 24 * time.Hour
 	// maxConversations is how many conversations of a revision are counted.
 	maxConversations = 1 << 16
+	// reasonDied is why a segment was lost whose executor neither gave it back nor was fenced: see Outcome.reason.
+	reasonDied = "EXECUTOR_DIED"
 )
 
 // tally is what one revision's segments came to.
 //
-// A turn that counts for the gates is a segment that the agent brought to an end: it answered, handed on, asked a human,
-// or failed. One that a user cancelled says nothing about the revision, nor does one that was lost and went on elsewhere.
+// A turn that counts for the gates is a segment that the agent brought to an end: it answered, handed on, or failed, if
+// only by dying. One that a user cancelled says nothing about the revision, nor does one that the process gave back; one
+// that waits for a human has come to nothing yet, but took its time.
 type tally struct {
 	counts
 
@@ -40,6 +43,8 @@ type counts struct {
 	Failed     int64 `json:"failed"`
 	Cancelled  int64 `json:"cancelled"`
 	Lost       int64 `json:"lost"`
+	Died       int64 `json:"died,omitempty"`
+	Waiting    int64 `json:"waiting,omitempty"`
 	ToolErrors int64 `json:"toolErrors"`
 	Tokens     int64 `json:"tokens"`
 	CostMicros int64 `json:"costMicros"`
@@ -57,16 +62,21 @@ func newTally() *tally {
 // take counts one outcome.
 func (t *tally) take(outcome *contextv1.Outcome) {
 	switch outcome.GetKind() {
-	case contextv1.Outcome_KIND_COMPLETED, contextv1.Outcome_KIND_HANDED_OFF, contextv1.Outcome_KIND_WAITING:
-		t.turn(outcome)
+	case contextv1.Outcome_KIND_COMPLETED, contextv1.Outcome_KIND_HANDED_OFF:
+		t.timed(outcome)
+		t.Turns++
+	case contextv1.Outcome_KIND_WAITING:
+		t.timed(outcome)
+		t.Waiting++
 	case contextv1.Outcome_KIND_FAILED:
-		t.turn(outcome)
+		t.timed(outcome)
+		t.Turns++
 		t.Failed++
 	case contextv1.Outcome_KIND_CANCELLED:
 		t.ended(outcome)
 		t.Cancelled++
 	case contextv1.Outcome_KIND_LOST:
-		t.Lost++
+		t.lost(outcome)
 	case contextv1.Outcome_KIND_THUMBS_UP:
 		t.ThumbsUp++
 	case contextv1.Outcome_KIND_THUMBS_DOWN:
@@ -75,9 +85,18 @@ func (t *tally) take(outcome *contextv1.Outcome) {
 	}
 }
 
-func (t *tally) turn(outcome *contextv1.Outcome) {
+// lost counts a segment that went on elsewhere: its time is in the outcome of the one that ends it.
+func (t *tally) lost(outcome *contextv1.Outcome) {
+	t.Lost++
+
+	if outcome.GetReason() == reasonDied {
+		t.Died++
+	}
+}
+
+// timed counts what a segment used, and how long it took.
+func (t *tally) timed(outcome *contextv1.Outcome) {
 	t.ended(outcome)
-	t.Turns++
 
 	took := outcome.GetEndedAt().AsTime().Sub(outcome.GetBeganAt().AsTime())
 	_ = t.latency.RecordValue(min(max(took, 0), longest).Microseconds()) // it is within the range
@@ -99,16 +118,14 @@ func (t *tally) quantile(percent float64) time.Duration {
 	return time.Duration(t.latency.ValueAtQuantile(percent)) * time.Microsecond
 }
 
-// evidence is what the gates judge by.
+// evidence is what the gates judge by: a process that died failed its segment, though the turn went on.
 func (t *tally) evidence() canary.Evidence {
-	return canary.Evidence{
-		Conversations: int64(len(t.conversations)), Turns: t.Turns, Failed: t.Failed, P99: t.quantile(99),
-	}
+	return canary.Evidence{Turns: t.Turns + t.Died, Failed: t.Failed + t.Died, Died: t.Died, P99: t.quantile(99)}
 }
 
-// numbers is what people see: cancelled segments are among the turns.
+// numbers is what people see: all segments that ended are among the turns. Those that died are among the lost.
 func (t *tally) numbers() *rolloutv1.Numbers {
-	ended := t.Turns + t.Cancelled
+	ended := t.Turns + t.Cancelled + t.Waiting
 	each := 1 / float64(max(ended, 1))
 
 	return &rolloutv1.Numbers{

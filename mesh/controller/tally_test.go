@@ -3,6 +3,7 @@ package controller
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/mesh/canary"
 )
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -35,7 +37,7 @@ func TestTallyCountsWhatTheAgentBroughtToAnEnd(t *testing.T) {
 	}
 
 	evidence := counted.evidence()
-	if evidence.Turns != 4 || evidence.Failed != 1 || evidence.Conversations != 1 {
+	if evidence.Turns != 3 || evidence.Failed != 1 || evidence.Died != 0 {
 		t.Errorf("the evidence is %+v", evidence)
 	}
 
@@ -44,9 +46,33 @@ func TestTallyCountsWhatTheAgentBroughtToAnEnd(t *testing.T) {
 	}
 
 	numbers := counted.numbers()
-	if numbers.GetTurns() != 5 || numbers.GetFailed() != 1 || numbers.GetLost() != 1 || numbers.GetToolErrors() != 5 ||
+	if numbers.GetTurns() != 5 || numbers.GetConversations() != 1 || numbers.GetFailed() != 1 || numbers.GetLost() != 1 || numbers.GetToolErrors() != 5 ||
 		numbers.GetThumbsUp() != 1 || numbers.GetThumbsDown() != 1 || numbers.GetTokensPerTurn() != 100 || numbers.GetCostPerTurnUsd() != 2 {
 		t.Errorf("the numbers are %v", numbers)
+	}
+}
+
+// TestTheDeadHaveFailed: a process that gives a segment back says nothing about its revision, one that dies does.
+func TestTheDeadHaveFailed(t *testing.T) {
+	counted := newTally()
+
+	for i := range int64(3) {
+		lost := outcomeOf(i+1, contextv1.Outcome_KIND_LOST, "b", "c", time.Hour)
+		if i > 0 {
+			lost.Reason = reasonDied
+		}
+
+		counted.take(lost)
+	}
+
+	counted.take(outcomeOf(4, contextv1.Outcome_KIND_COMPLETED, "b", "c", time.Second))
+
+	if got := counted.evidence(); got.Turns != 3 || got.Failed != 2 || got.Died != 2 || got.P99 > 2*time.Second {
+		t.Errorf("the evidence is %+v", got)
+	}
+
+	if got := counted.numbers(); got.GetTurns() != 1 || got.GetFailed() != 0 || got.GetLost() != 3 {
+		t.Errorf("the numbers are %v", got)
 	}
 }
 
@@ -84,7 +110,8 @@ func TestLedgerIsKeptAsItIs(t *testing.T) {
 		t.Errorf("read as %+v", after)
 	}
 
-	if got, want := after.of("b").evidence(), before.of("b").evidence(); !reflect.DeepEqual(got, want) || want.Turns != 100 || want.Conversations != 26 {
+	if got, want := after.of("b").evidence(), before.of("b").evidence(); !reflect.DeepEqual(got, want) || want.Turns != 100 ||
+		after.of("b").numbers().GetConversations() != 26 {
 		t.Errorf("read as %+v, want %+v", got, want)
 	}
 }
@@ -109,21 +136,71 @@ func TestLedgerTakesItsOwnAttemptOnly(t *testing.T) {
 }
 
 func TestResumePosition(t *testing.T) {
-	record := func(position int64, gone bool) Record { return Record{Position: position, Gone: gone} }
+	at := func(taken ...int64) map[string]*ledger {
+		ledgers := map[string]*ledger{}
+		for i, one := range taken {
+			ledgers[string(rune('a'+i))] = &ledger{Taken: one}
+		}
+
+		return ledgers
+	}
 
 	for name, test := range map[string]struct {
 		kept    int64
-		records []Record
+		ledgers map[string]*ledger
 		want    int64
 	}{
-		"nothing yet":            {0, nil, yetToCome},
-		"numbers":                {7, []Record{record(3, false)}, 7},
-		"no numbers":             {0, []Record{record(9, false), record(3, false)}, 2},
-		"an unknown beginning":   {0, []Record{record(9, false), record(0, false)}, 0},
-		"gone ones do not count": {0, []Record{record(9, false), record(3, true)}, 8},
+		"nothing yet":          {0, nil, yetToCome},
+		"numbers of nobody":    {7, nil, 7},
+		"numbers":              {7, at(7, 7), 7},
+		"no numbers":           {0, at(8, 2), 2},
+		"an unknown beginning": {0, at(8, 0), 0},
+		"one has lost its own": {9, at(9, 2), 2},
+		"one has begun anew":   {9, at(9, 11), 9},
+		"all have begun anew":  {9, at(14, 11), 11},
 	} {
-		if got := resume(test.kept, test.records); got != test.want {
+		if got := resume(test.kept, test.ledgers); got != test.want {
 			t.Errorf("%s: %d, want %d", name, got, test.want)
+		}
+	}
+}
+
+func TestRestoredNumbers(t *testing.T) {
+	kept := newLedger(2, noon, 5)
+	kept.take(outcomeOf(6, contextv1.Outcome_KIND_COMPLETED, "b", "c", 0))
+
+	data, err := json.Marshal(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	record := Record{Agent: "billing", Position: 5, State: canary.State{Attempt: 2, StartedAt: noon}}
+	for name, test := range map[string]struct {
+		attempt   int64
+		kept      []byte
+		position  int64
+		want, had int64
+	}{
+		"as kept":                       {2, data, 9, 9, 1},
+		"of a release that kept less":   {2, []byte(strings.ReplaceAll(string(data), `"taken":6`, `"taken":0`)), 9, 9, 1},
+		"of another attempt":            {3, data, 9, 4, 0},
+		"damaged":                       {2, []byte("{"), 9, 4, 0},
+		"missing":                       {2, nil, 9, 4, 0},
+		"they had been ahead of others": {2, data, 3, 6, 1},
+	} {
+		record.State.Attempt = test.attempt
+
+		got := restored(record, test.kept, test.position)
+		if got.Taken != test.want || got.of("b").Turns != test.had {
+			t.Errorf("%s: taken up to %d, %d turns; want %d, %d", name, got.Taken, got.of("b").Turns, test.want, test.had)
+		}
+
+		before := got.of("b").Turns
+		got.take(outcomeOf(test.want, contextv1.Outcome_KIND_COMPLETED, "b", "c", 0)) // again
+		got.take(outcomeOf(test.want+1, contextv1.Outcome_KIND_COMPLETED, "b", "c", 0))
+
+		if after := got.of("b").Turns; after != before+1 {
+			t.Errorf("%s: %d of two turns were counted, want the one that is new", name, after-before)
 		}
 	}
 }

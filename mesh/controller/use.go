@@ -81,7 +81,7 @@ func (s useSeen) uses(now time.Time, oldest time.Duration, revisions []string) m
 
 	for _, revision := range revisions {
 		found := s.revisions[revision] // nil means that nothing ever ran on it
-		use := canary.Use{Pinned: found.GetPinnedConversations(), Running: found.GetRunningTurns()}
+		use := canary.Use{Running: found.GetRunningTurns()}
 
 		if found.GetLastActiveAt() != nil {
 			use.LastActive = found.GetLastActiveAt().AsTime()
