@@ -86,6 +86,10 @@ func (s *Service) append(tx Tx, by writer, request *contextv1.AppendRequest) (ap
 		return appended{}, err
 	}
 
+	if err := s.tell(tx, after.outcomes...); err != nil {
+		return appended{}, err
+	}
+
 	return after, after.show(tx, before)
 }
 
@@ -175,17 +179,7 @@ func (a appended) write(tx Tx) error {
 		err = errors.Join(err, tx.PutCall(a.calls[id]))
 	}
 
-	return errors.Join(err, insertOutcomes(tx, a.outcomes))
-}
-
-func insertOutcomes(tx Tx, outcomes []*contextv1.Outcome) error {
-	for _, outcome := range outcomes {
-		if err := tx.InsertOutcome(outcome); err != nil {
-			return err
-		}
-	}
-
-	return nil
+	return err
 }
 
 // show writes into the turn, once it is stored, which revision its owner must have. That is as before the append, unless

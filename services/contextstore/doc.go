@@ -7,5 +7,6 @@
 // they do so through [Store], which package sqlite implements and package storetest specifies.
 //
 // Everything that writes is one serialisable transaction, so a conversation's log has no gaps and a stale executor
-// writes nothing. Memory holds only what can be had from the store again: who follows, who waits, and current epochs.
+// writes nothing. Outcomes that are old, and old withdrawals that later ones have overruled, go with what is written next.
+// Memory holds only what can be had from the store again: who follows, who waits, and current epochs.
 package contextstore

@@ -40,7 +40,7 @@ func acquire(
 	next := turn.clone()
 	next.Epoch++
 	next.LeaseHolder, next.LeaseExpiresAt = request.GetHolder(), timestamp(now.Add(request.GetTtl().AsDuration()))
-	next.Revision, next.Tally = request.GetRevision(), Tally{BeganAt: now}
+	next.Revision, next.Tally = request.GetRevision(), turn.tallyOn(request.GetRevision(), now)
 
 	began := next.begin()
 	events := make([]*eventv1.Event, 0, 2)
@@ -51,7 +51,17 @@ func acquire(
 		}
 	}
 
-	return acquisition{turn: next, pin: request.GetRevision(), events: events, lost: turn.lost(now)}, nil
+	return acquisition{turn: next, pin: request.GetRevision(), events: events, lost: turn.lost(request.GetHolder(), now)}, nil
+}
+
+// tallyOn returns what a segment that begins, restarts or resumes on a revision has come to. To whoever waits for it, a
+// segment that restarts on the same revision began when it first did.
+func (t *Turn) tallyOn(revision string, now time.Time) Tally {
+	if t.Phase == PhaseExecuting && t.Revision == revision && !t.Tally.BeganAt.IsZero() {
+		return Tally{BeganAt: t.Tally.BeganAt}
+	}
+
+	return Tally{BeganAt: now}
 }
 
 // acquirable checks everything but the revision.

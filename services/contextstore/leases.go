@@ -93,7 +93,7 @@ func (s *Service) take(tx Tx, before leaseRows, decided acquisition) (Conversati
 	}
 
 	if decided.lost != nil {
-		if err := tx.InsertOutcome(decided.lost); err != nil {
+		if err := s.tell(tx, decided.lost); err != nil {
 			return Conversation{}, err
 		}
 	}

@@ -8,8 +8,12 @@ import (
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 )
 
-// maxReason is how many bytes of a failure's reason an outcome keeps.
-const maxReason = 128
+const (
+	// maxReason is how many bytes of a failure's reason an outcome keeps.
+	maxReason = 128
+	// reasonDied is why a segment was lost whose executor neither gave its lease back nor was fenced.
+	reasonDied = "EXECUTOR_DIED"
+)
 
 // outcome returns what the segment came to, if it ends now.
 func (t *Turn) outcome(kind contextv1.Outcome_Kind, now time.Time) *contextv1.Outcome {
@@ -29,8 +33,9 @@ func (t *Turn) outcome(kind contextv1.Outcome_Kind, now time.Time) *contextv1.Ou
 	return ended
 }
 
-// lost returns what became of the executor that is being replaced, or nil if there was none. It ended with its lease.
-func (t *Turn) lost(now time.Time) *contextv1.Outcome {
+// lost returns what became of the executor that is being replaced by a holder, or nil if there was none. It ended with
+// its lease. One that comes back for the turn itself was late, but has not died.
+func (t *Turn) lost(by string, now time.Time) *contextv1.Outcome {
 	if t.Phase != PhaseExecuting {
 		return nil
 	}
@@ -39,7 +44,12 @@ func (t *Turn) lost(now time.Time) *contextv1.Outcome {
 		now = until
 	}
 
-	return t.outcome(contextv1.Outcome_KIND_LOST, now)
+	lost := t.outcome(contextv1.Outcome_KIND_LOST, now)
+	if holder := t.GetLeaseHolder(); holder != "" && holder != by {
+		lost.Reason = reasonDied
+	}
+
+	return lost
 }
 
 // opinion returns what a user said of the turn's last segment.

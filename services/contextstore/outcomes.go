@@ -12,6 +12,10 @@ import (
 // outcomesPage is how many outcomes go into one message: they are well below 1 KiB each.
 const outcomesPage = 1000
 
+// forgets is how many old outcomes may go for each one that comes: more than one, so that a store that holds many old ones
+// becomes smaller.
+const forgets = 2
+
 // anyOutcome is what watchers of outcomes wait for.
 const anyOutcome = ""
 
@@ -45,6 +49,21 @@ func (s *Service) WatchOutcomes(
 			return err
 		}
 	}
+}
+
+// tell stores outcomes, and forgets old ones instead.
+func (s *Service) tell(tx Tx, outcomes ...*contextv1.Outcome) error {
+	for _, outcome := range outcomes {
+		if err := tx.InsertOutcome(outcome); err != nil {
+			return err
+		}
+	}
+
+	if len(outcomes) == 0 {
+		return nil
+	}
+
+	return tx.ForgetOutcomes(s.config.Now().Add(-s.config.OutcomesKept), forgets*len(outcomes))
 }
 
 // watching is one reader's way through the outcomes.

@@ -29,6 +29,9 @@ type Config struct {
 	FollowPoll time.Duration
 	// FollowBuffer is how many events wait in memory for one follower before it reads the log instead; default 256.
 	FollowBuffer int
+	// OutcomesKept is how long outcomes are kept; default 30 days. It must be longer than whoever watches them is ever away,
+	// and than a revision may be idle before it retires: when a revision was last active is known from its outcomes.
+	OutcomesKept time.Duration
 	// FollowLag is how many durable events a follower may lag behind before it is told to come again; default 65536.
 	FollowLag int64
 }
@@ -62,6 +65,7 @@ func New(config Config) (*Service, error) {
 	config.LeasePoll = cmp.Or(config.LeasePoll, time.Second)
 	config.FollowPoll = cmp.Or(config.FollowPoll, 15*time.Second)
 	config.FollowBuffer = cmp.Or(config.FollowBuffer, 256)
+	config.OutcomesKept = cmp.Or(config.OutcomesKept, 30*24*time.Hour)
 	config.FollowLag = cmp.Or(config.FollowLag, 65536)
 
 	drained := make(chan struct{})

@@ -83,8 +83,13 @@ type Tx interface { //nolint:interfacebloat // one method for each write to a ta
 	// InsertOutcome adds an outcome. Its position is the store's to choose: beyond that of every outcome that anyone has
 	// seen.
 	InsertOutcome(outcome *contextv1.Outcome) error
+	// ForgetOutcomes deletes those of the first outcomes, as many as limit says, whose segment ended before a time. The last
+	// one stays: positions only grow.
+	ForgetOutcomes(before time.Time, limit int) error
 	// PutWithdrawal inserts or overwrites a withdrawal.
 	PutWithdrawal(row Withdrawal) error
+	// ForgetWithdrawal deletes a withdrawal.
+	ForgetWithdrawal(agent, revision string, attempt int64) error
 	// PutCheckpoint sets the conversation's checkpoint.
 	PutCheckpoint(checkpoint *contextv1.Checkpoint) error
 	// PutState sets a shared value and its version.

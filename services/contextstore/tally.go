@@ -12,7 +12,7 @@ import (
 // Tally is what a segment came to so far. It starts anew whenever the segment begins, restarts or resumes, and whenever
 // the turn starts to wait for an agent or a human.
 type Tally struct {
-	// BeganAt is when it started; zero in turns of releases that did not count.
+	// BeganAt is when it started; a restart on the same revision keeps it. Zero in turns of releases that did not count.
 	BeganAt time.Time
 	// FirstOutputAt is when the first durable text or tool call came; zero if none did.
 	FirstOutputAt time.Time

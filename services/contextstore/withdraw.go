@@ -2,9 +2,14 @@ package contextstore
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 )
+
+// idleKept is how long withdrawals are kept at least: whoever ordered one may repeat it.
+const idleKept = 30 * 24 * time.Hour
 
 // Withdraw takes a revision out of service. The same (agent, revision, attempt) again changes nothing, but that it may
 // fence what was not fenced yet.
@@ -33,7 +38,11 @@ func (s *Service) Withdraw(
 
 		response.FencedTurns = row.FencedTurns
 
-		return done, tx.PutWithdrawal(row)
+		if err := tx.PutWithdrawal(row); err != nil {
+			return changes{}, err
+		}
+
+		return done, s.forgetIdle(tx, withRow(withdrawals, row))
 	})
 	if err != nil {
 		return nil, err
@@ -58,6 +67,26 @@ func (s *Service) withdrawal(withdrawals []Withdrawal, request *contextv1.Withdr
 	}
 
 	return row
+}
+
+// withRow returns the withdrawals after one was written.
+func withRow(withdrawals []Withdrawal, row Withdrawal) []Withdrawal {
+	others := slices.DeleteFunc(slices.Clone(withdrawals), func(prior Withdrawal) bool {
+		return prior.Revision == row.Revision && prior.Attempt == row.Attempt
+	})
+
+	return append(others, row)
+}
+
+// forgetIdle deletes what decides nothing any more and is old enough for nobody to repeat it.
+func (s *Service) forgetIdle(tx Tx, withdrawals []Withdrawal) error {
+	for _, row := range idle(withdrawals, s.config.Now().Add(-idleKept)) {
+		if err := tx.ForgetWithdrawal(row.Agent, row.Revision, row.Attempt); err != nil {
+			return err
+		}
+	}
+
+	return nil
 }
 
 // fence takes the epoch from every running turn that an executor of the revision holds.

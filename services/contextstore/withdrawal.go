@@ -1,5 +1,10 @@
 package contextstore
 
+import (
+	"slices"
+	"time"
+)
+
 // verdict is what withdrawals say about a revision.
 type verdict struct {
 	// withdrawn says that no new pin may name the revision.
@@ -33,11 +38,13 @@ func resolve(withdrawals []Withdrawal, revision string) verdict {
 
 // inForce returns the withdrawal that keeps a revision out of service, if there is one.
 func inForce(withdrawals []Withdrawal, revision string) (Withdrawal, bool) {
-	var (
-		latest Withdrawal
-		found  bool
-	)
+	latest, found := latestOf(withdrawals, revision)
 
+	return latest, found && latest.Replacement != revision
+}
+
+// latestOf returns the withdrawal that decides about a revision, if there is one.
+func latestOf(withdrawals []Withdrawal, revision string) (latest Withdrawal, found bool) {
 	for _, candidate := range withdrawals {
 		concerns := candidate.Revision == revision || candidate.Replacement == revision
 		if concerns && (!found || candidate.after(latest)) {
@@ -45,7 +52,22 @@ func inForce(withdrawals []Withdrawal, revision string) (Withdrawal, bool) {
 		}
 	}
 
-	return latest, found && latest.Replacement != revision
+	return latest, found
+}
+
+// idle returns the withdrawals from before a time that decide about no revision: later ones do about all that they name.
+func idle(withdrawals []Withdrawal, before time.Time) []Withdrawal {
+	decides := map[string]Withdrawal{}
+
+	for _, row := range withdrawals {
+		for _, revision := range []string{row.Revision, row.Replacement} {
+			decides[revision], _ = latestOf(withdrawals, revision)
+		}
+	}
+
+	return slices.DeleteFunc(slices.Clone(withdrawals), func(row Withdrawal) bool {
+		return !row.WithdrawnAt.Before(before) || decides[row.Revision] == row || decides[row.Replacement] == row
+	})
 }
 
 // after orders withdrawals by attempt, and within an attempt by when they came.

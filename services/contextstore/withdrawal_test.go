@@ -3,6 +3,9 @@ package contextstore
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"pgregory.net/rapid"
 )
 
 // withdrawals reads "1:b>a" as: attempt 1 withdrew b in favour of a; they came in the order of the text.
@@ -48,4 +51,62 @@ func TestResolve(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestIdleDecidesNothing: without the withdrawals that are idle, all revisions resolve to the same.
+func TestIdleDecidesNothing(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0).UTC()
+	revision := rapid.SampledFrom([]string{"a", "b", "c", "d"})
+
+	rapid.Check(t, func(t *rapid.T) {
+		all := make([]Withdrawal, rapid.IntRange(0, 12).Draw(t, "rows"))
+		for i := range all {
+			all[i] = Withdrawal{
+				Revision: revision.Draw(t, "revision"), Replacement: revision.Draw(t, "replacement"),
+				Attempt: rapid.Int64Range(1, 6).Draw(t, "attempt"), Position: int64(i + 1), Cause: "aborted",
+				WithdrawnAt: now.Add(-rapid.SampledFrom([]time.Duration{0, time.Hour}).Draw(t, "age")),
+			}
+		}
+
+		kept := all
+		for _, row := range idle(all, now.Add(-time.Minute)) {
+			if row.WithdrawnAt.Equal(now) {
+				t.Fatalf("%+v is not old enough", row)
+			}
+
+			kept = without(kept, row)
+		}
+
+		for _, revision := range []string{"a", "b", "c", "d", "e"} {
+			if before, after := resolve(all, revision), resolve(kept, revision); before != after {
+				t.Fatalf("%s resolves to %+v, without what is idle to %+v: %+v, %+v", revision, before, after, all, kept)
+			}
+		}
+
+		if len(kept) > 0 && len(idle(kept, now.Add(-time.Minute))) > 0 {
+			t.Fatalf("what is left is idle: %+v", kept)
+		}
+	})
+}
+
+func TestWhatIsIdle(t *testing.T) {
+	for log, want := range map[string]int{
+		"": 0, "1:b>a": 0, "1:b>a 2:b>b": 0, "1:b>a 2:b>b 3:b>a": 2, "1:b>a 2:c>a": 0, "1:b>a 2:b>b 3:c>b 4:a>c": 2,
+	} {
+		if got := idle(withdrawals(log), time.Unix(0, 0)); len(got) != want {
+			t.Errorf("%q: %+v are idle, want %d", log, got, want)
+		}
+	}
+}
+
+func without(rows []Withdrawal, row Withdrawal) []Withdrawal {
+	kept := []Withdrawal{}
+
+	for _, one := range rows {
+		if one != row {
+			kept = append(kept, one)
+		}
+	}
+
+	return kept
 }

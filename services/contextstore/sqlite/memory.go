@@ -37,6 +37,11 @@ func (c *conn) PutWithdrawal(row contextstore.Withdrawal) error {
 		nanos(row.WithdrawnAt))
 }
 
+// ForgetWithdrawal deletes a withdrawal.
+func (c *conn) ForgetWithdrawal(agent, revision string, attempt int64) error {
+	return c.exec("DELETE FROM withdrawals WHERE agent = ? AND revision = ? AND attempt = ?", agent, revision, attempt)
+}
+
 // Checkpoint returns the conversation's checkpoint, or one with sequence 0.
 func (c *conn) Checkpoint(conversationID string) (*contextv1.Checkpoint, error) {
 	checkpoint := &contextv1.Checkpoint{ConversationId: conversationID}

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"time"
+
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 )
 
@@ -51,4 +53,11 @@ func (c *conn) InsertOutcome(outcome *contextv1.Outcome) error {
 
 	return c.exec("INSERT INTO outcomes (agent, revision, kind, ended_at, data) VALUES (?, ?, ?, ?, ?)",
 		outcome.GetAgent(), outcome.GetRevision(), int32(outcome.GetKind()), nanos(outcome.GetEndedAt().AsTime()), data)
+}
+
+// ForgetOutcomes deletes old ones of the first outcomes. It looks at no more rows than it may delete: ended_at has no index.
+func (c *conn) ForgetOutcomes(before time.Time, limit int) error {
+	return c.exec(`DELETE FROM outcomes WHERE ended_at < ?
+		AND position IN (SELECT position FROM outcomes ORDER BY position LIMIT ?)
+		AND position < (SELECT MAX(position) FROM outcomes)`, nanos(before), limit)
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/services/contextstore"
 )
 
 func outcomeTests() map[string]func(*world) {
@@ -22,7 +24,10 @@ func outcomeTests() map[string]func(*world) {
 		"WaitingIsAnEnd":       waitingIsAnEnd,
 		"CancelledSegment":     cancelledSegment,
 		"LostExecutors":        lostExecutors,
-		"LostStartsAnew":       lostStartsAnew,
+		"LostKeepsItsBegin":    lostKeepsItsBegin,
+		"MovedStartsAnew":      movedStartsAnew,
+		"LateIsNotDead":        lateIsNotDead,
+		"OldOnesAreForgotten":  oldOnesAreForgotten,
 		"FailedByItself":       failedByItself,
 		"FailedByCaller":       failedByCaller,
 		"FailedBeforeAnyone":   failedBeforeAnyone,
@@ -166,7 +171,7 @@ func cancelledSegment(w *world) {
 	w.came("cancelled triage@aaaaaaaaaaaa/1")
 }
 
-// lostExecutors: by a lease that ended, by giving it back, and by a fence.
+// lostExecutors: by a lease that ended, by giving it back, and by a fence. Only the first has died.
 func lostExecutors(w *world) {
 	turn, _ := w.running()
 	ended := w.clock.Now().Add(ttl)
@@ -184,11 +189,57 @@ func lostExecutors(w *world) {
 
 	_, lease = w.lease(turn.GetTurnId(), triage, revB, holder2)
 	w.write(triage, turn, lease, completed())
-	w.came("lost triage@aaaaaaaaaaaa/1", "lost triage@aaaaaaaaaaaa/1", "lost triage@aaaaaaaaaaaa/1",
-		"completed triage@bbbbbbbbbbbb/1")
+
+	for i, outcome := range w.came("lost triage@aaaaaaaaaaaa/1", "lost triage@aaaaaaaaaaaa/1", "lost triage@aaaaaaaaaaaa/1",
+		"completed triage@bbbbbbbbbbbb/1") {
+		same(w, "reason "+strconv.Itoa(i), outcome.GetReason(), []string{"EXECUTOR_DIED", "", "", ""}[i])
+	}
 }
 
-func lostStartsAnew(w *world) {
+// lateIsNotDead: an executor that comes back for the turn after its lease has ended is alive.
+func lateIsNotDead(w *world) {
+	turn, _ := w.running()
+	w.clock.advance(ttl)
+	w.lease(turn.GetTurnId(), triage, revA, holder1)
+	same(w, "reason", w.came("lost triage@aaaaaaaaaaaa/1")[0].GetReason(), "")
+}
+
+// movedStartsAnew: what another revision took is not the next one's to answer for.
+func movedStartsAnew(w *world) {
+	turn, _ := w.running()
+	w.withdraw(revA, revB, 1, true)
+	w.clock.advance(time.Second)
+
+	_, lease := w.lease(turn.GetTurnId(), triage, revB, holder2)
+	w.write(triage, turn, lease, completed())
+	same(w, "began", w.came("lost triage@aaaaaaaaaaaa/1", "completed triage@bbbbbbbbbbbb/1")[1].GetBeganAt().AsTime(), w.clock.Now())
+}
+
+// oldOnesAreForgotten: a few with each that comes, and never the last.
+func oldOnesAreForgotten(w *world) {
+	w.fill(5, billing)
+	w.clock.advance(31 * 24 * time.Hour)
+	same(w, "nothing came", len(w.outcomes(0)), 5)
+
+	w.finish()
+	same(w, "after one more", len(w.outcomes(0)), 4)
+	w.finish()
+	w.finish()
+
+	left := w.outcomes(0)
+	same(w, "left", len(left), 3)
+	same(w, "the first left", left[0].GetPosition(), 6)
+
+	w.clock.advance(31 * 24 * time.Hour)
+	w.ok(w.store.Update(w.Context(), func(tx contextstore.Tx) error { return tx.ForgetOutcomes(w.clock.Now(), 100) }))
+
+	left = w.outcomes(0)
+	same(w, "left of all that are old", len(left), 1)
+	same(w, "the last", left[0].GetPosition(), 8)
+}
+
+// lostKeepsItsBegin: what counts for who waits is when the segment first began.
+func lostKeepsItsBegin(w *world) {
 	turn, lease := w.running()
 	w.write(triage, turn, lease, stepStarted(1, 10), part("h"))
 	w.clock.advance(ttl)
@@ -201,7 +252,8 @@ func lostStartsAnew(w *world) {
 	same(w, "steps of the lost one", outcomes[0].GetSteps(), 1)
 	same(w, "steps", outcomes[1].GetSteps(), 1)
 	same(w, "used", outcomes[1].GetUsage().GetInputTokens(), 3)
-	same(w, "first output", outcomes[1].GetFirstOutput().AsDuration(), time.Second)
+	same(w, "began", outcomes[1].GetBeganAt().AsTime(), outcomes[0].GetBeganAt().AsTime())
+	same(w, "first output", outcomes[1].GetFirstOutput().AsDuration(), ttl+time.Second)
 }
 
 func failedByItself(w *world) {

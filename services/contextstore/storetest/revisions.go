@@ -1,8 +1,11 @@
 package storetest
 
 import (
+	"time"
+
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/services/contextstore"
 )
 
 func revisionTests() map[string]func(*world) {
@@ -18,6 +21,7 @@ func revisionTests() map[string]func(*world) {
 		"LaterAttemptReinstates":   laterAttemptReinstates,
 		"RetryReinstates":          retryReinstates,
 		"StaleWithdrawalIsNoMatch": staleWithdrawal,
+		"IdleOnesAreForgotten":     idleOnesAreForgotten,
 	}
 }
 
@@ -31,6 +35,32 @@ func (w *world) withdraw(from, to string, attempt int64, fence bool) int32 {
 	w.ok(err)
 
 	return response.GetFencedTurns()
+}
+
+// idleOnesAreForgotten: withdrawals that decide nothing any more go once they are old, and those that do stay.
+func idleOnesAreForgotten(w *world) {
+	count := func() (n int) {
+		w.ok(w.store.View(w.Context(), func(reader contextstore.Reader) error {
+			rows, err := reader.Withdrawals(triage)
+			n = len(rows)
+
+			return err
+		}))
+
+		return n
+	}
+
+	w.withdraw(revB, revA, 1, false)
+	w.withdraw(revB, revB, 2, false)
+	w.withdraw(revB, revA, 3, false)
+	w.clock.advance(31 * 24 * time.Hour)
+	w.withdraw(revC, revA, 4, false)
+	same(w, "withdrawals", count(), 2)
+	newPinsAreRefused(w)
+
+	w.clock.advance(31 * 24 * time.Hour)
+	w.withdraw(revC, revA, 4, true) // again, and the fence with it
+	same(w, "withdrawals", count(), 2)
 }
 
 func newPinsAreRefused(w *world) {
