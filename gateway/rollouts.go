@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -108,11 +107,11 @@ func abortSurely(
 
 		if again && fault.Is(err, "NO_CANDIDATE") { // the one before got through
 			now, unseen := client.GetRollout(ctx, &rolloutv1.GetRolloutRequest{Agent: req.GetAgent()}, options...)
-			if unseen == nil && aborted(now.GetRollout()) {
-				return &rolloutv1.AbortRolloutResponse{Rollout: now.GetRollout()}, nil
+			if unseen != nil || !aborted(now.GetRollout()) {
+				return nil, errors.Join(unseen, err)
 			}
 
-			return nil, cmp.Or(unseen, err)
+			return &rolloutv1.AbortRolloutResponse{Rollout: now.GetRollout()}, nil
 		}
 
 		if fault.CodeOf(err) != codes.Unavailable || !retry.wait(ctx) {

@@ -29,7 +29,8 @@ func TestLoadtestRun(t *testing.T) {
 		}},
 	} {
 		t.Run(test.scenario, func(t *testing.T) {
-			defer func(outer testing.TB) { p.t = outer }(p.t)
+			outer := p.t
+			defer func() { p.t = outer }()
 
 			p.t = t
 			report := p.loadtest(test.scenario, test.flags...)

@@ -117,22 +117,20 @@ func (s *Supervisor) watchReady(ctx context.Context, check func(context.Context)
 // awaitDead polls until check has failed too often in a row, and returns its last error. It is nil if the context ends
 // first.
 func (s *Supervisor) awaitDead(ctx context.Context, check func(context.Context) error) error {
-	for failures := 0; ; {
+	for failures := 0; ctx.Err() == nil; {
 		err := after(ctx, s.config.AliveInterval, s.config.AliveInterval, check)
-
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
+		if err == nil || ctx.Err() != nil {
 			failures = 0
-		default:
-			failures++
+
+			continue
 		}
 
-		if failures == s.config.AliveFailures {
+		if failures++; failures == s.config.AliveFailures {
 			return err
 		}
 	}
+
+	return nil
 }
 
 // after waits for the interval, and then gives check so much time. Its error is meaningless if the context has ended.
