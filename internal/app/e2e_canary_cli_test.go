@@ -121,7 +121,7 @@ func TestCanaryCommandLine(t *testing.T) {
 
 // An automatic start that is watched ends with its rollout, and its exit code says how.
 func TestCanaryStartIsWatchedToItsEnd(t *testing.T) {
-	p := startPlatform(t)
+	p := startPlatform(t, underLoad(t))
 	dir := ownFolder(t)
 	edit(t, dir, "triage.yaml", "inline: |\n", "inline: |\n      @sim fail=0.5\n")
 

@@ -111,7 +111,7 @@ func withdrawn(t *testing.T, report *loadtest.Report, gone withdrawal) {
 
 // Nothing that a person or a crash does to a rollout is noticed by a conversation.
 func TestConversationsNoticeNothing(t *testing.T) {
-	p := startPlatform(t)
+	p := startPlatform(t, underLoad(t))
 	first := p.rollout("billing").GetStable()
 	candidate, gone, moved := "", withdrawal{}, 0
 	takenBack := func() { gone = withdrawal{candidate, time.Now()} }
@@ -236,7 +236,7 @@ func TestConversationsNoticeNothing(t *testing.T) {
 
 // A plan that may go on by itself aborts a bad prompt, and promotes a good one.
 func TestAutomaticRollouts(t *testing.T) {
-	p := startPlatform(t)
+	p := startPlatform(t, underLoad(t))
 	stable := p.rollout("triage").GetStable()
 	automatic := func(pause time.Duration) *rolloutv1.Plan {
 		return &rolloutv1.Plan{Steps: []int32{50, 100}, Pause: durationpb.New(pause), Automatic: true}
@@ -310,14 +310,14 @@ func TestTurnInFlightAtAnAbort(t *testing.T) {
 // The share of conversations that meet the candidate is the one that was asked for, and each keeps what it met. See also
 // [BenchmarkShare].
 func TestShareOfNewConversations(t *testing.T) {
-	testShare(t, 400)
+	testShare(t, 200)
 }
 
 // testShare has conversations of five turns, which pass through all agents, begin while two agents have a candidate.
 func testShare(tb testing.TB, conversations int) *loadtest.Report {
 	tb.Helper()
 
-	p := startPlatform(tb)
+	p := startPlatform(tb, underLoad(tb))
 	candidates := map[string]string{}
 
 	for _, agent := range []string{"triage", "billing"} {

@@ -14,7 +14,7 @@ import (
 
 // The commands, as a user types them, against a whole platform.
 func TestLoadtestRun(t *testing.T) {
-	p := startPlatform(t)
+	p := startPlatform(t, underLoad(t))
 
 	for _, test := range []struct {
 		scenario string

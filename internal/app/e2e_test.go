@@ -144,7 +144,7 @@ func TestRefundSurvivesKillBetweenApprovalAndToolCall(t *testing.T) {
 
 // Agents are killed before and after each of their appends; the turn always ends once, with one result per call.
 func TestTurnSurvivesKillAtEveryAppend(t *testing.T) {
-	p := startPlatform(t)
+	p := startPlatform(t, underLoad(t))
 
 	for _, agent := range []string{"triage", "billing"} {
 		for _, when := range []string{"before", "after"} {
