@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -32,15 +34,19 @@ func (s *Service) SetAgents(list []Agent) error {
 	return nil
 }
 
-// find returns the agent with the name; one that is not known here gets the defaults.
+// find returns the agent with the name; one that is not known here, or leaves, gets the defaults.
 func (a agents) find(name string) (Agent, bool) {
-	for _, agent := range a {
-		if agent.Name == name {
-			return agent, true
-		}
+	i := slices.IndexFunc(a, func(agent Agent) bool { return agent.Name == name && !agent.Leaving })
+	if i < 0 {
+		return Agent{Name: name}, false
 	}
 
-	return Agent{Name: name}, false
+	return a[i], true
+}
+
+// leaves reports whether the agent is not declared any more and runs still.
+func (a agents) leaves(name string) bool {
+	return slices.ContainsFunc(a, func(agent Agent) bool { return agent.Name == name && agent.Leaving })
 }
 
 // pick returns the agent that a new conversation meets: the named one, or the entry.
@@ -70,7 +76,7 @@ func (a agents) entry() (string, error) {
 	})
 }
 
-// heir returns the agent that goes on with a conversation: the one that has it, or the entry if that one is not there
+// heir returns the agent that goes on with a conversation: the one that has it, or the entry if that one is not declared
 // any more. Errors: FAILED_PRECONDITION (AGENT_REMOVED).
 func (a agents) heir(owner string) (Agent, error) {
 	if agent, known := a.find(owner); known {
@@ -78,7 +84,11 @@ func (a agents) heir(owner string) (Agent, error) {
 	}
 
 	entry, err := a.entry()
-	if err != nil {
+
+	switch {
+	case err != nil && a.leaves(owner): // who takes over may be on its way
+		return Agent{Name: owner}, nil
+	case err != nil:
 		return Agent{}, fault.New(codes.FailedPrecondition, "AGENT_REMOVED",
 			"agent %q, which had this conversation, is not there any more, and no other agent takes over; open a new conversation",
 			owner).With("agent", owner)
@@ -90,16 +100,15 @@ func (a agents) heir(owner string) (Agent, error) {
 }
 
 func (a agents) names() string {
-	if len(a) == 0 {
-		return "none"
+	names := []string{}
+
+	for _, agent := range a {
+		if !agent.Leaving {
+			names = append(names, agent.Name)
+		}
 	}
 
-	names := make([]string, len(a))
-	for i, agent := range a {
-		names[i] = agent.Name
-	}
-
-	return strings.Join(names, ", ")
+	return cmp.Or(strings.Join(names, ", "), "none")
 }
 
 func (a Agent) deadline(now time.Time) time.Time {

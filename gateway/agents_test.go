@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,23 @@ func TestEntryTakesOverFromARemovedAgent(t *testing.T) {
 	log := w.store.log(id)
 	if next := log[len(log)-4].GetTurnAccepted(); next == nil || next.GetAgent() != "" {
 		t.Errorf("the conversation has an agent again, but the next turn says %v", next)
+	}
+}
+
+// While nobody takes over, an agent that is not declared any more goes on with its conversations as long as it runs; it
+// gets no new ones.
+func TestRemovedAgentThatRunsStill(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		c.Agents[0].Entry = false
+		c.Agents = append(c.Agents, Agent{Name: "retired", Leaving: true})
+	})
+
+	if got := w.send(w.orphan(), "hello"); got.at("turn", "agent") != "retired" {
+		t.Errorf("got %d %v", got.status, got.body)
+	}
+
+	if got := w.do("POST", "/v1/conversations", `{"agent":"retired"}`); got.status != http.StatusBadRequest {
+		t.Errorf("it gets new conversations: %d %v", got.status, got.body)
 	}
 }
 

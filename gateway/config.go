@@ -60,6 +60,9 @@ type Agent struct {
 	Budget *eventv1.Budget
 	// Deadline is how long a turn may take, waiting for humans not counted; default 2 min.
 	Deadline time.Duration
+	// Leaving says that it is not declared any more, and runs still: it gets no new conversations, and goes on with its own
+	// only where nobody takes them over.
+	Leaving bool
 }
 
 const defaultDeadline = 2 * time.Minute

@@ -24,8 +24,8 @@ func TestLoadtestRun(t *testing.T) {
 		{"ramp", []string{"--rate", "1", "--peak", "8", "--duration", "2s"}},
 		{"spike", []string{"--rate", "2", "--peak", "10", "--duration", "2s"}},
 		{"canary", []string{
-			"--canary", "billing", "--weight", "50", "--conversations", "20", "--rate", "10", "--think", "300ms", "--repeats", "1",
-			"--settle", "1s", "--bar", "abort-p99=1h", // how fast it is says nothing on a busy machine
+			"--canary", "billing", "--weight", "50", "--conversations", "15", "--rate", "8", "--think", "300ms", "--repeats", "1",
+			"--settle", "1s", "--max-open", "24", "--bar", "abort-p99=1h", // how fast it is says nothing on a busy machine
 		}},
 	} {
 		t.Run(test.scenario, func(t *testing.T) {
@@ -61,7 +61,7 @@ func (p *testPlatform) loadtest(scenario string, flags ...string) *loadtest.Repo
 	defer cancel()
 
 	page := filepath.Join(p.t.TempDir(), "page.html")
-	command := exec.CommandContext(ctx, binary, append([]string{
+	command := exec.CommandContext(ctx, p.config.Executable, append([]string{
 		"loadtest", "run", scenario, "--url", p.url, "--turns", "3", "--seed", "1", "--bar", "failed=0", "--html", page, "-q", "-o", "json",
 	}, flags...)...)
 

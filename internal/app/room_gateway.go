@@ -54,7 +54,7 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 	follow, err := w.followCatalogue(func(now *catalogue) error {
 		agents.Store(now)
 
-		return setAgents(service, now.Agents)
+		return setAgents(service, now)
 	})
 	if err != nil {
 		return nil, err
@@ -90,16 +90,20 @@ func (w *workload) knownAgent(agents *atomic.Pointer[catalogue]) func(string) (h
 	}
 }
 
-func setAgents(service *gateway.Service, entries []agentEntry) error {
-	agents := make([]gateway.Agent, len(entries))
+func setAgents(service *gateway.Service, now *catalogue) error {
+	agents := make([]gateway.Agent, 0, len(now.Agents)+len(now.Leaving))
 
-	for i, entry := range entries {
+	for _, entry := range now.Agents {
 		agent, err := gatewayAgent(entry)
 		if err != nil {
 			return err
 		}
 
-		agents[i] = agent
+		agents = append(agents, agent)
+	}
+
+	for _, name := range now.Leaving {
+		agents = append(agents, gateway.Agent{Name: name, Leaving: true})
 	}
 
 	return service.SetAgents(agents)
