@@ -173,9 +173,11 @@ func TestSupersedeIsKeptBeforeItIsAnswered(t *testing.T) {
 		t.Errorf("a start that was not kept: %v", err)
 	}
 
-	if got := w.mesh.routing("billing"); got.Redirects[b] != a || got.Intent.Candidate != "" {
-		t.Errorf("the mesh carries %+v", got)
-	}
+	w.eventually("the mesh takes the old one back", func() bool {
+		got := w.mesh.routing("billing")
+
+		return got.Redirects[b] == a && got.Intent.Candidate == ""
+	})
 
 	stored.fail.Store(false)
 	w.eventually("all is as it was", func() bool { return w.phase() == rolloutv1.Phase_PHASE_IDLE })
