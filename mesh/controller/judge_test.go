@@ -126,12 +126,7 @@ func TestAPauseIsNoAmnesty(t *testing.T) {
 // TestOldAnswersAboutUseAbortNothing: what the store said of the candidate before it was reinstated is no abort.
 func TestOldAnswersAboutUseAbortNothing(t *testing.T) {
 	w := newWorld(t)
-	w.write(agentOf("billing", "v1"))
-	w.start()
-	w.waitReady()
-
-	b := w.write(agentOf("billing", "v2"))
-	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	_, b := w.rollOut()
 	w.context.use("billing", &contextv1.RevisionUse{Revision: b, RunningTurns: 1})
 
 	if _, err := w.abort("billing"); err != nil {

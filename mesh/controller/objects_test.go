@@ -110,12 +110,7 @@ func TestRolloutThroughRealObjects(t *testing.T) {
 	router, store := objectsRouter(t)
 	w.configure = func(config *controller.Config) { config.Router = router }
 
-	a := w.write(agentOf("billing", "v1"))
-	w.start()
-	w.waitReady()
-
-	b := w.write(agentOf("billing", "v2"))
-	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	a, b := w.rollOut()
 	w.eventually("the split is 95/5", func() bool {
 		got := weights(store.Snapshot().VirtualServices)
 

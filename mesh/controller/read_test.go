@@ -135,11 +135,7 @@ func TestWatchesOfWhatGoes(t *testing.T) {
 
 func TestHistoryHasPages(t *testing.T) {
 	w := newWorld(t)
-	w.write(agentOf("billing", "v1"))
-	w.start()
-	w.waitReady()
-	w.write(agentOf("billing", "v2"))
-	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	w.rollOut()
 
 	for weight := range int32(5) {
 		if _, err := w.service.SetWeight(w.operator(), &rolloutv1.SetWeightRequest{Agent: "billing", Weight: 10 + weight}); err != nil {

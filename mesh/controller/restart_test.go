@@ -15,11 +15,7 @@ import (
 
 func TestNumbersSurvive(t *testing.T) {
 	w := newWorld(t)
-	a := w.write(agentOf("billing", "v1"))
-	w.start()
-	w.waitReady()
-	b := w.write(agentOf("billing", "v2"))
-	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	a, b := w.rollOut()
 
 	turns := func(n int64) func() bool {
 		return func() bool {
@@ -67,11 +63,7 @@ func TestWithdrawalsOfADeadControllerAreAdopted(t *testing.T) {
 	for name, promoted := range map[string]bool{"abort": false, "undo": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			a := w.write(agentOf("billing", "v1"))
-			w.start()
-			w.waitReady()
-			b := w.write(agentOf("billing", "v2"))
-			w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+			a, b := w.rollOut()
 
 			if promoted {
 				if _, err := w.service.PromoteRollout(w.operator(), &rolloutv1.PromoteRolloutRequest{Agent: "billing", Full: true}); err != nil {
@@ -102,11 +94,7 @@ func TestWithdrawalsOfADeadControllerAreAdopted(t *testing.T) {
 
 func TestDecisionsOfADeadControllerAreAdopted(t *testing.T) {
 	w := newWorld(t)
-	a := w.write(agentOf("billing", "v1"))
-	w.start()
-	w.waitReady()
-	b := w.write(agentOf("billing", "v2"))
-	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	a, b := w.rollOut()
 	w.eventually("the mesh carries it", func() bool { return w.mesh.routing("billing").Intent.Weight == 5 })
 	w.stop()
 

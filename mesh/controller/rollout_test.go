@@ -85,12 +85,7 @@ func TestEditRollsOutStepByStep(t *testing.T) {
 
 func TestAbortIsCarriedOutBeforeItIsAnswered(t *testing.T) {
 	w := newWorld(t)
-	a := w.write(agentOf("billing", "v1"))
-	w.start()
-	w.waitReady()
-
-	b := w.write(agentOf("billing", "v2"))
-	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	a, b := w.rollOut()
 
 	answer, err := w.service.AbortRollout(w.operator(), &rolloutv1.AbortRolloutRequest{
 		Agent: "billing", Fence: true, Reason: "it is rude",
@@ -296,12 +291,7 @@ func TestNothingIsJudgedWhileOutcomesAreMissing(t *testing.T) {
 
 func TestUnreadyCandidateIsAborted(t *testing.T) {
 	w := newWorld(t)
-	w.write(agentOf("billing", "v1"))
-	w.start()
-	w.waitReady()
-
-	b := w.write(agentOf("billing", "v2"))
-	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	_, b := w.rollOut()
 	w.machine.breaks("billing", b, "it crashes")
 
 	w.eventually("the status says why", func() bool {
@@ -313,12 +303,7 @@ func TestUnreadyCandidateIsAborted(t *testing.T) {
 
 func TestSupersedeTakesTheOldCandidateBack(t *testing.T) {
 	w := newWorld(t)
-	a := w.write(agentOf("billing", "v1"))
-	w.start()
-	w.waitReady()
-
-	b := w.write(agentOf("billing", "v2"))
-	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	a, b := w.rollOut()
 
 	c := w.write(agentOf("billing", "v3"))
 	w.eventually("the third is the candidate", func() bool {
@@ -338,12 +323,7 @@ func TestSupersedeTakesTheOldCandidateBack(t *testing.T) {
 
 func TestWithdrawnRevisionsAreStopped(t *testing.T) {
 	w := newWorld(t)
-	a := w.write(agentOf("billing", "v1"))
-	w.start()
-	w.waitReady()
-
-	b := w.write(agentOf("billing", "v2"))
-	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	a, b := w.rollOut()
 	w.context.use("billing", &contextv1.RevisionUse{Revision: b, RunningTurns: 1})
 
 	if _, err := w.abort("billing"); err != nil {
@@ -368,11 +348,7 @@ func TestWithdrawnRevisionsAreStopped(t *testing.T) {
 
 func TestActorIsWhoTheGatewayNames(t *testing.T) {
 	w := newWorld(t)
-	w.write(agentOf("billing", "v1"))
-	w.start()
-	w.waitReady()
-	w.write(agentOf("billing", "v2"))
-	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+	w.rollOut()
 
 	for i, test := range []struct{ peer, named, want string }{
 		{rpc.Gateway, "acme/ada", "acme/ada"},

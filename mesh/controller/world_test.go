@@ -156,6 +156,20 @@ func (w *world) waitReady() {
 	w.eventually("everything is ready", func() bool { return w.service.Ready(w.Context()) == nil })
 }
 
+// rollOut starts with one revision of billing, and has a second one under way as its canary. It returns both.
+func (w *world) rollOut() (stable, candidate string) {
+	w.Helper()
+
+	stable = w.write(agentOf("billing", "v1"))
+	w.start()
+	w.waitReady()
+
+	candidate = w.write(agentOf("billing", "v2"))
+	w.waitPhase("billing", rolloutv1.Phase_PHASE_PROGRESSING)
+
+	return stable, candidate
+}
+
 // write puts an agent's file into the folder, and returns the revision that it declares.
 func (w *world) write(agent agentspec.Agent) string {
 	w.Helper()
