@@ -107,7 +107,7 @@ func (c Canary) Script() func(ctx context.Context, load *Load) error {
 
 func (c Canary) rounds(ctx context.Context, load *Load, candidate string) error {
 	for round := 0; ; round++ {
-		if err := c.round(ctx, load, candidate); err != nil || round >= c.Repeats || !c.withdraws() {
+		if err := c.round(ctx, load, candidate); err != nil || round >= c.Repeats || !c.Withdraws() {
 			return err
 		}
 
@@ -136,7 +136,8 @@ func (c Canary) giveUp(ctx context.Context, load *Load, candidate string) error 
 	return nil
 }
 
-func (c Canary) withdraws() bool { return c.End == EndAbort || c.End == EndFence }
+// Withdraws reports whether it ends with an abort, which can be repeated.
+func (c Canary) Withdraws() bool { return c.End == EndAbort || c.End == EndFence }
 
 func (c Canary) start(ctx context.Context, load *Load) (*rolloutv1.Rollout, error) {
 	declaration := c.Declaration

@@ -48,7 +48,8 @@ func (v *lineView) show(_ context.Context, now canaryNow) error {
 	}
 
 	for _, agent := range now.change.GetGone() {
-		v.forget(agent)
+		v.unhold(agent)
+		delete(v.told, agent)
 
 		if err := v.line(agent, "is not there any more"); err != nil {
 			return err
@@ -80,9 +81,7 @@ func (v *lineView) tell(rollout *rolloutv1.Rollout) error {
 	line := toldLine{state: stateLine(rollout), numbers: numbersLine(rollout), at: v.now()}
 	before := v.told[agent]
 
-	if held := v.held[agent]; held != nil {
-		held.Stop()
-	}
+	v.unhold(agent)
 
 	if line.state == before.state && line.numbers == before.numbers {
 		return nil
@@ -99,14 +98,12 @@ func (v *lineView) tell(rollout *rolloutv1.Rollout) error {
 	return v.line(agent, line.state+line.numbers)
 }
 
-// forget lets nothing be told of an agent that was held back.
-func (v *lineView) forget(agent string) {
+// unhold lets what was held back of an agent not be told any more.
+func (v *lineView) unhold(agent string) {
 	if held := v.held[agent]; held != nil {
 		held.Stop()
+		delete(v.held, agent)
 	}
-
-	delete(v.held, agent)
-	delete(v.told, agent)
 }
 
 // release tells what was held back.

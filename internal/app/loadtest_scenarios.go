@@ -129,7 +129,7 @@ func (o *canaryOptions) complete(ctx context.Context) error {
 		return usageErrorf("--weight %d: want a percentage from 1 to 99", o.canary.Weight)
 	case o.canary.Conversations < 1 || o.canary.Repeats < 0 || o.canary.Settle <= 0:
 		return usageErrorf("--conversations must be at least 1, --repeats not negative, and --settle more than 0")
-	case o.canary.Repeats > 0 && o.canary.End != loadtest.EndAbort && o.canary.End != loadtest.EndFence:
+	case o.canary.Repeats > 0 && !o.canary.Withdraws():
 		return usageErrorf("--repeats %d: only an abort can be repeated, not --end %s", o.canary.Repeats, o.end)
 	case o.file != "" && o.canary.Line != "":
 		return usageErrorf("--file and --line: one candidate at a time")
