@@ -28,7 +28,7 @@ const (
 
 // keeper keeps on disk which versions of objects are in force, one file for each: the store has only the latest, and
 // the last good one may be another. A file is replaced by a rename, so that a process killed at any point leaves the
-// old one or the new one. As in the store, there is no fsync.
+// old one or the new one. There is no fsync: what the machine's own death leaves half written is told, and not used.
 type keeper struct {
 	dir    string // empty keeps nothing
 	logger *slog.Logger
