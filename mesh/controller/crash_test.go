@@ -55,6 +55,14 @@ func (l *life) effect(take func() error) error {
 	return take()
 }
 
+// count is how many effects have taken place so far.
+func (l *life) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.effects
+}
+
 func (l *life) died() bool {
 	select {
 	case <-l.dead:
@@ -339,8 +347,10 @@ func TestDeathBetweenAnyTwoEffects(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			all := story.tell(w, w.live(0)).effects
+			told := story.tell(w, w.live(0))
 			w.stop()
+
+			all := told.count()
 			t.Logf("the story has %d effects", all)
 
 			if all < story.least {
