@@ -134,15 +134,15 @@ func (d *decision) begin(revision string, plan Plan, action, reason string) erro
 
 // begun gives the candidate its first weight, once it can take it.
 func (d *decision) begun() bool {
-	if d.state.Phase != Preparing || !d.prepared() {
+	weight := d.state.goal()
+	if d.state.Phase != Preparing || !d.enough(weight) {
 		return false
 	}
 
-	weight := d.state.Plan.after(0)
 	reason := fmt.Sprintf("%s is ready: %d%%", d.state.Candidate, weight)
 	d.tell("step", "%s", reason)
 
-	if d.state.Plan.Automatic { // also at 100%: nobody but the gate promotes
+	if d.state.Plan.Automatic && d.state.Goal == 0 { // also at 100%: nobody but the gate promotes
 		d.move(Progressing, weight, reason)
 	} else {
 		d.goTo(weight, reason)

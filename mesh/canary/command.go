@@ -72,7 +72,7 @@ func (d *decision) setWeight(c Command) error {
 	}
 
 	reason := c.because("%d%% set by hand", c.Weight)
-	d.move(Paused, c.Weight, reason)
+	d.aim(Paused, c.Weight, reason)
 	d.tell("set-weight", "%s", reason)
 
 	return nil
@@ -121,14 +121,14 @@ func (d *decision) promote(c Command) error {
 	case !d.state.InProgress():
 		return refuse("NOTHING_TO_PROMOTE", "%s is stable and there is no candidate; `serin canary start %s -f FILE` brings one",
 			d.state.Stable, d.state.Agent)
-	case d.state.Phase == Promoting:
+	case d.state.Phase == Promoting || d.state.Goal == 100 && d.state.Phase != Paused:
 		return refuse("NOTHING_TO_PROMOTE", "%s is being promoted already; see `serin canary status %s`",
 			d.state.Candidate, d.state.Agent)
 	case !d.prepared():
 		return d.notReady()
 	}
 
-	weight := d.state.Plan.after(d.state.Weight)
+	weight := d.state.Plan.after(max(d.state.Weight, d.state.Goal))
 	if c.Full {
 		weight = 100
 	}
@@ -140,14 +140,14 @@ func (d *decision) promote(c Command) error {
 	return nil
 }
 
-// goTo gives the candidate the weight of a step; everything is a promotion.
+// goTo gives the candidate the weight of a step, as soon as it can take it; everything is a promotion.
 func (d *decision) goTo(weight int, reason string) {
 	phase := Progressing
 	if weight == 100 {
 		phase = Promoting
 	}
 
-	d.move(phase, weight, reason)
+	d.aim(phase, weight, reason)
 }
 
 // because returns why: what the one who commands says, or a default.

@@ -86,7 +86,8 @@ func (d *decision) abortBad() bool {
 func (d *decision) proceed() bool {
 	s := &d.state
 
-	ripe := s.Phase == Progressing && s.Plan.Automatic && !s.Reached.IsZero() && d.now.Sub(s.Reached) >= s.Plan.Pause
+	ripe := s.Phase == Progressing && s.Goal == 0 && s.Plan.Automatic &&
+		!s.Reached.IsZero() && d.now.Sub(s.Reached) >= s.Plan.Pause
 	if !ripe || d.evidence().Turns < leastTurns || !d.prepared() {
 		return false
 	}

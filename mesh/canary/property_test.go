@@ -107,7 +107,9 @@ func (c *checked) disturb() {
 
 	c.ready = map[string]canary.Readiness{}
 	for _, revision := range revisions {
-		c.ready[revision] = canary.Readiness{Ready: rapid.SampledFrom([]int{1, 1, 1, 0}).Draw(c.T, "ready")}
+		c.ready[revision] = canary.Readiness{
+			Ready: rapid.SampledFrom([]int{1, 1, 4, 2, 0}).Draw(c.T, "ready"), Size: rapid.SampledFrom([]int{0, 1, 4}).Draw(c.T, "size"),
+		}
 		c.evidence[revision] = rapid.SampledFrom([]canary.Evidence{
 			{}, {Turns: 50}, {Turns: 50, Failed: 50}, {Turns: 50, P99: time.Hour},
 		}).Draw(c.T, "evidence")
@@ -168,6 +170,7 @@ func (c *checked) decideOn(command *canary.Command) {
 	c.counts(before, after, events)
 	c.keepsAborts(before, after, command)
 	c.promotesByEvidence(before, after, command)
+	c.hasTheProcesses(before, after)
 	c.wants(canary.Want(after))
 	c.bounds(after)
 
@@ -200,6 +203,7 @@ func (c *checked) reloads(before canary.State, seen canary.Observation, command 
 func (c *checked) counts(before, after canary.State, events []canary.Event) {
 	from, to := canary.Want(before), canary.Want(after)
 	from.Workloads, to.Workloads, from.Withdrawals, to.Withdrawals = nil, nil, nil, nil
+	from.Share, to.Share = 0, 0
 
 	switch {
 	case after.Seq < before.Seq || after.Attempt < before.Attempt:
@@ -235,10 +239,26 @@ func (c *checked) keepsAborts(before, after canary.State, command *canary.Comman
 // promotesByEvidence checks that nobody but a person promotes a candidate without a minimum of turns.
 func (c *checked) promotesByEvidence(before, after canary.State, command *canary.Command) {
 	commanded := command != nil && command.Kind == canary.Promote
-	begins := after.Phase == canary.Promoting && before.Phase != canary.Promoting
+	decided := before.Goal == 100 && before.Candidate == after.Candidate // it only waited for processes
+	begins := (after.Phase == canary.Promoting && before.Phase != canary.Promoting || after.Goal == 100) && !decided
 
 	if turns := c.evidence[after.Candidate].Turns; begins && after.Plan.Automatic && !commanded && turns < 50 {
 		c.Fatalf("promoted after %d turns: %s", turns, marshal(c.T, after))
+	}
+}
+
+// hasTheProcesses checks that no candidate gets more weight than its ready processes are of the stable revision's size, and
+// that as many as a weight needs are wanted before it comes.
+func (c *checked) hasTheProcesses(before, after canary.State) {
+	found := c.mesh != nil && (c.mesh.Attempt > before.Attempt || c.mesh.Seq > before.Seq)
+	rises := after.Candidate != "" && (after.Weight > before.Weight || after.Candidate != before.Candidate && after.Weight > 0)
+
+	if ready, size := c.ready[after.Candidate].Ready, c.ready[after.Stable].Size; rises && !found && ready*100 < after.Weight*size {
+		c.Fatalf("%d%% for %d ready processes, beside %d: %s", after.Weight, ready, size, marshal(c.T, after))
+	}
+
+	if share := canary.Want(after).Share; share < after.Weight || share < after.Goal {
+		c.Fatalf("only %d%% of the processes are wanted: %s", share, marshal(c.T, after))
 	}
 }
 

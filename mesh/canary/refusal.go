@@ -20,7 +20,7 @@ func (d *decision) noCandidate() error {
 // notReady refuses traffic for a candidate that could not answer.
 func (d *decision) notReady() error {
 	return refuse("CANDIDATE_NOT_READY", "%s can't take traffic yet: it waits for %s; see `serin canary status %s`",
-		d.state.Candidate, d.state.waitingToBegin(), d.state.Agent)
+		d.state.Candidate, d.state.waitingForProcesses(d.seen), d.state.Agent)
 }
 
 // refuseBehind refuses another candidate while the store has not taken back those before.

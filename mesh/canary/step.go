@@ -40,7 +40,7 @@ func (d *decision) advance() bool {
 	return slices.ContainsFunc([]func() bool{
 		d.confirm, d.watchReadiness, d.reach, // take note
 		d.abortUnready, d.abortBad, // what is wrong goes first
-		d.begun, d.proceed, d.succeed, d.failed, // go on
+		d.begun, d.arrive, d.proceed, d.succeed, d.failed, // go on
 		d.closeWindow, d.replan, d.retire, d.release, d.drop, // clear up
 	}, d.once)
 }
@@ -80,7 +80,7 @@ func (s State) Place() Place {
 
 // move brings the rollout to a phase, a weight and the step that the weight is of.
 func (d *decision) move(phase Phase, weight int, reason string) {
-	d.state.Phase, d.state.Weight, d.state.Reason = phase, weight, reason
+	d.state.Phase, d.state.Weight, d.state.Goal, d.state.Reason = phase, weight, 0, reason
 	d.state.Step = d.state.Plan.at(weight)
 	d.state.Since, d.state.Reached = d.now, time.Time{}
 }

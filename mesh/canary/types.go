@@ -47,6 +47,8 @@ type State struct {
 	Candidate string `json:"candidate,omitempty"`
 	// Weight is the candidate's share of new conversations in percent.
 	Weight int `json:"weight"`
+	// Goal is the weight that was decided and waits for the candidate to have enough ready processes; 0 if none does.
+	Goal int `json:"goal,omitempty"`
 	// Step is the index of the plan's step that the weight is of; -1 before the first.
 	Step int  `json:"step"`
 	Plan Plan `json:"plan"`
@@ -137,8 +139,8 @@ type Command struct {
 	Reason string
 }
 
-// Readiness is how many of a revision's processes are ready.
-type Readiness struct{ Ready int }
+// Readiness is how many of a revision's processes are ready, and how many there shall be. A size of 0 counts as 1.
+type Readiness struct{ Ready, Size int }
 
 // Evidence is what a revision's segments came to since the attempt began.
 type Evidence struct {
@@ -205,6 +207,8 @@ type Place struct {
 type Wanted struct {
 	// Workloads are the revisions whose processes shall run.
 	Workloads []string
+	// Share is the least part of the stable revision's processes that the candidate shall have, in percent.
+	Share int
 	// Intent is the decision that the mesh shall carry.
 	Intent Intent
 	// Live are the revisions that shall have a subset, an anchor and a pin route, stable first.

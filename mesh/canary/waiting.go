@@ -12,9 +12,11 @@ func (s State) WaitingFor(seen Observation) string {
 		return fmt.Sprintf("a ready process of %s: it aborts after %s without one", s.Candidate, unreadyLimit)
 	}
 
+	if s.Goal > 0 || s.Phase == Preparing {
+		return s.waitingForProcesses(seen)
+	}
+
 	switch s.Phase {
-	case Preparing:
-		return s.waitingToBegin()
 	case Progressing:
 		return s.waitingToGoOn(seen)
 	case Paused:
@@ -23,19 +25,24 @@ func (s State) WaitingFor(seen Observation) string {
 		return s.waitingToSucceed(seen)
 	case Aborting:
 		return s.waitingForOthers()
-	case Idle, Succeeded, Failed:
+	case Idle, Preparing, Succeeded, Failed:
 	}
 
 	return ""
 }
 
-// waitingToBegin says what the candidate lacks to take traffic.
-func (s State) waitingToBegin() string {
+// waitingForProcesses says what the candidate lacks to take the weight that it is about to get.
+func (s State) waitingForProcesses(seen Observation) string {
 	if s.pending(s.Candidate) {
 		return "the context store to take " + s.Candidate + " back into service"
 	}
 
-	return "a ready process of " + s.Candidate
+	needs := s.needs(seen, s.goal())
+	if needs == 1 {
+		return "a ready process of " + s.Candidate
+	}
+
+	return fmt.Sprintf("%s of %s for %d%% (%d so far)", readyProcesses(needs), s.Candidate, s.goal(), seen.Ready[s.Candidate].Ready)
 }
 
 func (s State) waitingToGoOn(seen Observation) string {

@@ -13,6 +13,7 @@ func Want(state State) Wanted {
 
 	return Wanted{
 		Workloads: state.revisions(func(Leaving) bool { return true }),
+		Share:     max(state.Weight, state.goal()),
 		Intent: Intent{
 			Attempt: state.Attempt, Seq: state.Seq, Phase: state.Phase,
 			Stable: state.Stable, Candidate: state.Candidate, Weight: state.Weight,

@@ -119,7 +119,7 @@ func (w *world) fact(line string) (bool, error) {
 	return true, nil
 }
 
-// setReady reads "a=1 b=0", or "unknown".
+// setReady reads "a=1 b=0", with sizes "a=4/4 b=1/2", or "unknown".
 func (w *world) setReady(words []string) error {
 	if words[0] == "unknown" {
 		w.ready = nil
@@ -135,12 +135,21 @@ func (w *world) setReady(words []string) error {
 	for _, word := range words {
 		revision, count, _ := strings.Cut(word, "=")
 
-		n, err := strconv.Atoi(count)
+		ready, size, _ := strings.Cut(count, "/")
+
+		n, err := strconv.Atoi(ready)
 		if err != nil {
 			return fmt.Errorf("%s: %w", word, err)
 		}
 
-		w.ready[revision] = canary.Readiness{Ready: n}
+		all := 0
+		if size != "" {
+			if all, err = strconv.Atoi(size); err != nil {
+				return fmt.Errorf("%s: %w", word, err)
+			}
+		}
+
+		w.ready[revision] = canary.Readiness{Ready: n, Size: all}
 	}
 
 	return nil
