@@ -49,7 +49,7 @@ func (a *agent) support(ctx context.Context, record Record, wanted canary.Wanted
 	}
 
 	if len(wanted.Workloads) > 0 || record.Declaration != "" {
-		a.shared.fleet.set(a.name, a.member(ctx, wanted.Workloads))
+		a.shared.fleet.set(a.name, a.member(ctx, wanted))
 	}
 
 	a.ask(record.State.InProgress() || len(record.State.Leaving) > 0 || !record.RemovedAt.IsZero())

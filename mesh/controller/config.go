@@ -26,8 +26,10 @@ type Router interface {
 type Config struct {
 	// Namespace is the one that the agents live in; default "default".
 	Namespace string
-	// Agents is the folder, or the file, that declares the agents and is watched; empty for none.
+	// Agents is the folder, or the file, that declares the agents and is watched; empty for none, or for Source.
 	Agents string
+	// Source declares the agents where that is not a folder.
+	Source Source
 	// Router reaches the mesh.
 	Router Router
 	// Workloads has processes run.
@@ -40,7 +42,7 @@ type Config struct {
 	Telemetry *telemetry.Telemetry
 	// Interval is how often each agent is looked at when nothing happens; default 250ms.
 	Interval time.Duration
-	// FolderInterval is how often the folder is looked at; default 500ms.
+	// FolderInterval is how often the folder, or the source, is looked at; default 500ms.
 	FolderInterval time.Duration
 	// UseInterval is how often the store is asked how much the revisions of an agent with a rollout are used; default 1s.
 	UseInterval time.Duration
@@ -63,6 +65,8 @@ func withDefaults(c Config) (Config, error) {
 		return c, errors.New("controller: Config.Context is required")
 	case c.Store == nil:
 		return c, errors.New("controller: Config.Store is required")
+	case c.Agents != "" && c.Source != nil:
+		return c, errors.New("controller: Config.Agents and Config.Source both declare agents; want one of them")
 	}
 
 	if c.Telemetry == nil {

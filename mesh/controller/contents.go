@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/mesh/canary"
 )
 
 // adoptAnnotation on a declaration drives hand-written subsets named stable and canary.
@@ -66,19 +67,25 @@ func (a *agent) prune() {
 }
 
 // member is what of the agent shall run.
-func (a *agent) member(ctx context.Context, revisions []string) member {
-	wanted := member{declaration: a.current().Declaration}
+func (a *agent) member(ctx context.Context, wanted canary.Wanted) member {
+	made := member{declaration: a.current().Declaration}
 
-	for _, short := range revisions {
+	for _, short := range wanted.Workloads {
 		revision, err := a.runnable(ctx, short)
 		a.trouble("revision "+short, problem("revision "+short+" can't be run", err))
 
-		if err == nil {
-			wanted.revisions = append(wanted.revisions, revision)
+		if err != nil {
+			continue
 		}
+
+		if short == wanted.Intent.Candidate {
+			revision.share = wanted.Share
+		}
+
+		made.revisions = append(made.revisions, revision)
 	}
 
-	return wanted
+	return made
 }
 
 func (a *agent) runnable(ctx context.Context, short string) (runnable, error) {

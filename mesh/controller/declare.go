@@ -25,25 +25,25 @@ func contentOf(agent agentspec.Agent) (Revision, error) {
 	}, nil
 }
 
-// declared is an agent as the folder declares it.
+// declared is an agent as it is declared.
 type declared struct {
 	content Revision
 	plan    canary.Plan
-	// place is the file.
+	// place is where: the file, or the object.
 	place string
 }
 
-func declaredBy(set *agentspec.Set) ([]declared, error) {
-	all := make([]declared, 0, len(set.Agents))
+func declaredBy(read *Declarations) ([]declared, error) {
+	all := make([]declared, 0, len(read.Agents))
 
-	for _, agent := range set.Agents {
+	for _, agent := range read.Agents {
 		content, err := contentOf(agent)
 		if err != nil {
 			return nil, err
 		}
 
 		all = append(all, declared{
-			content: content, plan: planOf(&agent.Spec), place: set.Origin(agentspec.KindAgent, agent.Metadata.Name).File,
+			content: content, plan: planOf(&agent.Spec), place: read.Place(agent.Metadata.Name),
 		})
 	}
 
@@ -84,10 +84,10 @@ func (d declared) change(record Record) *change {
 }
 
 // serversOf returns the declarations of the tool servers.
-func serversOf(set *agentspec.Set) ([]string, error) {
-	servers := make([]string, 0, len(set.Servers))
+func serversOf(all []agentspec.MCPServer) ([]string, error) {
+	servers := make([]string, 0, len(all))
 
-	for _, server := range set.Servers {
+	for _, server := range all {
 		data, err := json.Marshal(server)
 		if err != nil {
 			return nil, err //nolint:wrapcheck // encoding/json names the type

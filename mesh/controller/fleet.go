@@ -27,6 +27,8 @@ type member struct {
 type runnable struct {
 	name, declaration string
 	handoffs          []string
+	// share is the least part of the agent's size that shall run, in percent; 0 means all of it.
+	share int
 }
 
 // roster is all that shall run.
@@ -183,7 +185,7 @@ func (r roster) request() *workloadv1.ApplyRequest {
 		agent := &workloadv1.Agent{Name: name, Declaration: r.members[name].declaration}
 		for _, revision := range r.members[name].revisions {
 			agent.Revisions = append(agent.Revisions, &workloadv1.Revision{
-				Revision: revision.name, Declaration: revision.declaration,
+				Revision: revision.name, Declaration: revision.declaration, Share: percent(revision.share),
 			})
 		}
 

@@ -44,8 +44,11 @@ func (s *Service) GetRollout(
 func (s *Service) WatchRollouts(
 	request *rolloutv1.WatchRolloutsRequest, stream grpc.ServerStreamingServer[rolloutv1.WatchRolloutsResponse],
 ) error {
-	ctx := stream.Context()
+	return s.Follow(stream.Context(), request.GetAgent(), stream.Send)
+}
 
+// Follow sends what WatchRollouts would, within the process: of one agent, or of all if the name is empty.
+func (s *Service) Follow(ctx context.Context, agent string, send func(*rolloutv1.WatchRolloutsResponse) error) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
@@ -54,15 +57,15 @@ func (s *Service) WatchRollouts(
 	defer ticker.Stop()
 
 	for sent := (*rolloutv1.WatchRolloutsResponse)(nil); ; {
-		if err := s.watchable(request.GetAgent()); err != nil {
+		if err := s.watchable(agent); err != nil {
 			return err
 		}
 
 		problems, _ := s.folder.lines()
-		now := &rolloutv1.WatchRolloutsResponse{Rollouts: s.views(request.GetAgent()), Problems: problems}
+		now := &rolloutv1.WatchRolloutsResponse{Rollouts: s.views(agent), Problems: problems}
 
 		if news := newsOf(sent, now); news != nil {
-			if err := stream.Send(news); err != nil {
+			if err := send(news); err != nil {
 				return err
 			}
 		}

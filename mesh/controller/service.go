@@ -20,7 +20,7 @@ type Service struct {
 
 	config *Config
 	agents *agents
-	folder *folder
+	folder *follower
 
 	// loaded is closed once what was kept is known.
 	loaded  chan struct{}
@@ -40,7 +40,7 @@ func New(config Config) (*Service, error) {
 
 	return &Service{
 		config: &config, agents: all,
-		folder: &folder{config: &config, agents: all, source: &source{path: config.Agents}, telling: map[string]bool{}},
+		folder: &follower{config: &config, agents: all, source: sourceOf(&config), telling: map[string]bool{}},
 		loaded: make(chan struct{}), drained: drained, drain: sync.OnceFunc(func() { close(drained) }),
 	}, nil
 }
@@ -52,7 +52,9 @@ func (s *Service) Register(registrar grpc.ServiceRegistrar) {
 
 // Run steers the agents until ctx ends. It is called once, and fails only if what was kept can't be read.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.agents.load(ctx); err != nil {
+	if err := s.agents.load(ctx); ctx.Err() != nil {
+		return nil // it ended before it had begun
+	} else if err != nil {
 		return fmt.Errorf("load rollouts: %w", err)
 	}
 
@@ -87,8 +89,8 @@ func (s *Service) Ready(context.Context) error {
 
 	var missing []error
 
-	if lines, looked := s.folder.lines(); !looked && s.config.Agents != "" {
-		missing = append(missing, errors.New("the agents' files are being read"))
+	if lines, looked := s.folder.lines(); !looked && s.folder.source != (nothing{}) {
+		missing = append(missing, errors.New("it is not known yet which agents are declared"))
 	} else if len(s.agents.all()) == 0 && len(lines) > 0 {
 		missing = append(missing, errors.New(strings.Join(lines, "; ")))
 	}

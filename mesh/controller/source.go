@@ -1,164 +1,62 @@
 package controller
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/json"
-	"io"
-	"io/fs"
-	"maps"
-	"os"
-	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/serinhq/serin/internal/agentspec"
 )
 
-const (
-	// settles is how long a change must have lasted: editors write in more than one go.
-	settles = 50 * time.Millisecond
-	// longestFile is how much of a file is looked at; longer ones are refused when they are loaded.
-	longestFile = 2 << 20
-)
-
-// source reads agents' files when their contents change.
-type source struct {
-	path string
-	// last are the contents when they were read last; nil before.
-	last map[string][sha256.Size]byte
+// Source declares agents. One goroutine calls it.
+type Source interface {
+	// Read returns everything that is declared now, or nil if that is what the last Read returned. An error says that
+	// nothing of it can be taken: all stays as it is.
+	Read(ctx context.Context) (*Declarations, error)
+	// Forget has the next Read return what it returned last.
+	Forget()
 }
 
-// forget has the files be read again.
-func (s *source) forget() { s.last = nil }
+// Declarations is everything that is declared.
+type Declarations struct {
+	// Agents are those that are valid, resolved.
+	Agents  []agentspec.Agent
+	Servers []agentspec.MCPServer
+	// Invalid are the agents whose declarations can't be taken, with what is wrong: they stay as they are.
+	Invalid map[string]agentspec.Problems
+	// Place says where an agent is declared, in words.
+	Place func(agent string) string
+}
 
-// read returns the agents if something changed since the last time and has not changed for a moment; else nil.
-func (s *source) read(ctx context.Context) (*agentspec.Set, error) {
-	if s.path == "" {
-		return nil, nil //nolint:nilnil // no news
+func (d *Declarations) problems() agentspec.Problems {
+	all := agentspec.Problems{}
+	for _, problems := range d.Invalid {
+		all = append(all, problems...)
 	}
 
-	folder := s.open()
-	if s.last != nil && !s.changed(ctx, folder) {
-		return nil, nil //nolint:nilnil // no news
-	}
+	slices.SortFunc(all, func(a, b agentspec.Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message))
+	})
 
-	seen := &recorder{FS: folder, contents: map[string][sha256.Size]byte{}}
-	set, err := agentspec.LoadFS(seen, s.dir())
-	s.last = seen.contents
-
-	return set, err
+	return all
 }
 
-// changed reports whether what was read is other than it was, and stays so.
-func (s *source) changed(ctx context.Context, folder fs.FS) bool {
-	first := s.print(folder)
-	if maps.Equal(first, s.last) {
-		return false
-	}
+// nothing never says anything: agents stay as they are.
+type nothing struct{}
 
-	return sleep(ctx, settles) && maps.Equal(first, s.print(folder))
-}
+// Read has no news.
+func (nothing) Read(context.Context) (*Declarations, error) { return nil, nil } //nolint:nilnil // no news
 
-// print reads what was read last, and what the folder lists now.
-func (s *source) print(folder fs.FS) map[string][sha256.Size]byte {
-	seen := &recorder{FS: folder, contents: map[string][sha256.Size]byte{}}
+// Forget changes nothing.
+func (nothing) Forget() {}
 
-	_, _ = seen.ReadDir(".") // what can't be read has no content, and says so when it is loaded
-	for _, name := range slices.Sorted(maps.Keys(s.last)) {
-		if name != "." {
-			seen.note(name)
-		}
-	}
-
-	return seen.contents
-}
-
-// dir is the folder that the files are in.
-func (s *source) dir() string {
-	if info, err := os.Stat(s.path); err == nil && !info.IsDir() {
-		return filepath.Dir(s.path)
-	}
-
-	return s.path
-}
-
-func (s *source) open() fs.FS {
-	dir := s.dir()
-	if dir == s.path {
-		return os.DirFS(dir)
-	}
-
-	return oneFile{FS: os.DirFS(dir), name: filepath.Base(s.path)}
-}
-
-// oneFile is a folder that lists one of its files only.
-type oneFile struct {
-	fs.FS
-
-	name string
-}
-
-// Stat describes a file without opening it.
-func (o oneFile) Stat(name string) (fs.FileInfo, error) {
-	return fs.Stat(o.FS, name) //nolint:wrapcheck // agentspec says what can't be read
-}
-
-// ReadDir lists the file.
-func (o oneFile) ReadDir(string) ([]fs.DirEntry, error) {
-	info, err := fs.Stat(o.FS, o.name)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // agentspec says what can't be read
-	}
-
-	return []fs.DirEntry{fs.FileInfoToDirEntry(info)}, nil
-}
-
-// recorder is a folder that remembers what was looked at in it.
-type recorder struct {
-	fs.FS
-
-	contents map[string][sha256.Size]byte
-}
-
-// Stat describes a file without opening it, and remembers its content, or that it has none.
-func (r *recorder) Stat(name string) (fs.FileInfo, error) {
-	r.note(name)
-
-	return fs.Stat(r.FS, name) //nolint:wrapcheck // agentspec says what can't be read
-}
-
-// ReadDir lists the folder and remembers the names.
-func (r *recorder) ReadDir(name string) ([]fs.DirEntry, error) {
-	entries, err := fs.ReadDir(r.FS, name)
-
-	names := make([]string, len(entries))
-	for i, entry := range entries {
-		names[i] = entry.Name()
-	}
-
-	text, _ := json.Marshal(names) // strings always marshal
-	r.contents[name] = sha256.Sum256(text)
-
-	return entries, err //nolint:wrapcheck // agentspec says what can't be read
-}
-
-// note remembers what a file holds; the zero digest if it can't be read.
-func (r *recorder) note(name string) {
-	r.contents[name] = [sha256.Size]byte{}
-
-	if info, err := fs.Stat(r.FS, name); err != nil || !info.Mode().IsRegular() {
-		return // opening a pipe would wait for its writer
-	}
-
-	file, err := r.Open(name)
-	if err != nil {
-		return
-	}
-	defer file.Close() //nolint:errcheck // nothing was written
-
-	hash := sha256.New()
-	if _, err := io.Copy(hash, io.LimitReader(file, longestFile)); err == nil {
-		r.contents[name] = [sha256.Size]byte(hash.Sum(nil))
+func sourceOf(config *Config) Source {
+	switch {
+	case config.Source != nil:
+		return config.Source
+	case config.Agents != "":
+		return &files{path: config.Agents}
+	default:
+		return nothing{}
 	}
 }

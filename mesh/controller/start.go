@@ -65,13 +65,13 @@ func (s *Service) started(request *rolloutv1.StartRolloutRequest) (agentspec.Age
 	}
 
 	fleet := s.agents.shared.fleet.snapshot()
-	problems = append(problems, strangers(&declared, fleet.declared(), fleet.serverNames())...)
+	problems = append(problems, Strangers(&declared, fleet.declared(), fleet.serverNames())...)
 
 	return declared, invalid(problems)
 }
 
-// strangers are the agents and tools that a declaration refers to but nobody declares.
-func strangers(agent *agentspec.Agent, agents, servers []string) (problems agentspec.Problems) {
+// Strangers are the agents and tools that a declaration refers to but nobody declares.
+func Strangers(agent *agentspec.Agent, agents, servers []string) (problems agentspec.Problems) {
 	for i, handoff := range agent.Spec.Handoffs {
 		if !slices.Contains(agents, handoff.Agent) {
 			problems = append(problems, agentspec.Problem{

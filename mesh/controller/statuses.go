@@ -20,7 +20,26 @@ type statuses struct {
 
 	mu     sync.Mutex
 	known  bool
-	agents map[string]map[string][]*workloadv1.Status
+	agents map[string]map[string]running
+}
+
+// running is what there is of one revision.
+type running struct {
+	processes []*workloadv1.Status
+	// size is how many there shall be; 0 where it is one for each revision.
+	size int
+}
+
+func (r running) ready() int {
+	ready := 0
+
+	for _, status := range r.processes {
+		if status.GetReady() {
+			ready++
+		}
+	}
+
+	return ready
 }
 
 // run follows the supervisor until ctx ends.
@@ -51,20 +70,28 @@ func (s *statuses) follow(ctx context.Context) error {
 			return err
 		}
 
-		s.take(answer.GetStatuses())
+		s.take(answer)
 	}
 }
 
-func (s *statuses) take(all []*workloadv1.Status) {
-	agents := map[string]map[string][]*workloadv1.Status{}
-
-	for _, status := range all {
-		if agents[status.GetAgent()] == nil {
-			agents[status.GetAgent()] = map[string][]*workloadv1.Status{}
+func (s *statuses) take(all *workloadv1.WatchResponse) {
+	agents := map[string]map[string]running{}
+	edit := func(agent, revision string, change func(*running)) {
+		if agents[agent] == nil {
+			agents[agent] = map[string]running{}
 		}
 
-		revisions := agents[status.GetAgent()]
-		revisions[status.GetRevision()] = append(revisions[status.GetRevision()], status)
+		one := agents[agent][revision]
+		change(&one)
+		agents[agent][revision] = one
+	}
+
+	for _, status := range all.GetStatuses() {
+		edit(status.GetAgent(), status.GetRevision(), func(r *running) { r.processes = append(r.processes, status) })
+	}
+
+	for _, size := range all.GetSizes() {
+		edit(size.GetAgent(), size.GetRevision(), func(r *running) { r.size = int(size.GetProcesses()) })
 	}
 
 	s.mu.Lock()
@@ -79,8 +106,8 @@ func (s *statuses) forget() {
 	s.mu.Unlock()
 }
 
-// of returns the processes of an agent by revision; nil if they are not known.
-func (s *statuses) of(agent string) map[string][]*workloadv1.Status {
+// of returns what there is of an agent by revision; nil if it is not known.
+func (s *statuses) of(agent string) map[string]running {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -89,31 +116,22 @@ func (s *statuses) of(agent string) map[string][]*workloadv1.Status {
 	}
 
 	if s.agents[agent] == nil {
-		return map[string][]*workloadv1.Status{}
+		return map[string]running{}
 	}
 
 	return s.agents[agent]
 }
 
 // readiness is what the engine is told; nil if nothing is known.
-func readiness(processes map[string][]*workloadv1.Status, revisions []string) map[string]canary.Readiness {
-	if processes == nil {
+func readiness(all map[string]running, revisions []string) map[string]canary.Readiness {
+	if all == nil {
 		return nil
 	}
 
-	all := make(map[string]canary.Readiness, len(revisions))
-
+	found := make(map[string]canary.Readiness, len(revisions))
 	for _, revision := range revisions {
-		one := canary.Readiness{}
-
-		for _, status := range processes[revision] {
-			if status.GetReady() {
-				one.Ready++
-			}
-		}
-
-		all[revision] = one
+		found[revision] = canary.Readiness{Ready: all[revision].ready(), Size: all[revision].size}
 	}
 
-	return all
+	return found
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/serinhq/serin/mesh/canary"
 )
 
-// Store keeps what must survive the controller. Package sqlite implements it.
+// Store keeps what must survive the controller. Packages sqlite and kube implement it.
 type Store interface {
 	// Load returns every agent's record.
 	Load(ctx context.Context) ([]Record, error)
@@ -87,14 +87,14 @@ type Snapshot struct {
 // HistoryEntry is one thing that was done.
 type HistoryEntry struct {
 	// ID grows with each entry of an agent; the store sets it.
-	ID      int64
-	Time    time.Time
-	Actor   string
-	Action  string
-	Reason  string
-	Attempt int64
-	Before  Snapshot
-	After   Snapshot
+	ID      int64     `json:"id"`
+	Time    time.Time `json:"time"`
+	Actor   string    `json:"actor"`
+	Action  string    `json:"action"`
+	Reason  string    `json:"reason"`
+	Attempt int64     `json:"attempt"`
+	Before  Snapshot  `json:"before"`
+	After   Snapshot  `json:"after"`
 }
 
 // NoRevision is the fault for a revision that a store does not have.

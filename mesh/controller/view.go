@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
-	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
 	"github.com/serinhq/serin/mesh/canary"
 )
 
@@ -29,11 +28,11 @@ func (a *agent) view() *rolloutv1.Rollout {
 	rollout := &rolloutv1.Rollout{
 		Agent: a.name, Phase: phaseOf(state.Phase), Attempt: state.Attempt, Sequence: state.Seq,
 		Stable: state.Stable, Candidate: state.Candidate,
-		Weight: percent(state.Weight), AppliedWeight: percent(mesh.progress.Weight), Step: percent(state.Step + 1),
+		Weight: percent(state.Weight), Goal: percent(state.Goal), AppliedWeight: percent(mesh.progress.Weight), Step: percent(state.Step + 1),
 		Plan: planView(state.Plan), Reason: state.Reason, WaitingFor: waitingFor(state, seen, mesh),
 		Since: timestamp(state.Since), StartedAt: timestamp(state.StartedAt),
 		Gate: canary.Gate, Rejected: slices.Sorted(maps.Keys(state.Rejected)),
-		Problems: a.problems(record, mesh, processes, nobodys),
+		Problems: a.problems(record, mesh, processes, nobodys), Lacks: a.lacks(),
 	}
 
 	if state.Previous != "" {
@@ -67,20 +66,17 @@ func planView(plan canary.Plan) *rolloutv1.Plan {
 	return view
 }
 
-func revisionView(state canary.State, revision string, processes []*workloadv1.Status) *rolloutv1.Revision {
-	view := &rolloutv1.Revision{Revision: revision, Role: roleOf(state, revision), Replicas: max(percent(len(processes)), 1)}
+func revisionView(state canary.State, revision string, there running) *rolloutv1.Revision {
+	view := &rolloutv1.Revision{
+		Revision: revision, Role: roleOf(state, revision),
+		Replicas: percent(cmp.Or(there.size, max(len(there.processes), 1))), ReadyReplicas: percent(there.ready()),
+	}
 
 	switch revision {
 	case state.Stable:
 		view.Weight = percent(100 - state.Weight)
 	case state.Candidate:
 		view.Weight = percent(state.Weight)
-	}
-
-	for _, process := range processes {
-		if process.GetReady() {
-			view.ReadyReplicas++
-		}
 	}
 
 	return view
@@ -113,7 +109,7 @@ func (s useSeen) into(view *rolloutv1.Revision) {
 
 // problems are what is wrong now.
 func (a *agent) problems(
-	record Record, mesh meshSeen, processes map[string][]*workloadv1.Status, nobodys int64,
+	record Record, mesh meshSeen, processes map[string]running, nobodys int64,
 ) []string {
 	problems := []string{}
 	add := func(format, text string) {
@@ -141,7 +137,7 @@ func (a *agent) problems(
 	}
 
 	for _, revision := range slices.Sorted(maps.Keys(processes)) {
-		for _, process := range processes[revision] {
+		for _, process := range processes[revision].processes {
 			if !process.GetReady() {
 				add("process of "+revision+": %s", process.GetProblem())
 			}

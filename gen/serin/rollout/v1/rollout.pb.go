@@ -210,7 +210,11 @@ type Rollout struct {
 	// The gate that judges automatic rollouts, in words.
 	Gate string `protobuf:"bytes,19,opt,name=gate,proto3" json:"gate,omitempty"`
 	// Short names of revisions that were aborted or undone, and will not be tried again without retry.
-	Rejected      []string `protobuf:"bytes,20,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	Rejected []string `protobuf:"bytes,20,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	// The weight that was decided and waits for the candidate to have enough ready processes; 0 if none does.
+	Goal int32 `protobuf:"varint,21,opt,name=goal,proto3" json:"goal,omitempty"`
+	// What the agent lacks to serve, in words; empty if it serves.
+	Lacks         string `protobuf:"bytes,22,opt,name=lacks,proto3" json:"lacks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -383,6 +387,20 @@ func (x *Rollout) GetRejected() []string {
 		return x.Rejected
 	}
 	return nil
+}
+
+func (x *Rollout) GetGoal() int32 {
+	if x != nil {
+		return x.Goal
+	}
+	return 0
+}
+
+func (x *Rollout) GetLacks() string {
+	if x != nil {
+		return x.Lacks
+	}
+	return ""
 }
 
 // Revision is one live revision, with its numbers since the attempt began.
@@ -2152,7 +2170,7 @@ const file_serin_rollout_v1_rollout_proto_rawDesc = "" +
 	"\x04Plan\x12\x14\n" +
 	"\x05steps\x18\x01 \x03(\x05R\x05steps\x12/\n" +
 	"\x05pause\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05pause\x12\x1c\n" +
-	"\tautomatic\x18\x03 \x01(\bR\tautomatic\"\xc5\x05\n" +
+	"\tautomatic\x18\x03 \x01(\bR\tautomatic\"\xef\x05\n" +
 	"\aRollout\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12-\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x17.serin.rollout.v1.PhaseR\x05phase\x12\x18\n" +
@@ -2177,7 +2195,9 @@ const file_serin_rollout_v1_rollout_proto_rawDesc = "" +
 	"\trevisions\x18\x11 \x03(\v2\x1a.serin.rollout.v1.RevisionR\trevisions\x12\x1a\n" +
 	"\bproblems\x18\x12 \x03(\tR\bproblems\x12\x12\n" +
 	"\x04gate\x18\x13 \x01(\tR\x04gate\x12\x1a\n" +
-	"\brejected\x18\x14 \x03(\tR\brejected\"\xd9\x02\n" +
+	"\brejected\x18\x14 \x03(\tR\brejected\x12\x12\n" +
+	"\x04goal\x18\x15 \x01(\x05R\x04goal\x12\x14\n" +
+	"\x05lacks\x18\x16 \x01(\tR\x05lacks\"\xd9\x02\n" +
 	"\bRevision\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +

@@ -151,7 +151,10 @@ type Revision struct {
 	// 64 hex digits.
 	Revision string `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The resolved declaration as JSON.
-	Declaration   string `protobuf:"bytes,2,opt,name=declaration,proto3" json:"declaration,omitempty"`
+	Declaration string `protobuf:"bytes,2,opt,name=declaration,proto3" json:"declaration,omitempty"`
+	// The least part, in percent, of the agent's size that shall run; 0 means all of it. One machine runs one process
+	// whatever it says.
+	Share         int32 `protobuf:"varint,3,opt,name=share,proto3" json:"share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -198,6 +201,13 @@ func (x *Revision) GetDeclaration() string {
 		return x.Declaration
 	}
 	return ""
+}
+
+func (x *Revision) GetShare() int32 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
 }
 
 // ApplyResponse confirms that the request was kept.
@@ -278,7 +288,9 @@ func (*WatchRequest) Descriptor() ([]byte, []int) {
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The states.
-	Statuses      []*Status `protobuf:"bytes,1,rep,name=statuses,proto3" json:"statuses,omitempty"`
+	Statuses []*Status `protobuf:"bytes,1,rep,name=statuses,proto3" json:"statuses,omitempty"`
+	// How many processes there shall be, where it is not one for each revision.
+	Sizes         []*Size `protobuf:"bytes,2,rep,name=sizes,proto3" json:"sizes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -320,6 +332,77 @@ func (x *WatchResponse) GetStatuses() []*Status {
 	return nil
 }
 
+func (x *WatchResponse) GetSizes() []*Size {
+	if x != nil {
+		return x.Sizes
+	}
+	return nil
+}
+
+// Size is how many processes of a revision there shall be.
+type Size struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The agent.
+	Agent string `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Short name of the revision.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Processes.
+	Processes     int32 `protobuf:"varint,3,opt,name=processes,proto3" json:"processes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Size) Reset() {
+	*x = Size{}
+	mi := &file_serin_workload_v1_workload_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Size) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Size) ProtoMessage() {}
+
+func (x *Size) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_workload_v1_workload_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Size.ProtoReflect.Descriptor instead.
+func (*Size) Descriptor() ([]byte, []int) {
+	return file_serin_workload_v1_workload_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Size) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *Size) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *Size) GetProcesses() int32 {
+	if x != nil {
+		return x.Processes
+	}
+	return 0
+}
+
 // Status is the state of one process.
 type Status struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -341,7 +424,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_serin_workload_v1_workload_proto_msgTypes[6]
+	mi := &file_serin_workload_v1_workload_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -353,7 +436,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_workload_v1_workload_proto_msgTypes[6]
+	mi := &file_serin_workload_v1_workload_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -366,7 +449,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_serin_workload_v1_workload_proto_rawDescGZIP(), []int{6}
+	return file_serin_workload_v1_workload_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Status) GetAgent() string {
@@ -422,14 +505,20 @@ const file_serin_workload_v1_workload_proto_rawDesc = "" +
 	"\x05Agent\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04name\x12 \n" +
 	"\vdeclaration\x18\x02 \x01(\tR\vdeclaration\x129\n" +
-	"\trevisions\x18\x03 \x03(\v2\x1b.serin.workload.v1.RevisionR\trevisions\"[\n" +
+	"\trevisions\x18\x03 \x03(\v2\x1b.serin.workload.v1.RevisionR\trevisions\"|\n" +
 	"\bRevision\x12$\n" +
 	"\brevision\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x98\x01@R\brevision\x12)\n" +
-	"\vdeclaration\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x02R\vdeclaration\"\x0f\n" +
+	"\vdeclaration\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x02R\vdeclaration\x12\x1f\n" +
+	"\x05share\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\x05share\"\x0f\n" +
 	"\rApplyResponse\"\x0e\n" +
-	"\fWatchRequest\"F\n" +
+	"\fWatchRequest\"u\n" +
 	"\rWatchResponse\x125\n" +
-	"\bstatuses\x18\x01 \x03(\v2\x19.serin.workload.v1.StatusR\bstatuses\"\xb8\x01\n" +
+	"\bstatuses\x18\x01 \x03(\v2\x19.serin.workload.v1.StatusR\bstatuses\x12-\n" +
+	"\x05sizes\x18\x02 \x03(\v2\x17.serin.workload.v1.SizeR\x05sizes\"V\n" +
+	"\x04Size\x12\x14\n" +
+	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x12\x1c\n" +
+	"\tprocesses\x18\x03 \x01(\x05R\tprocesses\"\xb8\x01\n" +
 	"\x06Status\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x12\x14\n" +
@@ -453,7 +542,7 @@ func file_serin_workload_v1_workload_proto_rawDescGZIP() []byte {
 	return file_serin_workload_v1_workload_proto_rawDescData
 }
 
-var file_serin_workload_v1_workload_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_serin_workload_v1_workload_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_serin_workload_v1_workload_proto_goTypes = []any{
 	(*ApplyRequest)(nil),          // 0: serin.workload.v1.ApplyRequest
 	(*Agent)(nil),                 // 1: serin.workload.v1.Agent
@@ -461,23 +550,25 @@ var file_serin_workload_v1_workload_proto_goTypes = []any{
 	(*ApplyResponse)(nil),         // 3: serin.workload.v1.ApplyResponse
 	(*WatchRequest)(nil),          // 4: serin.workload.v1.WatchRequest
 	(*WatchResponse)(nil),         // 5: serin.workload.v1.WatchResponse
-	(*Status)(nil),                // 6: serin.workload.v1.Status
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*Size)(nil),                  // 6: serin.workload.v1.Size
+	(*Status)(nil),                // 7: serin.workload.v1.Status
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_serin_workload_v1_workload_proto_depIdxs = []int32{
 	1, // 0: serin.workload.v1.ApplyRequest.agents:type_name -> serin.workload.v1.Agent
 	2, // 1: serin.workload.v1.Agent.revisions:type_name -> serin.workload.v1.Revision
-	6, // 2: serin.workload.v1.WatchResponse.statuses:type_name -> serin.workload.v1.Status
-	7, // 3: serin.workload.v1.Status.since:type_name -> google.protobuf.Timestamp
-	0, // 4: serin.workload.v1.WorkloadService.Apply:input_type -> serin.workload.v1.ApplyRequest
-	4, // 5: serin.workload.v1.WorkloadService.Watch:input_type -> serin.workload.v1.WatchRequest
-	3, // 6: serin.workload.v1.WorkloadService.Apply:output_type -> serin.workload.v1.ApplyResponse
-	5, // 7: serin.workload.v1.WorkloadService.Watch:output_type -> serin.workload.v1.WatchResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	7, // 2: serin.workload.v1.WatchResponse.statuses:type_name -> serin.workload.v1.Status
+	6, // 3: serin.workload.v1.WatchResponse.sizes:type_name -> serin.workload.v1.Size
+	8, // 4: serin.workload.v1.Status.since:type_name -> google.protobuf.Timestamp
+	0, // 5: serin.workload.v1.WorkloadService.Apply:input_type -> serin.workload.v1.ApplyRequest
+	4, // 6: serin.workload.v1.WorkloadService.Watch:input_type -> serin.workload.v1.WatchRequest
+	3, // 7: serin.workload.v1.WorkloadService.Apply:output_type -> serin.workload.v1.ApplyResponse
+	5, // 8: serin.workload.v1.WorkloadService.Watch:output_type -> serin.workload.v1.WatchResponse
+	7, // [7:9] is the sub-list for method output_type
+	5, // [5:7] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_serin_workload_v1_workload_proto_init() }
@@ -491,7 +582,7 @@ func file_serin_workload_v1_workload_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_serin_workload_v1_workload_proto_rawDesc), len(file_serin_workload_v1_workload_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

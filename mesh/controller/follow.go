@@ -15,27 +15,29 @@ import (
 // declareTimeout bounds how long one agent's declaration waits to be decided; it is tried again.
 const declareTimeout = 10 * time.Second
 
-// folder follows the files that declare the agents.
-type folder struct {
+// follower has the agents be as a source declares them.
+type follower struct {
 	config *Config
 	agents *agents
-	source *source
+	source Source
 
 	mu       sync.Mutex
 	looked   bool
 	problems agentspec.Problems
-	// places are the files that the agents were declared in when all was valid.
+	// places are where the agents were declared when all was valid.
 	places map[string]string
 
 	declared []declared
+	// invalid are those agents whose declarations are not valid now: they stay as they are.
+	invalid map[string]agentspec.Problems
 
 	// telling are the agents that are being told, so that one that can't decide now keeps nobody waiting but itself.
 	telling  map[string]bool
 	inFlight sync.WaitGroup
 }
 
-// run looks at the folder from time to time.
-func (f *folder) run(ctx context.Context) {
+// run looks at the source from time to time.
+func (f *follower) run(ctx context.Context) {
 	defer f.inFlight.Wait()
 
 	for {
@@ -47,25 +49,25 @@ func (f *folder) run(ctx context.Context) {
 	}
 }
 
-// look reads the files if they changed, and has agents be as they say. An edit that is not valid changes nothing.
-func (f *folder) look(ctx context.Context) {
-	if set, err := f.source.read(ctx); err != nil {
+// look reads what is declared if that changed, and has agents be so. What is not valid changes nothing.
+func (f *follower) look(ctx context.Context) {
+	if read, err := f.source.Read(ctx); err != nil {
 		f.report(problemsOf(err))
-	} else if set != nil {
-		f.take(ctx, set)
+	} else if read != nil {
+		f.take(ctx, read)
 	}
 
 	f.declare(ctx)
 }
 
-func (f *folder) take(ctx context.Context, set *agentspec.Set) {
-	all, err := declaredBy(set)
+func (f *follower) take(ctx context.Context, read *Declarations) {
+	all, err := declaredBy(read)
 	if err == nil {
-		err = f.takeServers(ctx, set)
+		err = f.takeServers(ctx, read)
 	}
 
 	if err != nil {
-		f.source.forget()
+		f.source.Forget()
 		f.report(problemsOf(err))
 
 		return
@@ -77,16 +79,16 @@ func (f *folder) take(ctx context.Context, set *agentspec.Set) {
 	}
 
 	f.mu.Lock()
-	f.places = places
+	f.places, f.invalid = places, read.Invalid
 	f.mu.Unlock()
 
 	f.declared = all
-	f.report(nil)
+	f.report(read.problems())
 }
 
 // takeServers has the tool servers be as declared.
-func (f *folder) takeServers(ctx context.Context, set *agentspec.Set) error {
-	servers, err := serversOf(set)
+func (f *follower) takeServers(ctx context.Context, read *Declarations) error {
+	servers, err := serversOf(read.Servers)
 	if err != nil {
 		return err
 	}
@@ -107,12 +109,12 @@ func (f *folder) takeServers(ctx context.Context, set *agentspec.Set) error {
 
 // declare tells every agent what its declaration says, all at once and waiting for none: one that can't decide now is told
 // again once it has been told what it was told before.
-func (f *folder) declare(ctx context.Context) {
+func (f *follower) declare(ctx context.Context) {
 	if f.declared == nil {
 		return
 	}
 
-	names := map[string]bool{}
+	names := f.kept()
 
 	for _, one := range f.declared {
 		names[one.content.Agent] = true
@@ -132,8 +134,21 @@ func (f *folder) declare(ctx context.Context) {
 	}
 }
 
+// kept are the agents that stay as they are, whatever is declared.
+func (f *follower) kept() map[string]bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	names := map[string]bool{}
+	for name := range f.invalid {
+		names[name] = true
+	}
+
+	return names
+}
+
 // tell tells an agent something, unless it is being told.
-func (f *folder) tell(ctx context.Context, agent *agent, wanted *change) {
+func (f *follower) tell(ctx context.Context, agent *agent, wanted *change) {
 	if !f.begin(agent.name) {
 		return
 	}
@@ -145,7 +160,7 @@ func (f *folder) tell(ctx context.Context, agent *agent, wanted *change) {
 	})
 }
 
-func (f *folder) begin(agent string) bool {
+func (f *follower) begin(agent string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
@@ -158,7 +173,7 @@ func (f *folder) begin(agent string) bool {
 	return true
 }
 
-func (f *folder) end(agent string) {
+func (f *follower) end(agent string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
@@ -172,33 +187,39 @@ func tell(ctx context.Context, agent *agent, wanted *change) {
 	agent.trouble("declare", problem("the declaration", agent.do(ctx, wanted)))
 }
 
-func (f *folder) report(problems agentspec.Problems) {
+func (f *follower) report(problems agentspec.Problems) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
 	f.looked, f.problems = true, problems
 }
 
-// lines are what is wrong with the files, one line each.
-func (f *folder) lines() (lines []string, looked bool) {
+// lines are what is wrong with the declarations, one line each.
+func (f *follower) lines() (lines []string, looked bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
 	for _, problem := range f.problems {
-		lines = append(lines, strings.ReplaceAll(problem.String(), "\n", " "))
+		lines = append(lines, oneLine(problem))
 	}
 
 	return lines, f.looked
 }
 
-// about is what is wrong with the file that an agent is declared in.
-func (f *folder) about(agent string) (lines []string) {
+func oneLine(problem agentspec.Problem) string { return strings.ReplaceAll(problem.String(), "\n", " ") }
+
+// about is what is wrong with an agent's declaration, or with the file that it is in.
+func (f *follower) about(agent string) (lines []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
+	for _, problem := range f.invalid[agent] {
+		lines = append(lines, oneLine(problem))
+	}
+
 	for _, problem := range f.problems {
-		if place := f.places[agent]; place != "" && place == problem.File {
-			lines = append(lines, strings.ReplaceAll(problem.String(), "\n", " "))
+		if place := f.places[agent]; place != "" && place == problem.File && len(f.invalid) == 0 {
+			lines = append(lines, oneLine(problem))
 		}
 	}
 
