@@ -67,6 +67,7 @@ type shared struct {
 	statuses *statuses
 	outcomes *outcomes
 	fleet    *fleet
+	metrics  *metrics
 	// gone is called once nothing of the agent is left.
 	gone func(record Record)
 }

@@ -38,6 +38,7 @@ func snapshot(at canary.Place) Snapshot {
 
 func (a *agent) tell(ctx context.Context, entries []HistoryEntry) {
 	for _, entry := range entries {
+		a.shared.metrics.decided(ctx, a.name, entry.Action)
 		a.config.Telemetry.Logger.InfoContext(ctx, "rollout",
 			slog.String("agent", a.name), slog.String("action", entry.Action), slog.String("actor", entry.Actor),
 			slog.String("reason", entry.Reason), slog.Int64("attempt", entry.Attempt),

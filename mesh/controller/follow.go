@@ -206,7 +206,9 @@ func (f *follower) lines() (lines []string, looked bool) {
 	return lines, f.looked
 }
 
-func oneLine(problem agentspec.Problem) string { return strings.ReplaceAll(problem.String(), "\n", " ") }
+func oneLine(problem agentspec.Problem) string {
+	return strings.ReplaceAll(problem.String(), "\n", " ")
+}
 
 // about is what is wrong with an agent's declaration, or with the file that it is in.
 func (f *follower) about(agent string) (lines []string) {

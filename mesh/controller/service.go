@@ -36,6 +36,11 @@ func New(config Config) (*Service, error) {
 	}
 
 	all := newAgents(&config)
+
+	if all.shared.metrics, err = newMetrics(config.Telemetry.Meter, all); err != nil {
+		return nil, err
+	}
+
 	drained := make(chan struct{})
 
 	return &Service{
