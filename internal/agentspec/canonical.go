@@ -16,6 +16,8 @@ func tree(value reflect.Value, keep func(field, reflect.Value) bool) any {
 	switch {
 	case value.Type() == durationType:
 		return value.Interface().(Duration).String() //nolint:forcetypeassert // it was just compared
+	case value.Type() == objectType:
+		return value.Interface().(Object).tree() //nolint:forcetypeassert // it was just compared
 	case value.Kind() == reflect.Pointer:
 		return tree(value.Elem(), keep)
 	case value.Kind() == reflect.Struct:

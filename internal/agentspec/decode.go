@@ -25,6 +25,8 @@ func (d *decoder) value(node *yaml.Node, path string, f field, into reflect.Valu
 	case isNull(node): // absent, as in kubectl
 	case into.Type() == durationType:
 		d.duration(node, path, f, into)
+	case into.Type() == objectType:
+		d.foreign(node, path, into)
 	case into.Kind() == reflect.Pointer:
 		fresh := reflect.New(into.Type().Elem())
 		d.value(node, path, f, fresh.Elem())

@@ -3,10 +3,13 @@ package agentspec
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
 // Duration is a time.Duration that is written as Go writes it: 30s, 2m, 1h30m.
+//
+// +kubebuilder:validation:Type=string
 type Duration time.Duration
 
 // MarshalJSON writes the duration as a string.
@@ -33,3 +36,16 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 
 // String writes the duration as Go does, such as 2m0s.
 func (d Duration) String() string { return time.Duration(d).String() }
+
+// short leaves out what String writes for completeness: 2m, not 2m0s.
+func (d Duration) short() string {
+	text := d.String()
+
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+
+	return text
+}

@@ -76,7 +76,7 @@ func load(fsys fs.FS, dir string, names []string) (*Set, error) {
 
 	for _, doc := range documents {
 		if doc.agent != nil {
-			resolvePrompt(fsys, doc)
+			resolveHere(fsys, doc)
 		}
 	}
 

@@ -8,6 +8,8 @@ import (
 )
 
 // Problem is one thing that is wrong with a file.
+//
+// +kubebuilder:object:generate=false
 type Problem struct {
 	// File is the path as the caller named its folder.
 	File string `json:"file,omitempty"`
@@ -44,6 +46,8 @@ func (p Problem) String() string {
 }
 
 // Problems is an error that lists everything that is wrong, in the order of files and lines.
+//
+// +kubebuilder:object:generate=false
 type Problems []Problem //nolint:errname // it is a list of problems, and reads as one
 
 // Error writes one problem per line.

@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-var errUnresolved = Problems{{Field: "spec.prompt.file", Message: "the agent is not resolved: the prompt must be inline"}}
+var errUnresolved = Problems{{Field: "spec.prompt", Message: "the agent is not resolved: the prompt must be inline"}}
 
 // MarshalResolved writes a resolved agent as canonical JSON: what the agent's process loads.
 func MarshalResolved(agent Agent) ([]byte, error) {
-	if agent.Spec.Prompt.File != "" {
+	if !agent.Spec.Prompt.isResolved() {
 		return nil, errUnresolved
 	}
 
@@ -49,7 +49,7 @@ func UnmarshalResolved(data []byte) (Agent, error) {
 		return Agent{}, problems
 	}
 
-	if agent.Spec.Prompt.File != "" {
+	if !agent.Spec.Prompt.isResolved() {
 		return Agent{}, errUnresolved
 	}
 

@@ -67,6 +67,7 @@ func fullAgent(t testing.TB) Agent {
 
 	// What a resolved agent does not have, and is behaviour all the same where it is there.
 	agent.Spec.Prompt.File, agent.Spec.Prompt.Digest = "prompt.md", "sha256:0"
+	agent.Spec.Prompt.ConfigMapKeyRef = &ConfigMapKeyRef{Name: "prompts", Key: "full.md"}
 
 	return agent
 }
@@ -101,8 +102,10 @@ func walk(t *testing.T, of reflect.Type, visit func(path string, revision bool, 
 			t.Errorf("%s is not set in testdata/full.yaml; set it to something that is not its default", path)
 		}
 
-		switch value.Kind() {
-		case reflect.Struct:
+		switch kind := value.Kind(); {
+		case value.Type() == objectType:
+			visit(path, revision, func(a *Agent) { get(a).SetBytes([]byte(`{"other":1}`)) })
+		case kind == reflect.Struct:
 			for _, f := range fieldsOf(value.Type()) {
 				inner := revision
 				if tag := f.tag.Get("revision"); tag != "" {
@@ -111,13 +114,13 @@ func walk(t *testing.T, of reflect.Type, visit func(path string, revision bool, 
 
 				into(join(path, f.name), inner, func(a *Agent) reflect.Value { return get(a).Field(f.index) })
 			}
-		case reflect.Slice:
+		case kind == reflect.Slice:
 			for i := range value.Len() {
 				into(at(path, i), revision, func(a *Agent) reflect.Value { return get(a).Index(i) })
 			}
 
 			visit(path+" (other length)", revision, func(a *Agent) { resize(get(a)) })
-		case reflect.Pointer:
+		case kind == reflect.Pointer:
 			into(path, revision, func(a *Agent) reflect.Value { return get(a).Elem() })
 			visit(path+" (none)", revision, func(a *Agent) { get(a).SetZero() })
 		default:
@@ -268,7 +271,7 @@ const oneServer = `{apiVersion: serin.dev/v1alpha1, kind: MCPServer, metadata: {
 func drawAgent(t *rapid.T) Agent {
 	agent := Agent{APIVersion: APIVersion, Kind: KindAgent}
 	agent.Metadata.Name = rapid.StringMatching(`[a-z]([a-z0-9-]{0,10}[a-z0-9])?`).
-		Filter(func(s string) bool { return checkName(s) == "" }).Draw(t, "name")
+		Filter(func(s string) bool { return check("name", s) == "" }).Draw(t, "name")
 	spec := &agent.Spec
 	spec.Entry = true
 	text := rapid.StringMatching(`[ -~äß漢\n]{0,20}[!-~]`)
@@ -312,7 +315,7 @@ func drawAgent(t *rapid.T) Agent {
 
 func TestLoadResolved(t *testing.T) {
 	agent := fullAgent(t)
-	agent.Spec.Prompt.File, agent.Spec.Prompt.Digest = "", ""
+	agent.Spec.Prompt = Prompt{Inline: agent.Spec.Prompt.Inline}
 
 	data, err := MarshalResolved(agent)
 	if err != nil {

@@ -2,7 +2,6 @@ package agentspec
 
 import (
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -10,30 +9,49 @@ import (
 // agent checks what no tag can say.
 func (v *validator) agent(spec *AgentSpec) {
 	v.prompt(&spec.Prompt)
-	unique(v, "spec.tools", "name", spec.Tools, func(t Tool) string { return t.Name })
 	v.tools(spec.Tools)
-	unique(v, "spec.handoffs", "agent", spec.Handoffs, func(h Handoff) string { return h.Agent })
 	v.handoffs(spec.Handoffs)
 	v.guardrails("spec.guardrails.input", spec.Guardrails.Input)
 	v.guardrails("spec.guardrails.output", spec.Guardrails.Output)
-	v.rollout(spec.Rollout)
-	v.nonEmpty("spec.model.fallbacks", spec.Model.Fallbacks)
-
-	if s := spec.Scaling; s.MinReplicas > 0 && s.MaxReplicas > 0 && s.MinReplicas > s.MaxReplicas {
-		v.add("spec.scaling.minReplicas", "%d is more than maxReplicas, %d", s.MinReplicas, s.MaxReplicas)
-	}
+	v.steps(spec.Rollout.Steps)
 }
 
 func (v *validator) prompt(prompt *Prompt) {
+	sources := prompt.sources()
+
 	switch {
-	case prompt.Inline == "" && prompt.File == "":
-		v.add("spec.prompt", "required: one of inline, file")
-	case prompt.Inline != "" && prompt.File != "":
-		v.add("spec.prompt", "want one source, not both inline and file")
-	case prompt.Inline != "" && strings.TrimSpace(prompt.Inline) == "":
+	case len(sources) == 0:
+		v.add("spec.prompt", "required: one of inline, file, configMapKeyRef")
+	case len(sources) > 1:
+		v.add("spec.prompt", "want one source, not %s", strings.Join(sources, " and "))
+	case prompt.Inline != "" && isBlank(prompt.Inline):
 		v.add("spec.prompt.inline", "the prompt is blank")
 	}
+
+	if prompt.ConfigMapKeyRef != nil && prompt.Digest == "" {
+		v.add("spec.prompt.digest", "required with configMapKeyRef: a ConfigMap can change, and a revision can't")
+	}
 }
+
+// sources are the names of the fields that give the prompt.
+func (p *Prompt) sources() []string {
+	sources := []string{}
+	if p.Inline != "" {
+		sources = append(sources, "inline")
+	}
+
+	if p.File != "" {
+		sources = append(sources, "file")
+	}
+
+	if p.ConfigMapKeyRef != nil {
+		sources = append(sources, "configMapKeyRef")
+	}
+
+	return sources
+}
+
+func isBlank(text string) bool { return strings.TrimSpace(text) == "" }
 
 func (v *validator) tools(tools []Tool) {
 	for i, tool := range tools {
@@ -59,8 +77,6 @@ func (v *validator) handoffs(handoffs []Handoff) {
 }
 
 func (v *validator) guardrails(path string, rules []Guardrail) {
-	unique(v, path, "name", rules, func(g Guardrail) string { return g.Name })
-
 	for i, rule := range rules {
 		kinds := 0
 
@@ -73,32 +89,6 @@ func (v *validator) guardrails(path string, rules []Guardrail) {
 		if kinds != 1 {
 			v.add(at(path, i), "want exactly one of maxLength, pattern, words; %d are set", kinds)
 		}
-
-		v.nonEmpty(at(path, i)+".words", rule.Words)
-	}
-}
-
-func (v *validator) rollout(rollout Rollout) {
-	const path = "spec.rollout.excludeTenants"
-
-	v.steps(rollout.Steps)
-	v.retirement(rollout)
-	v.nonEmpty(path, rollout.ExcludeTenants)
-	unique(v, path, "", rollout.ExcludeTenants, func(tenant string) string { return tenant })
-
-	for i, tenant := range rollout.ExcludeTenants {
-		if len(tenant) > maxTenant {
-			v.add(at(path, i), "%d bytes are too many, tenants have at most %d", len(tenant), maxTenant)
-		}
-	}
-}
-
-// retirement compares what was written with the default of what was not.
-func (v *validator) retirement(rollout Rollout) {
-	fill(reflect.ValueOf(&rollout).Elem())
-
-	if idle, after := rollout.RetireIdle, rollout.RetireAfter; idle > after {
-		v.add("spec.rollout.retireIdle", "%v is more than retireAfter, %v: it would have no effect", idle, after)
 	}
 }
 
@@ -124,7 +114,7 @@ func (v *validator) server(server *MCPServer) {
 		v.add("metadata.name", `"handoff" is taken: its tools would look like handoffs to agents`)
 	}
 
-	if command := server.Spec.Command; len(command) > 0 && strings.TrimSpace(command[0]) == "" {
+	if command := server.Spec.Command; len(command) > 0 && isBlank(command[0]) {
 		v.add("spec.command[0]", "want a program's name or path")
 	}
 
@@ -137,26 +127,5 @@ func (v *validator) server(server *MCPServer) {
 
 	if _, ok := server.Spec.Tools[""]; ok {
 		v.add(key("spec.tools", ""), "a tool's name must not be empty")
-	}
-}
-
-func (v *validator) nonEmpty(path string, texts []string) {
-	for i, text := range texts {
-		if strings.TrimSpace(text) == "" {
-			v.add(at(path, i), "an empty entry; write a value or remove it")
-		}
-	}
-}
-
-// unique reports names that a list has twice; without the name of a field the entries are the names.
-func unique[T any](v *validator, path, name string, items []T, of func(T) string) {
-	first := map[string]int{}
-
-	for i, item := range items {
-		if before, twice := first[of(item)]; twice {
-			v.add(strings.TrimSuffix(join(at(path, i), name), "."), "%s is listed twice: see %s", quote(of(item)), at(path, before))
-		} else {
-			first[of(item)] = i
-		}
 	}
 }

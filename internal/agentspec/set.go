@@ -3,6 +3,8 @@ package agentspec
 import "strings"
 
 // Set is the agents and tool servers that belong together, each kind sorted by name.
+//
+// +kubebuilder:object:generate=false
 type Set struct {
 	Agents  []Agent     `json:"agents"`
 	Servers []MCPServer `json:"servers"`
@@ -11,6 +13,8 @@ type Set struct {
 }
 
 // Origin is where an object was written.
+//
+// +kubebuilder:object:generate=false
 type Origin struct {
 	File string `json:"file"`
 	Line int    `json:"line"`

@@ -27,7 +27,7 @@ func LoadOne(path, name string) (Agent, error) {
 
 	for _, doc := range documents {
 		if doc.agent != nil && doc.meta().Name == name {
-			resolvePrompt(fsys, doc)
+			resolveHere(fsys, doc)
 			checkHandoffs(doc, agents, false)
 			problems = slices.Concat(problems, doc.report.all())
 		}

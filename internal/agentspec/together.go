@@ -1,7 +1,6 @@
 package agentspec
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -45,11 +44,6 @@ func named(documents []*document, kind string) map[string]*document {
 	}
 
 	return index
-}
-
-// place says where a field of the object is.
-func (d *document) place(field string) string {
-	return fmt.Sprintf("%s:%d", d.report.file, d.report.find(field).line)
 }
 
 func checkHandoffs(doc *document, agents map[string]*document, complete bool) {
@@ -125,7 +119,10 @@ func broken(doc *document) bool { return len(doc.report.problems) > 0 }
 func places(documents []*document, field string) string {
 	texts := make([]string, len(documents))
 	for i, doc := range documents {
-		texts[i] = strings.TrimSpace(doc.meta().Name + " (" + doc.place(field) + ")")
+		texts[i] = doc.meta().Name
+		if place := doc.place(field); place != "" {
+			texts[i] = strings.TrimSpace(texts[i] + " (" + place + ")")
+		}
 	}
 
 	return strings.Join(texts, ", ")

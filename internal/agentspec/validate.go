@@ -46,27 +46,40 @@ func (v *validator) value(value reflect.Value, path string, f field) {
 
 	v.limits(value, path, f)
 
-	switch value.Kind() { //nolint:exhaustive // the types of this package have no others
-	case reflect.Pointer: // what is pointed to was given, even if it is 0
+	switch kind := value.Kind(); {
+	case value.Type() == objectType: // defined elsewhere
+	case kind == reflect.Pointer && value.Elem().Kind() == reflect.Struct:
+		v.value(value.Elem(), path, f)
+	case kind == reflect.Pointer: // what is pointed to was given, even if it is 0
 		v.limits(value.Elem(), path, f)
-	case reflect.Struct:
+	case kind == reflect.Struct:
 		for _, inner := range fieldsOf(value.Type()) {
 			v.value(value.Field(inner.index), join(path, inner.name), inner)
 		}
-	case reflect.Slice:
-		for i := range value.Len() {
-			v.value(value.Index(i), at(path, i), field{})
-		}
-	case reflect.Map:
-		for _, name := range slices.SortedFunc(slices.Values(value.MapKeys()), byText) {
-			v.value(value.MapIndex(name), key(path, name.String()), field{})
-		}
-	case reflect.String:
+
+		v.upTo(value, path)
+	case kind == reflect.Slice, kind == reflect.Map:
+		each(value, path, func(path string, entry reflect.Value) { v.value(entry, path, field{}) })
+		v.entries(value, path, f)
+	case kind == reflect.String:
 		v.text(value.String(), path, f)
 	}
 }
 
-func byText(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }
+func sortedKeys(value reflect.Value) []reflect.Value {
+	return slices.SortedFunc(slices.Values(value.MapKeys()), func(a, b reflect.Value) int {
+		return strings.Compare(a.String(), b.String())
+	})
+}
+
+// shown is a number or duration as a person would write it.
+func shown(value reflect.Value) string {
+	if d, ok := reflect.TypeAssert[Duration](value); ok {
+		return d.short()
+	}
+
+	return fmt.Sprint(value.Interface())
+}
 
 func (v *validator) text(text, path string, f field) {
 	if !utf8.ValidString(text) {
@@ -93,7 +106,7 @@ func (v *validator) limits(value reflect.Value, path string, f field) {
 	case value.Type() == durationType, value.CanInt():
 		low, high := parseTag(value.Type(), least).Int(), parseTag(value.Type(), most).Int()
 		if n := value.Int(); n < low || n > high {
-			v.add(path, "%v is out of range, %s to %s", value.Interface(), least, most)
+			v.add(path, "%s is out of range, %s to %s", shown(value), least, most)
 		}
 	case value.CanFloat():
 		low, _ := strconv.ParseFloat(least, 64)
