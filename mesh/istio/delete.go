@@ -97,7 +97,7 @@ func (r *Router) deleteSubsets(ctx context.Context, agent Agent) error {
 // deleteFromRule deletes the DestinationRule if it is Serin's and nothing is left in it.
 func (r *Router) deleteFromRule(ctx context.Context, w world, e *subsetEditor) error {
 	rules := r.config.Client.NetworkingV1().DestinationRules(w.agent.Namespace)
-	foreign := len(w.allSubsets()) > len(w.subsets()) || w.rule.Spec.GetTrafficPolicy() != nil
+	foreign := len(w.allSubsets()) > len(w.subsets()) || !ownPolicy(w.rule.Spec.GetTrafficPolicy())
 
 	if len(e.left) == 0 && !foreign && created(w.rule) {
 		return gone(rules.Delete(ctx, w.ruleName, precisely(w.rule)))

@@ -108,9 +108,18 @@ func newSubset(revision string) *api.Subset {
 	return &api.Subset{Name: subsetPrefix + revision, Labels: map[string]string{RevisionLabel: revision}}
 }
 
+// newPolicy has clients without a sidecar speak mTLS, which they do only where a rule says so; others do so anyway.
+func newPolicy() *api.TrafficPolicy {
+	return &api.TrafficPolicy{Tls: &api.ClientTLSSettings{Mode: api.ClientTLSSettings_ISTIO_MUTUAL}}
+}
+
+// ownPolicy reports whether nobody but Serin has said how to reach the agent.
+func ownPolicy(policy *api.TrafficPolicy) bool { return policy == nil || equal(policy, newPolicy()) }
+
 func (w world) newRule(r Routing) *networking.DestinationRule {
 	rule := &networking.DestinationRule{ObjectMeta: w.agent.meta(w.ruleName)}
 	rule.Spec.Host = w.agent.host()
+	rule.Spec.TrafficPolicy = newPolicy()
 
 	subsets := make([]subset, 0, len(r.Live))
 

@@ -1,0 +1,65 @@
+package kube
+
+import (
+	"errors"
+	"log/slog"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/serinhq/serin/internal/agentspec"
+)
+
+// Pods knows how Serin's processes are run in a pod.
+type Pods interface {
+	// Files are what a revision's ConfigMap holds beside the resolved agent, by name: the processes' configuration.
+	Files(agent, revision string) (map[string]string, error)
+	// Template is the pod of a revision, as it is before the agent's own spec.pod is merged over it. The ConfigMap's name is
+	// that of [ObjectName].
+	Template(agent agentspec.Agent, revision string) (corev1.PodTemplateSpec, error)
+}
+
+// Config is what the parts of a [Cluster] need. All of it is required.
+type Config struct {
+	// Client reads from a cache and writes to the API server, Reader reads from the API server.
+	Client client.Client
+	Reader client.Reader
+	// Namespace is the one that everything is in.
+	Namespace string
+	// Holder names this process: the name of its pod.
+	Holder   string
+	Pods     Pods
+	Recorder events.EventRecorder
+	Logger   *slog.Logger
+	// Catalogue makes the ConfigMap's text that says which agents there are.
+	Catalogue Catalogue
+}
+
+// Catalogue says which agents and tool servers there are, for the processes that look at it: declared are the agents that
+// are declared, leaving those that only run still.
+type Catalogue func(all []Declared, servers []agentspec.MCPServer) (string, error)
+
+// Declared is an agent and its live revisions.
+type Declared struct {
+	Name string
+	// Agent is nil once the agent is not declared any more.
+	Agent *agentspec.Agent
+	// Revisions are those that shall run.
+	Revisions []agentspec.Agent
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Client == nil || c.Reader == nil:
+		return errors.New("kube: Config.Client and Config.Reader are required")
+	case c.Namespace == "":
+		return errors.New("kube: Config.Namespace is required")
+	case c.Holder == "":
+		return errors.New("kube: Config.Holder is required: the name of the pod")
+	case c.Pods == nil || c.Recorder == nil || c.Logger == nil || c.Catalogue == nil:
+		return errors.New("kube: Config.Pods, Recorder, Logger and Catalogue are required")
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,127 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/utils/ptr"
+
+	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/mesh/istio"
+)
+
+const (
+	grpcPort = 9000
+	httpPort = 8080
+)
+
+// serviceAccount is who the agent's pods are.
+func (c *Config) serviceAccount(agent string) *corev1.ServiceAccount {
+	return &corev1.ServiceAccount{
+		TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta:                   metav1.ObjectMeta{Namespace: c.Namespace, Name: agent, Labels: labelsOf(agent)},
+		AutomountServiceAccountToken: ptr.To(false), // agents have nothing to ask of the API server
+	}
+}
+
+// service is the agent's name in the mesh.
+func (c *Config) service(agent string) *corev1.Service {
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: agent, Labels: labelsOf(agent)},
+		Spec: corev1.ServiceSpec{
+			Selector: map[string]string{"app": agent},
+			Ports: []corev1.ServicePort{
+				{Name: "grpc", Port: grpcPort, TargetPort: intstr.FromString("grpc"), AppProtocol: ptr.To("grpc"), Protocol: corev1.ProtocolTCP},
+			},
+		},
+	}
+}
+
+// deployment runs one revision.
+func (c *Config) deployment(agent *wantedAgent, revision *wantedRevision) (*appsv1.Deployment, error) {
+	run := agent.merged(revision)
+	name, labels := run.Metadata.Name, revisionLabels(run.Metadata.Name, revision.name)
+
+	template, err := c.podTemplate(run, revision.name)
+	if err != nil {
+		return nil, err
+	}
+
+	return &appsv1.Deployment{
+		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: c.Namespace, Name: ObjectName(name, agentspec.Short(revision.name)), Labels: labels,
+		},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: ptr.To(agent.replicas(revision)),
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{
+				"app": name, istio.RevisionLabel: labels[istio.RevisionLabel],
+			}},
+			Template:             template,
+			RevisionHistoryLimit: ptr.To[int32](1), // to go back is another revision's business
+			Strategy: appsv1.DeploymentStrategy{
+				Type: appsv1.RollingUpdateDeploymentStrategyType,
+				RollingUpdate: &appsv1.RollingUpdateDeployment{
+					MaxUnavailable: ptr.To(intstr.FromInt32(0)), MaxSurge: ptr.To(intstr.FromInt32(1)),
+				},
+			},
+		},
+	}, nil
+}
+
+// podTemplate merges what the agent says of its pods over what they are by themselves. Serin's labels stay.
+func (c *Config) podTemplate(agent agentspec.Agent, revision string) (corev1.PodTemplateSpec, error) {
+	template, err := c.Pods.Template(agent, revision)
+	if err != nil {
+		return template, fmt.Errorf("make the pod: %w", err)
+	}
+
+	if len(agent.Spec.Pod.Spec) > 0 {
+		if template.Spec, err = mergedSpec(template.Spec, agent.Spec.Pod.Spec); err != nil {
+			return template, err
+		}
+	}
+
+	template.Labels = merged(template.Labels, agent.Spec.Pod.Metadata.Labels, revisionLabels(agent.Metadata.Name, revision))
+	template.Annotations = merged(template.Annotations, agent.Spec.Pod.Metadata.Annotations)
+	template.Spec.ServiceAccountName = agent.Metadata.Name
+
+	return template, nil
+}
+
+// mergedSpec applies a strategic merge patch.
+func mergedSpec(spec corev1.PodSpec, patch []byte) (corev1.PodSpec, error) {
+	original, err := json.Marshal(spec)
+	if err != nil {
+		return spec, fmt.Errorf("make the pod: %w", err)
+	}
+
+	patched, err := strategicpatch.StrategicMergePatch(original, patch, corev1.PodSpec{})
+	if err != nil {
+		return spec, agentspec.Problems{{Field: "spec.pod.spec", Message: "it can't be merged: " + err.Error()}}
+	}
+
+	var after corev1.PodSpec
+	if err := json.Unmarshal(patched, &after); err != nil {
+		return spec, agentspec.Problems{{Field: "spec.pod.spec", Message: "it can't be merged: " + err.Error()}}
+	}
+
+	return after, nil
+}
+
+// merged has what comes later win.
+func merged(all ...map[string]string) map[string]string {
+	sum := map[string]string{}
+	for _, one := range all {
+		maps.Copy(sum, one)
+	}
+
+	return sum
+}

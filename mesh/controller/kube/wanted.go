@@ -1,0 +1,125 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+
+	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
+	"github.com/serinhq/serin/internal/agentspec"
+)
+
+// wanted is all that shall run.
+type wanted struct {
+	agents  map[string]wantedAgent
+	servers []agentspec.MCPServer
+	order   []string
+}
+
+type wantedAgent struct {
+	// declared is nil once the agent is not declared any more.
+	declared  *agentspec.Agent
+	revisions []wantedRevision
+}
+
+type wantedRevision struct {
+	name  string
+	agent agentspec.Agent
+	// share is in percent of the agent's size.
+	share int32
+}
+
+// readWanted reads the declarations of a request.
+func readWanted(request *workloadv1.ApplyRequest) (*wanted, error) {
+	all := &wanted{agents: map[string]wantedAgent{}}
+
+	for _, agent := range request.GetAgents() {
+		one, err := readAgent(agent)
+		if err != nil {
+			return nil, fmt.Errorf("agent %s: %w", agent.GetName(), err)
+		}
+
+		all.agents[agent.GetName()] = one
+		all.order = append(all.order, agent.GetName())
+	}
+
+	for _, declaration := range request.GetToolServers() {
+		var server agentspec.MCPServer
+		if err := json.Unmarshal([]byte(declaration), &server); err != nil {
+			return nil, fmt.Errorf("a tool server: %w", err)
+		}
+
+		all.servers = append(all.servers, server)
+	}
+
+	return all, nil
+}
+
+func readAgent(agent *workloadv1.Agent) (wantedAgent, error) {
+	one := wantedAgent{}
+
+	if agent.GetDeclaration() != "" {
+		declared, err := agentspec.UnmarshalResolved([]byte(agent.GetDeclaration()))
+		if err != nil {
+			return one, fmt.Errorf("its declaration: %w", err)
+		}
+
+		one.declared = &declared
+	}
+
+	for _, revision := range agent.GetRevisions() {
+		content, err := agentspec.UnmarshalResolved([]byte(revision.GetDeclaration()))
+		if err != nil {
+			return one, fmt.Errorf("revision %s: %w", revision.GetRevision(), err)
+		}
+
+		one.revisions = append(one.revisions, wantedRevision{
+			name: revision.GetRevision(), agent: content, share: revision.GetShare(),
+		})
+	}
+
+	return one, nil
+}
+
+// size is how many pods a revision has that takes all of the traffic.
+func (a *wantedAgent) size(revision *wantedRevision) int32 {
+	if a.declared != nil {
+		return a.declared.Spec.Scaling.MinReplicas
+	}
+
+	return revision.agent.Spec.Scaling.MinReplicas
+}
+
+// replicas is how many pods a revision shall have: a part of all, but at least one.
+func (a *wantedAgent) replicas(revision *wantedRevision) int32 {
+	size := a.size(revision)
+	if revision.share == 0 {
+		return size
+	}
+
+	return max((size*revision.share+99)/100, 1)
+}
+
+// merged is a revision as it is run: what is not part of it comes from the declaration as it stands.
+func (a *wantedAgent) merged(revision *wantedRevision) agentspec.Agent {
+	merged := revision.agent
+	if a.declared != nil {
+		merged.Spec.Pod, merged.Spec.Scaling = a.declared.Spec.Pod, a.declared.Spec.Scaling
+	}
+
+	return merged
+}
+
+func (w *wanted) listed() []Declared {
+	all := make([]Declared, 0, len(w.order))
+
+	for _, name := range w.order {
+		one := Declared{Name: name, Agent: w.agents[name].declared}
+		for _, revision := range w.agents[name].revisions {
+			one.Revisions = append(one.Revisions, revision.agent)
+		}
+
+		all = append(all, one)
+	}
+
+	return all
+}
