@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
 	"github.com/serinhq/serin/internal/fault"
@@ -59,7 +60,7 @@ func (a authorizer) stream(
 func (a authorizer) check(ctx context.Context, method string) error {
 	id, ok := Peer(ctx)
 	if !ok {
-		return fault.New(codes.Unauthenticated, "NO_IDENTITY", "%s needs a client certificate with a SPIFFE ID", method)
+		return unidentified(ctx, method)
 	}
 
 	home := id.TrustDomain == a.own.TrustDomain && id.Namespace == a.own.Namespace
@@ -71,15 +72,37 @@ func (a authorizer) check(ctx context.Context, method string) error {
 	return nil
 }
 
-// withVerifiedPeer reads the peer from the certificate that the handshake verified, and from nothing else.
+type noPeerKey struct{}
+
+// unidentified is the answer to a caller who is nobody, with the reason if there is one.
+func unidentified(ctx context.Context, method string) error {
+	if why, ok := ctx.Value(noPeerKey{}).(error); ok {
+		return fault.New(codes.Unauthenticated, "NO_IDENTITY", "%s needs a caller that the sidecar has verified: %w", method, why)
+	}
+
+	return fault.New(codes.Unauthenticated, "NO_IDENTITY", "%s needs a client certificate with a SPIFFE ID", method)
+}
+
+// withVerifiedPeer reads the peer from the certificate that the handshake verified, or, on connections from the own
+// sidecar, from what that has verified; and from nothing else.
 func withVerifiedPeer(ctx context.Context) context.Context {
 	connection, ok := peer.FromContext(ctx)
 	if !ok {
 		return ctx
 	}
 
-	info, ok := connection.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.PeerCertificates) == 0 {
+	switch info := connection.AuthInfo.(type) {
+	case credentials.TLSInfo:
+		return withCertified(ctx, info)
+	case sidecarInfo:
+		return withForwarded(ctx)
+	default:
+		return ctx
+	}
+}
+
+func withCertified(ctx context.Context, info credentials.TLSInfo) context.Context {
+	if len(info.State.PeerCertificates) == 0 {
 		return ctx
 	}
 
@@ -91,6 +114,15 @@ func withVerifiedPeer(ctx context.Context) context.Context {
 	id, err := ParseIdentity(uri.String())
 	if err != nil {
 		return ctx
+	}
+
+	return ContextWithPeer(ctx, id)
+}
+
+func withForwarded(ctx context.Context) context.Context {
+	id, err := forwardedIdentity(metadata.ValueFromIncomingContext(ctx, headerForwarded))
+	if err != nil {
+		return context.WithValue(ctx, noPeerKey{}, err)
 	}
 
 	return ContextWithPeer(ctx, id)

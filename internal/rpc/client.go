@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
@@ -33,11 +34,14 @@ type ClientConfig struct {
 
 // Dial makes a connection, without waiting for it, to a server that must prove to be peer. RPCs wait for the server to
 // be there, so give each a deadline; unary ones get UnaryTimeout if they have none. Unary RPCs of ContextService, which
-// are idempotent, are tried again on UNAVAILABLE. Calls are routed as [WithRoute] says.
+// are idempotent, are tried again on UNAVAILABLE, as long as that stays a small share of the calls. Calls are routed as
+// [WithRoute] says.
 //
 // A target that [Target] made is resolved and secured by the mesh: the control plane says who its servers must prove to
 // be, instead of peer. The mesh's routes may try calls again besides, idempotent or not: twice if a service has no
-// VirtualService, never if its route says attempts: 0.
+// VirtualService, never if its route says attempts: 0. That counts for the same share.
+//
+// With credentials of a sidecar the connection is plain, and peer is the sidecar's affair: see [SidecarTarget].
 func Dial(target string, peer Identity, config ClientConfig) (*grpc.ClientConn, error) {
 	config = config.withDefaults()
 
@@ -63,11 +67,20 @@ func Dial(target string, peer Identity, config ClientConfig) (*grpc.ClientConn, 
 // transport is how servers are found, trusted and waited for.
 func (c ClientConfig) transport(target string, peer Identity) ([]grpc.DialOption, error) {
 	if !isMesh(target) {
+		secured := insecure.NewCredentials()
+		if !c.Credentials.atSidecar() {
+			secured = credentials.NewTLS(c.Credentials.ClientTLS(peer))
+		}
+
 		return []grpc.DialOption{
-			grpc.WithTransportCredentials(credentials.NewTLS(c.Credentials.ClientTLS(peer))),
+			grpc.WithTransportCredentials(secured),
 			grpc.WithDefaultServiceConfig(serviceConfig()),
 			grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
 		}, nil
+	}
+
+	if c.Credentials.atSidecar() {
+		return nil, fmt.Errorf("dialing %q: beside a sidecar the mesh is not gRPC's affair: dial a dns target", target)
 	}
 
 	if err := checkBootstrap(os.Getenv); err != nil {
@@ -83,10 +96,11 @@ func (c ClientConfig) transport(target string, peer Identity) ([]grpc.DialOption
 }
 
 func (c ClientConfig) options(target string) []grpc.DialOption {
-	send := sender{mesh: isMesh(target)}
+	send := sender{mesh: isMesh(target), budget: newBudget()}
 
 	return []grpc.DialOption{
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(clientOtel(c.Telemetry)...)),
+		grpc.WithStatsHandler(attemptCounter{}),
 		grpc.WithConnectParams(connectParams()),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		grpc.WithIdleTimeout(0), // leaving idle would cost the next RPC a handshake
@@ -157,6 +171,8 @@ func serviceConfig() string {
 
 	config, err := json.Marshal(map[string]any{
 		"loadBalancingConfig": []any{map[string]any{"round_robin": struct{}{}}},
+		// Half of the tokens may be used up; failures take one, and successes give back a part of one.
+		"retryThrottling": map[string]any{"maxTokens": 2 * retryBurst, "tokenRatio": retryRatio},
 		"methodConfig": []any{map[string]any{
 			"name": names,
 			"retryPolicy": map[string]any{

@@ -17,10 +17,16 @@ import (
 type Credentials struct {
 	SVID   x509svid.Source
 	Bundle x509bundle.Source
+	// Sidecar is set instead, where an Envoy beside the process holds the certificate: who that says that the workload is.
+	Sidecar Identity
 }
 
 // Identity returns who the certificate says that this workload is.
 func (c Credentials) Identity() (Identity, error) {
+	if c.atSidecar() {
+		return ParseIdentity(c.Sidecar.String())
+	}
+
 	if c.SVID == nil || c.Bundle == nil {
 		return Identity{}, errors.New("credentials: both SVID and Bundle are needed")
 	}

@@ -35,6 +35,8 @@ type resending struct {
 	idempotent bool
 	routed     bool // the caller gave a route, so that refusals may change it
 	route      Route
+	budget     *budget
+	attempts   *attempts
 
 	misses, retries, reroutes int
 }
@@ -92,6 +94,7 @@ func (r *resending) reroute(revision string) (time.Duration, bool) {
 		wait = step(rerouteWait, longRerouteWait, r.reroutes)
 	}
 
+	r.attempts.allow()
 	r.reroutes++
 	r.route.Revision = revision
 
@@ -110,9 +113,11 @@ func (r *resending) miss() (time.Duration, bool) {
 }
 
 func (r *resending) retry() (time.Duration, bool) {
-	if r.retries == maxRetries {
+	if r.retries == maxRetries || !r.budget.withdraw() {
 		return 0, false
 	}
+
+	r.attempts.allow()
 
 	wait := step(retryWait, longRetryWait, r.retries)
 	r.retries++

@@ -20,12 +20,20 @@ const idempotentPrefix = "/serin.context.v1.ContextService/"
 // sender sends calls with their routes, and again where that is invisible to the caller. In the mesh it replaces
 // grpc-go's own waiting, which stays with the cluster that was picked first even if the routes have changed since, and
 // its retries, which the mesh's configuration replaces.
-type sender struct{ mesh bool }
+type sender struct {
+	mesh   bool
+	budget *budget // for the mesh; elsewhere grpc-go keeps its own
+}
 
 func (s sender) begin(ctx context.Context, options []grpc.CallOption) *resending {
 	route, routed := routeOf(ctx)
 
-	return &resending{mesh: s.mesh, waits: s.waits(options), routed: routed, route: route}
+	call := &resending{mesh: s.mesh, waits: s.waits(options), routed: routed, route: route}
+	if s.mesh {
+		call.budget, call.attempts = s.budget, newAttempts(s.budget)
+	}
+
+	return call
 }
 
 // waits reports whether the caller waits for a server: in the mesh by default, and unless it says otherwise.
@@ -56,7 +64,7 @@ func (s sender) unary(
 	for {
 		var answered peer.Peer
 
-		err := invoke(call.context(ctx), method, request, reply, connection, s.options(options, grpc.Peer(&answered))...)
+		err := invoke(call.context(ctx), method, request, reply, connection, s.options(call, options, grpc.Peer(&answered))...)
 		if err == nil {
 			return nil
 		}
@@ -75,7 +83,7 @@ func (s sender) stream(
 	call := s.begin(ctx, options)
 	open := func() (grpc.ClientStream, error) {
 		return call.open(ctx, func(ctx context.Context) (grpc.ClientStream, error) {
-			return streamer(ctx, desc, connection, method, s.options(options)...)
+			return streamer(ctx, desc, connection, method, s.options(call, options)...)
 		})
 	}
 
@@ -87,10 +95,17 @@ func (s sender) stream(
 	return &reroutedStream{ClientStream: stream, ctx: ctx, call: call, open: open}, nil
 }
 
-// options make each attempt in the mesh fail instead of wait, so that the next one sees the routes as they are then.
-func (s sender) options(options []grpc.CallOption, more ...grpc.CallOption) []grpc.CallOption {
-	if s.mesh {
-		more = append(more, grpc.WaitForReady(false))
+// options make each attempt in the mesh fail instead of wait, so that the next one sees the routes as they are then. And
+// grpc-go must not hold on to a request, so that the mesh's routes can't have it sent again, where that is done here or
+// the budget has nothing left for it.
+func (s sender) options(call *resending, options []grpc.CallOption, more ...grpc.CallOption) []grpc.CallOption {
+	if !s.mesh {
+		return append(slices.Clip(options), more...)
+	}
+
+	more = append(more, grpc.WaitForReady(false))
+	if call.idempotent || s.budget.isEmpty() {
+		more = append(more, grpc.MaxRetryRPCBufferSize(0))
 	}
 
 	return append(slices.Clip(options), more...)
@@ -98,6 +113,10 @@ func (s sender) options(options []grpc.CallOption, more ...grpc.CallOption) []gr
 
 // context is what the next attempt is made with.
 func (r *resending) context(ctx context.Context) context.Context {
+	if r.mesh {
+		ctx = context.WithValue(ctx, attemptsKey{}, r.attempts)
+	}
+
 	if !r.routed {
 		return ctx
 	}

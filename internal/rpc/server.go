@@ -4,6 +4,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -117,7 +118,12 @@ func NewServer(config ServerConfig) (*Server, error) {
 
 // transport makes the server that connections arrive at.
 func (c ServerConfig) transport(state *servingState, options []grpc.ServerOption) (grpcServer, error) {
-	if !c.Mesh {
+	switch {
+	case c.Mesh && c.Credentials.atSidecar():
+		return nil, errors.New("making a server: beside a sidecar the mesh is not gRPC's affair: Mesh must be false")
+	case c.Credentials.atSidecar():
+		return grpc.NewServer(append(options, grpc.Creds(besideEnvoy{}))...), nil
+	case !c.Mesh:
 		return grpc.NewServer(append(options, grpc.Creds(credentials.NewTLS(c.Credentials.ServerTLS(nil))))...), nil
 	}
 

@@ -1,5 +1,5 @@
-// Package identity gives workloads their certificates: a local authority that issues short-lived ones into
-// directories, rotates them, and a source that reads them again when they change.
+// Package identity gives workloads their certificates: from a local authority that issues short-lived ones into
+// directories and rotates them, or from istiod; and a source that reads them again when they change.
 package identity
 
 import (
