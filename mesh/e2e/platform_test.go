@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -268,4 +269,12 @@ func replaced(text, before, after string) string {
 	}
 
 	return strings.ReplaceAll(text, before, after)
+}
+
+// steer gives a command about a rollout.
+func (p *platform) steer(agent, verb string, in proto.Message) {
+	p.Helper()
+
+	_, err := p.gateway.Steer(p.Context(), agent, verb, in)
+	p.must(err)
 }

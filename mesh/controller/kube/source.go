@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -62,6 +63,10 @@ func (s *Source) Read(ctx context.Context) (*controller.Declarations, error) {
 
 	agents.Items = slices.DeleteFunc(agents.Items, func(a v1alpha1.Agent) bool { return !a.DeletionTimestamp.IsZero() })
 	servers.Items = slices.DeleteFunc(servers.Items, func(m v1alpha1.MCPServer) bool { return !m.DeletionTimestamp.IsZero() })
+
+	// A cache lists in no order.
+	slices.SortFunc(agents.Items, func(a, b v1alpha1.Agent) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(servers.Items, func(a, b v1alpha1.MCPServer) int { return cmp.Compare(a.Name, b.Name) })
 
 	prompts := &prompts{client: s.client, versions: map[string]string{}}
 	read, err := s.declarations(ctx, agents.Items, servers.Items, prompts)

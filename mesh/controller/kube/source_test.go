@@ -1,12 +1,15 @@
 package kube
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/mesh/api/v1alpha1"
@@ -120,6 +123,50 @@ func TestSourceTellsNews(t *testing.T) {
 
 	if read := w.read(source); read == nil {
 		t.Error("what was forgotten is not read again")
+	}
+}
+
+// shuffled lists in the opposite order every other time.
+type shuffled struct {
+	client.Reader
+
+	lists int
+}
+
+func (s *shuffled) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	err := s.Reader.List(ctx, list, options...)
+	s.lists++
+
+	if found, ok := list.(*v1alpha1.MCPServerList); ok && s.lists/2%2 == 0 {
+		slices.Reverse(found.Items)
+	}
+
+	if found, ok := list.(*v1alpha1.AgentList); ok && s.lists/2%2 == 0 {
+		slices.Reverse(found.Items)
+	}
+
+	return err
+}
+
+// TestTheOrderOfAListIsNoNews: a cache has none.
+func TestTheOrderOfAListIsNoNews(t *testing.T) {
+	server := func(name string) *v1alpha1.MCPServer {
+		return &v1alpha1.MCPServer{
+			ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: name, UID: types.UID(name)},
+			Spec:       agentspec.MCPServerSpec{Command: []string{name}},
+		}
+	}
+	w := newWorld(t, object("billing", "v1"), object("triage", "v1"), server("crm"), server("erp"))
+	source := &Source{client: &shuffled{Reader: w.client}, namespace: testNamespace}
+
+	if read := w.read(source); len(read.Servers) != 2 || len(read.Agents) != 2 {
+		t.Fatalf("read: %+v", read)
+	}
+
+	for range 4 {
+		if read := w.read(source); read != nil {
+			t.Errorf("news: %+v", read)
+		}
 	}
 }
 
