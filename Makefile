@@ -2,6 +2,8 @@
 TOOL := go tool -modfile=internal/tools/go.mod
 # What `buf breaking` compares with: the last release, or the commit before.
 AGAINST ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse --verify -q HEAD~1 || git rev-parse HEAD)
+# What `make gen` writes.
+GENERATED := gen proto deploy/crds deploy/rbac internal/agentspec mesh/api
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 
@@ -10,9 +12,13 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 .PHONY: gen
-gen: ## Generate Go, gateway and OpenAPI from proto/
+gen: ## Generate Go, gateway and OpenAPI from proto/; custom resources and RBAC from Go
 	$(TOOL) buf format -w --path proto/serin
 	$(TOOL) buf generate
+	$(TOOL) controller-gen object paths=./internal/agentspec paths=./mesh/api/v1alpha1
+	$(TOOL) controller-gen crd:allowDangerousTypes=true paths=./mesh/api/v1alpha1 output:crd:dir=deploy/crds
+	go run ./mesh/api/crdgen deploy/crds
+	$(TOOL) controller-gen rbac:roleName=serin-controller paths=./mesh/controller/kube output:rbac:dir=deploy/rbac
 
 .PHONY: third-party
 third-party: ## Print the imported protos anew from their pinned Go modules
@@ -21,6 +27,7 @@ third-party: ## Print the imported protos anew from their pinned Go modules
 .PHONY: lint
 lint: ## Run golangci-lint and buf lint
 	$(TOOL) golangci-lint run ./...
+	cd mesh/e2e && go tool -modfile=../../internal/tools/go.mod golangci-lint run --config ../../.golangci.yml ./...
 	$(TOOL) buf lint
 
 .PHONY: test
@@ -35,10 +42,19 @@ bin/grpcurl: internal/tools/go.mod
 check: lint bin/grpcurl ## Everything strict: race detector, no skips, lint, breaking changes, generated code up to date
 	$(TOOL) buf breaking --against '.git#ref=$(AGAINST)'
 	$(MAKE) gen
-	git diff --exit-code -- gen proto go.mod go.sum
-	test -z "$$(git status --porcelain -- gen proto)"
+	git diff --exit-code -- $(GENERATED) go.mod go.sum
+	test -z "$$(git status --porcelain -- $(GENERATED))"
 	go mod tidy -diff
+	cd mesh/e2e && go mod tidy -diff
 	SERIN_TEST_REQUIRE=all go test -race -timeout 30m ./...
+
+.PHONY: e2e
+e2e: ## Run the suite on a real API server and istiod, without Docker; the first build of those takes 20 minutes
+	cd mesh/e2e && SERIN_TEST_REQUIRE=all go test -p 1 -count 1 -timeout 60m ./...
+
+.PHONY: cluster
+cluster: ## Start a Kubernetes API server with Istio whose pods are processes, for kubectl, until Ctrl-C; needs root
+	cd mesh/e2e && go run ./cmd/serin-cluster
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME
