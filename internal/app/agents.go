@@ -1,11 +1,9 @@
 package app
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +17,8 @@ func newAgentsCommand(env *Env) *cobra.Command {
 		Aliases: []string{"agent"},
 		Short:   "Check and list agent files",
 		Example: `  serin agents validate ./agents
-  serin agents list -f ./agents`,
+  serin agents list -f ./agents
+  serin agents list -n agents      # of a cluster`,
 	}
 	command.AddCommand(newAgentsValidateCommand(env), newAgentsListCommand(env))
 
@@ -27,7 +26,10 @@ func newAgentsCommand(env *Env) *cobra.Command {
 }
 
 func newAgentsValidateCommand(env *Env) *cobra.Command {
-	var format *outputFormat
+	var (
+		format *outputFormat
+		mesh   string
+	)
 
 	command := &cobra.Command{
 		Use:   "validate DIR",
@@ -35,43 +37,40 @@ func newAgentsValidateCommand(env *Env) *cobra.Command {
 		Long: `Reads the *.yaml and *.yml files of a folder, or one file, and says everything that is
 wrong with them: file, line, column, field, and what is allowed there.
 
+With --mesh proxyless it takes any number of files and folders, and Istio's objects among them:
+it says which of their fields proxyless gRPC clients and servers ignore (such as mirror and
+outlierDetection), which make them refuse everything around them (such as corsPolicy), and which
+policies let everyone in. What is no more than risky is told, and is no failure.
+
 Exit codes: 0 all is right, 2 something is not.`,
 		Example: `  serin agents validate ./agents
-  serin agents validate ./agents -o json`,
-		Args: oneArg("DIR"),
+  serin agents validate ./agents -o json
+  serin agents validate --mesh proxyless ./agents ./mesh/billing.yaml`,
+		Args: func(command *cobra.Command, args []string) error {
+			if mesh != "" && len(args) > 0 {
+				return nil
+			}
+
+			return oneArg("DIR")(command, args)
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return validateAgents(env, args[0], *format)
+			switch mesh {
+			case "":
+				return validateAgents(env, args[0], *format)
+			case meshProxyless:
+				return validateMesh(env, args, *format)
+			default:
+				return usageErrorf("--mesh %q: want %s; what Envoys do with an object, istioctl analyze says", mesh, meshProxyless)
+			}
 		},
 	}
 	format = outputFlag(command.Flags(), formatText, formatJSON, formatYAML)
+	command.Flags().StringVar(&mesh, "mesh", "", "check Istio's objects too, for this kind of mesh: "+meshProxyless)
 
 	return command
 }
 
-func newAgentsListCommand(env *Env) *cobra.Command {
-	var (
-		dir    string
-		format *outputFormat
-	)
-
-	command := &cobra.Command{
-		Use:   "list",
-		Short: "List the agents of a folder with their revisions",
-		Example: `  serin agents list                # the example agents
-  serin agents list -f ./agents
-  serin agents list -f ./agents -o yaml`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return listAgents(env, dir, *format)
-		},
-	}
-	command.Flags().StringVarP(&dir, "file", "f", "", "folder of agent files, or one file (default: the example agents)")
-	format = outputFlag(command.Flags(), formatText, formatJSON, formatYAML)
-
-	return command
-}
-
-// agentSummary is an agent as lists show it.
+// agentSummary is an agent of a file as lists show it.
 type agentSummary struct {
 	Name        string   `json:"name"`
 	Revision    string   `json:"revision"`
@@ -89,21 +88,11 @@ func summarize(set *agentspec.Set) []agentSummary {
 
 	for i, agent := range set.Agents {
 		origin := set.Origin(agentspec.KindAgent, agent.Metadata.Name)
-		summary := agentSummary{
+		summaries[i] = agentSummary{
 			Name: agent.Metadata.Name, Revision: agentspec.Revision(agent), Entry: agent.Spec.Entry,
 			Model: agent.Spec.Model.Name, Description: agent.Spec.Description, File: origin.File, Line: origin.Line,
-			Tools: []string{}, Handoffs: []string{},
+			Tools: toolNames(agent.Spec), Handoffs: handoffNames(agent.Spec),
 		}
-
-		for _, tool := range agent.Spec.Tools {
-			summary.Tools = append(summary.Tools, tool.Name)
-		}
-
-		for _, handoff := range agent.Spec.Handoffs {
-			summary.Handoffs = append(summary.Handoffs, handoff.Agent)
-		}
-
-		summaries[i] = summary
 	}
 
 	return summaries
@@ -167,33 +156,4 @@ func loadAgents(dir string) (*agentspec.Set, error) {
 	}
 
 	return agentspec.LoadFS(examples, "(examples)")
-}
-
-func listAgents(env *Env, dir string, format outputFormat) error {
-	set, err := loadAgents(dir)
-	if err != nil {
-		return err
-	}
-
-	summaries := summarize(set)
-	if format != formatText {
-		return printValue(env.Stdout, format, struct {
-			Agents []agentSummary `json:"agents"`
-		}{summaries})
-	}
-
-	rows := make([][]string, len(summaries))
-	for i, agent := range summaries {
-		entry := ""
-		if agent.Entry {
-			entry = "yes"
-		}
-
-		rows[i] = []string{
-			agent.Name, agentspec.Short(agent.Revision), entry, agent.Model, cmp.Or(strings.Join(agent.Tools, ","), "-"),
-			cmp.Or(strings.Join(agent.Handoffs, ","), "-"), agent.File,
-		}
-	}
-
-	return printTable(env, []string{"AGENT", "REVISION", "ENTRY", "MODEL", "TOOLS", "HANDOFFS", "FILE"}, rows)
 }

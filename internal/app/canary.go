@@ -23,13 +23,19 @@ A rollout goes through its steps, such as 5, 25, 50 and 100%. By default a perso
 an automatic one goes on by itself, and aborts by itself if the candidate fails too often or is
 too slow. In either, a candidate without a ready process for 3 s is aborted.
 
+They speak to the serin up of --data or the gateway of --url, or else to the controller of a
+cluster: the one of --context and -n, or, if no serin up is found, of the kubeconfig's current
+context. A cluster's users need rights there: verbs such as get, promote and abort on
+agents.serin.dev, and create on pods/portforward.
+
 Exit codes: 0 done; 1 refused or failed: there is nothing to promote, the gateway can't be
 reached, or, with start -w and retry -w, the candidate was not promoted; 2 the command line or
 the file is not right, or there is no such agent or revision.`,
 		Example: `  serin canary status -w                       # everything that rolls out, as it goes
   serin canary start billing -f billing.yaml   # try a changed file
   serin canary promote billing                 # on to the next step
-  serin canary abort billing                   # back to what was`,
+  serin canary abort billing                   # back to what was
+  serin canary status --context prod -n agents # in a cluster`,
 	}
 	command.AddCommand(
 		newCanaryStartCommand(env),

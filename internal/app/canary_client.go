@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
+	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/fault"
 )
 
@@ -60,15 +61,31 @@ func (c *client) revision(ctx context.Context, agent, name string) (*rolloutv1.G
 }
 
 // watch streams the rollouts of all agents, or of one, and what changes.
-func (c *client) watch(ctx context.Context, agent string) (*eventStream, error) {
+func (c *client) watch(ctx context.Context, agent string) (rolloutStream, error) {
 	path := []string{rolloutsPath}
 	if agent != "" {
 		path = append(path, agent)
 	}
 
-	return c.open(ctx, func(ctx context.Context) (*http.Request, error) {
+	stream, err := c.open(ctx, func(ctx context.Context) (*http.Request, error) {
 		return c.request(ctx, http.MethodGet, path, nil, nil)
 	})
+	if err != nil {
+		return nil, err
+	}
+
+	return stream, nil
+}
+
+// declare sends the declaration to the controller, which keeps it.
+func (c *client) declare(ctx context.Context, change *declaredChange) (*rolloutv1.Rollout, error) {
+	declaration, err := agentspec.MarshalResolved(change.resolved)
+	if err != nil {
+		return nil, err
+	}
+
+	return c.steer(ctx, change.resolved.Metadata.Name, "start",
+		&rolloutv1.StartRolloutRequest{Declaration: string(declaration), Plan: change.plan})
 }
 
 // nextRollouts returns what changed. The errors are those of next.
@@ -88,24 +105,4 @@ func (s *eventStream) nextRollouts() (*rolloutv1.WatchRolloutsResponse, error) {
 	}
 
 	return change, nil
-}
-
-// allHistory returns the newest entries of an agent's history, as many as the limit says.
-func (c *client) allHistory(ctx context.Context, agent string, limit int) (*rolloutv1.ListHistoryResponse, error) {
-	all := &rolloutv1.ListHistoryResponse{}
-
-	for len(all.GetEntries()) < limit {
-		found, err := c.history(ctx, agent, min(pageSize, limit-len(all.GetEntries())), all.GetNextPageToken())
-		if err != nil {
-			return nil, err
-		}
-
-		all.Entries = append(all.Entries, found.GetEntries()...)
-
-		if all.NextPageToken = found.GetNextPageToken(); found.GetNextPageToken() == "" {
-			break
-		}
-	}
-
-	return all, nil
 }

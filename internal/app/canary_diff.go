@@ -30,7 +30,7 @@ there is none, to what was rejected last, or to stable from the revision before 
   serin canary diff billing 03eab8d9eace 340f4648b155`,
 		Args: agentArgs(1, 3, "AGENT, and FROM and TO if they are not stable and candidate"),
 		RunE: func(command *cobra.Command, args []string) error {
-			return flags.withClient(func(c *client) error {
+			return flags.withRollouts(command, env, func(c rolloutAPI) error {
 				return flags.diff(command.Context(), env, c, args[0], args[1:])
 			})
 		},
@@ -48,7 +48,7 @@ type revisionDiff struct {
 	Diff  string `json:"diff"`
 }
 
-func (f *canaryFlags) diff(ctx context.Context, env *Env, c *client, agent string, names []string) error {
+func (f *canaryFlags) diff(ctx context.Context, env *Env, c rolloutAPI, agent string, names []string) error {
 	if len(names) == 1 {
 		names = append(names, "candidate")
 	}
@@ -108,7 +108,7 @@ func compared(rollout *rolloutv1.Rollout) ([]string, error) {
 }
 
 // diffRevisions compares two revisions as YAML, which has a prompt's lines as lines.
-func diffRevisions(ctx context.Context, c *client, agent, from, to string) (revisionDiff, error) {
+func diffRevisions(ctx context.Context, c rolloutAPI, agent, from, to string) (revisionDiff, error) {
 	before, beforeText, err := readRevision(ctx, c, agent, from)
 	if err != nil {
 		return revisionDiff{}, err
@@ -124,7 +124,7 @@ func diffRevisions(ctx context.Context, c *client, agent, from, to string) (revi
 	return revisionDiff{Agent: agent, From: before, To: after, Diff: text}, nil
 }
 
-func readRevision(ctx context.Context, c *client, agent, name string) (short string, text []byte, err error) {
+func readRevision(ctx context.Context, c rolloutAPI, agent, name string) (short string, text []byte, err error) {
 	found, err := c.revision(ctx, agent, name)
 	if err != nil {
 		return "", nil, err
@@ -176,11 +176,11 @@ func (p *rolloutPage) diff(text, agent string) {
 
 // revisionChanges remembers what candidates change: revisions never do.
 type revisionChanges struct {
-	client *client
+	client rolloutAPI
 	known  map[string]string
 }
 
-func newChanges(c *client) *revisionChanges {
+func newChanges(c rolloutAPI) *revisionChanges {
 	return &revisionChanges{client: c, known: map[string]string{}}
 }
 

@@ -23,8 +23,8 @@ func newCanaryHistoryCommand(env *Env) *cobra.Command {
 				return usageErrorf("--limit %d: want at least 1", limit)
 			}
 
-			return flags.withClient(func(c *client) error {
-				found, err := c.allHistory(command.Context(), args[0], limit)
+			return flags.withRollouts(command, env, func(c rolloutAPI) error {
+				found, err := allHistory(command.Context(), c, args[0], limit)
 				if err != nil {
 					return err
 				}

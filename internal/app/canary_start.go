@@ -20,23 +20,26 @@ import (
 type canaryStart struct {
 	canaryFlags
 
-	file, steps string
-	pause       time.Duration
-	auto, wait  bool
+	file, revision, steps string
+	pause                 time.Duration
+	auto, wait            bool
 }
 
 func newCanaryStartCommand(env *Env) *cobra.Command {
 	options := &canaryStart{}
 	command := &cobra.Command{
-		Use:   "start AGENT -f FILE",
+		Use:   "start AGENT -f FILE | --revision REVISION",
 		Short: "Make a file's revision of an agent the candidate",
 		Long: `Reads the agent from a file, or from a folder of files, and begins to roll it out. A rollout
 that is in progress is aborted first. What the file's rollout section says holds where no flag does.
+With --revision it is one that the controller knows, as serin canary history tells of them.
 
 The folder that serin up watches stays as it is: the next change of the agent's file there starts
-a rollout of that.`,
+a rollout of that. In a cluster the file is applied as the Agent object, as kubectl apply would,
+with the plan of the flags in it; no other command ever writes one.`,
 		Example: `  serin canary start billing -f billing.yaml
   serin canary start billing -f billing.yaml --steps 10,50,100 --pause 2m --auto
+  serin canary start billing --revision 340f4648b155
   serin canary start billing -f billing.yaml --auto -w   # exit code 0 once it is stable, 1 if it was aborted`,
 		Args: agentArgs(1, 1, "one AGENT"),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -45,7 +48,7 @@ a rollout of that.`,
 				return err
 			}
 
-			return options.withClient(func(c *client) error {
+			return options.withRollouts(command, env, func(c rolloutAPI) error {
 				return options.run(command.Context(), env, c, args[0], plan)
 			})
 		},
@@ -55,6 +58,7 @@ a rollout of that.`,
 
 	flags := command.Flags()
 	flags.StringVarP(&options.file, "file", "f", "", "file, or folder of files, with the agent")
+	flags.StringVar(&options.revision, "revision", "", "a revision that is known already, in place of a file")
 	flags.StringVar(&options.steps, "steps", "", "percentages of new conversations in order, such as 5,25,50,100")
 	flags.DurationVar(&options.pause, "pause", 0, "least time at each step of an automatic rollout, such as 10m")
 	flags.BoolVar(&options.auto, "auto", false, "let the gate decide about going on and about aborting")
@@ -69,8 +73,10 @@ func (o *canaryStart) plan(command *cobra.Command) (*rolloutv1.Plan, error) {
 	plan := &rolloutv1.Plan{Automatic: o.auto}
 
 	switch {
-	case o.file == "":
+	case o.file == "" && o.revision == "":
 		return nil, usageErrorf("-f is missing: name the file with the changed agent")
+	case o.file != "" && o.revision != "":
+		return nil, usageErrorf("-f and --revision both say what to roll out: leave one of them out")
 	case changed("auto") && !o.auto:
 		return nil, usageErrorf("--auto=false: leave --auto out, and promotion: automatic out of the file")
 	case changed("pause") && o.pause < 0:
@@ -105,32 +111,50 @@ func parseSteps(text string) ([]int32, error) {
 	return steps, nil
 }
 
-func (o *canaryStart) run(ctx context.Context, env *Env, c *client, agent string, plan *rolloutv1.Plan) error {
-	declared, err := readDeclared(o.file, agent)
-	if err != nil {
-		return err
+func (o *canaryStart) run(ctx context.Context, env *Env, c rolloutAPI, agent string, plan *rolloutv1.Plan) error {
+	begin := o.fromFile
+	if o.revision != "" {
+		begin = o.fromRevision
 	}
 
-	declared, err = completeHandoffs(ctx, c, declared)
+	rollout, err := begin(ctx, c, agent, plan)
 	if err != nil {
 		return err
-	}
-
-	resolved, err := agentspec.MarshalResolved(declared)
-	if err != nil {
-		return err
-	}
-
-	rollout, err := c.steer(ctx, agent, "start", &rolloutv1.StartRolloutRequest{Declaration: string(resolved), Plan: plan})
-	if err != nil {
-		return inFile(o.file, err)
 	}
 
 	return o.begun(ctx, env, c, rollout, o.wait)
 }
 
+func (o *canaryStart) fromFile(ctx context.Context, c rolloutAPI, agent string, plan *rolloutv1.Plan) (*rolloutv1.Rollout, error) {
+	declared, err := readDeclared(o.file, agent)
+	if err != nil {
+		return nil, err
+	}
+
+	resolved, err := completeHandoffs(ctx, c, declared)
+	if err != nil {
+		return nil, err
+	}
+
+	rollout, err := c.declare(ctx, &declaredChange{declared: declared, resolved: resolved, plan: plan})
+	if err != nil {
+		return nil, inFile(o.file, err)
+	}
+
+	return rollout, nil
+}
+
+func (o *canaryStart) fromRevision(ctx context.Context, c rolloutAPI, agent string, plan *rolloutv1.Plan) (*rolloutv1.Rollout, error) {
+	known, err := c.revision(ctx, agent, o.revision)
+	if err != nil {
+		return nil, err
+	}
+
+	return c.steer(ctx, agent, "start", &rolloutv1.StartRolloutRequest{Declaration: known.GetDeclaration(), Plan: plan})
+}
+
 // begun shows a rollout that began, to its end if that is asked for.
-func (f *canaryFlags) begun(ctx context.Context, env *Env, c *client, rollout *rolloutv1.Rollout, wait bool) error {
+func (f *canaryFlags) begun(ctx context.Context, env *Env, c rolloutAPI, rollout *rolloutv1.Rollout, wait bool) error {
 	if !wait {
 		return f.show(env, rollout)
 	}
@@ -162,7 +186,7 @@ func readDeclared(path, name string) (agentspec.Agent, error) {
 
 // completeHandoffs says when to hand off where a file by itself does not: the other agents' descriptions do, so that the
 // file has the same revision as in their folder.
-func completeHandoffs(ctx context.Context, c *client, declared agentspec.Agent) (agentspec.Agent, error) {
+func completeHandoffs(ctx context.Context, c rolloutAPI, declared agentspec.Agent) (agentspec.Agent, error) {
 	others := agentspec.Set{}
 
 	for _, handoff := range declared.Spec.Handoffs {

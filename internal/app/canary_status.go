@@ -29,7 +29,7 @@ and the numbers every 10 s.`,
 		RunE: func(command *cobra.Command, args []string) error {
 			agent := strings.Join(args, "")
 
-			return flags.withClient(func(c *client) error {
+			return flags.withRollouts(command, env, func(c rolloutAPI) error {
 				view := flags.view(env, c)
 
 				if watch {
@@ -47,7 +47,7 @@ and the numbers every 10 s.`,
 }
 
 // status shows rollouts once.
-func (f *canaryFlags) status(ctx context.Context, env *Env, c *client, agent string) error {
+func (f *canaryFlags) status(ctx context.Context, env *Env, c rolloutAPI, agent string) error {
 	found, err := c.rollouts(ctx, agent)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (f *canaryFlags) status(ctx context.Context, env *Env, c *client, agent str
 }
 
 // view is how the flags want a watch to be shown.
-func (f *canaryFlags) view(env *Env, c *client) canaryView {
+func (f *canaryFlags) view(env *Env, c rolloutAPI) canaryView {
 	switch {
 	case *f.format != formatText:
 		return valueView{env.Stdout, *f.format}

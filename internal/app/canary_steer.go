@@ -13,16 +13,18 @@ import (
 
 // canaryFlags are what every command about rollouts has.
 type canaryFlags struct {
-	endpoint endpointFlags
-	format   *outputFormat
+	target targetFlags
+	format *outputFormat
 }
 
 func (f *canaryFlags) register(command *cobra.Command, env *Env) {
-	f.endpoint.register(command.Flags(), env)
+	f.target.register(command.Flags(), env)
 	f.format = outputFlag(command.Flags(), formatText, formatJSON, formatYAML)
 }
 
-func (f *canaryFlags) withClient(run func(*client) error) error { return withClient(&f.endpoint, run) }
+func (f *canaryFlags) withRollouts(command *cobra.Command, env *Env, run func(rolloutAPI) error) error {
+	return withRollouts(command, &f.target, env, run)
+}
 
 // show prints a rollout after a command.
 func (f *canaryFlags) show(env *Env, rollout *rolloutv1.Rollout) error {
@@ -52,7 +54,7 @@ func (s *steering) run(command *cobra.Command, env *Env, args []string) error {
 		return err
 	}
 
-	return s.withClient(func(c *client) error {
+	return s.withRollouts(command, env, func(c rolloutAPI) error {
 		rollout, err := c.steer(command.Context(), args[0], s.verb, request)
 		if err != nil {
 			return err
@@ -174,7 +176,7 @@ was rejected is never tried again without this, also if its file is saved once m
 		Example: `  serin canary retry billing`,
 		Args:    agentArgs(1, 1, "one AGENT"),
 		RunE: func(command *cobra.Command, args []string) error {
-			return options.withClient(func(c *client) error {
+			return options.withRollouts(command, env, func(c rolloutAPI) error {
 				return retryRollout(command.Context(), env, c, options, args[0], wait)
 			})
 		},
@@ -185,7 +187,7 @@ was rejected is never tried again without this, also if its file is saved once m
 	return command
 }
 
-func retryRollout(ctx context.Context, env *Env, c *client, flags *canaryFlags, agent string, wait bool) error {
+func retryRollout(ctx context.Context, env *Env, c rolloutAPI, flags *canaryFlags, agent string, wait bool) error {
 	rollout, err := c.steer(ctx, agent, "retry", &rolloutv1.RetryRolloutRequest{})
 	if err != nil {
 		return err

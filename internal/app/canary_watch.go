@@ -27,7 +27,7 @@ type canaryView interface {
 
 // canaryWatch follows rollouts over as many streams as it takes.
 type canaryWatch struct {
-	client *client
+	client rolloutAPI
 	agent  string
 	view   canaryView
 	// until says when it has seen enough; nil means never. Its error is the watch's.

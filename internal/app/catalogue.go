@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -72,14 +73,23 @@ func writeCatalogue(path string, written catalogue) error {
 	return writeFile(path, append(data, '\n'))
 }
 
+// readCatalogue reads this process's catalogue. In a pod it is not there before the controller has looked for the first
+// time.
+func (w *workload) readCatalogue() (*catalogue, []byte, error) {
+	read, data, err := readCatalogue(w.config.Catalogue)
+	if errors.Is(err, os.ErrNotExist) && w.config.plane() != planeEmbedded {
+		return &catalogue{}, nil, nil
+	}
+
+	return read, data, err
+}
+
 // catalogueInterval is the time between two looks at the catalogue: an edited agent's entry is known that soon.
 const catalogueInterval = 200 * time.Millisecond
 
 // followCatalogue calls take with the catalogue now, and once more with each change.
 func (w *workload) followCatalogue(take func(*catalogue) error) (drain.Task, error) {
-	path := w.config.Catalogue
-
-	now, data, err := readCatalogue(path)
+	now, data, err := w.readCatalogue()
 	if err != nil {
 		return drain.Task{}, err
 	}
@@ -99,7 +109,7 @@ func (w *workload) followCatalogue(take func(*catalogue) error) (drain.Task, err
 			case <-ticker.C:
 			}
 
-			next, changed, err := readCatalogue(path)
+			next, changed, err := w.readCatalogue()
 			if err == nil && !bytes.Equal(changed, data) {
 				data, err = changed, take(next)
 			}

@@ -33,9 +33,9 @@ type endpointFlags struct {
 }
 
 func (f *endpointFlags) register(flags *pflag.FlagSet, env *Env) {
-	flags.StringVar(&f.url, "url", env.get("SERIN_URL"), "REST address of the gateway (default: the serin up of --data)")
-	flags.StringVar(&f.tokenFile, "token-file", env.get("SERIN_TOKEN_FILE"), "file with a bearer token")
-	flags.StringVar(&f.data, "data", cmp.Or(env.get("SERIN_DATA"), defaultData), "data directory of the serin up to talk to")
+	flags.StringVar(&f.url, flagURL, env.get("SERIN_URL"), "REST address of the gateway (default: the serin up of --data)")
+	flags.StringVar(&f.tokenFile, flagTokenFile, env.get("SERIN_TOKEN_FILE"), "file with a bearer token")
+	flags.StringVar(&f.data, flagData, cmp.Or(env.get("SERIN_DATA"), defaultData), "data directory of the serin up to talk to")
 }
 
 // find returns the endpoint. A token file given by hand goes with any address, serin up's own only with its own.
@@ -86,12 +86,21 @@ type running struct {
 	TokenFile string `json:"token_file"`
 }
 
+// notRunningError is errNotRunning in a user's words.
+type notRunningError struct{ data string }
+
+func (e *notRunningError) Error() string {
+	return fmt.Sprintf("no running serin up found in %s; start it with: serin up", e.data)
+}
+
+func (e *notRunningError) Is(target error) bool { return target == errNotRunning }
+
 func readRunning(data string) (running, error) {
 	path := filepath.Join(data, "run", "up.json")
 
 	content, err := os.ReadFile(path) //nolint:gosec // the user names the directory
 	if errors.Is(err, fs.ErrNotExist) {
-		return running{}, usageErrorf("no running serin up found in %s; start it with: serin up", data)
+		return running{}, &usageError{&notRunningError{data}}
 	}
 
 	found := running{}

@@ -22,6 +22,8 @@ type Env struct {
 	IsTerminal bool
 	// Height is how many lines Stdout shows at once; 0, or a nil function, if that is not known.
 	Height func() int
+	// Program is what the process was called as: the path of a binary.
+	Program string
 	// OpenAPI is the document that the gateway serves.
 	OpenAPI []byte
 	// Signals subscribes to interrupts; nil means the process's own.
@@ -31,7 +33,7 @@ type Env struct {
 // ProcessEnv is the environment of this process.
 func ProcessEnv() *Env {
 	return &Env{
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Getenv: os.Getenv,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Getenv: os.Getenv, Program: os.Args[0],
 		IsTerminal: isTerminal(os.Stdin) && isTerminal(os.Stdout), Height: height,
 	}
 }

@@ -33,10 +33,14 @@ func (w *workload) agentRoom() (*room, error) {
 		peers[i] = agent.Peer{Name: peer.Name, Description: peer.Description}
 	}
 
+	if w.config.plane() != planeEmbedded {
+		peers = peersOf(spec)
+	}
+
 	service, err := agent.New(agent.Config{
 		Agent: spec, Revision: settings.Revision, Peers: peers,
 		Context: store, Tools: tools, Handoff: w.handoffClient,
-		LLM:      agent.LLM{BaseURL: "https://" + w.config.Targets[rpc.Ambassador] + "/v1", HTTPClient: w.llmClient()},
+		LLM:      agent.LLM{BaseURL: w.llmURL(), HTTPClient: w.llmClient()},
 		LeaseTTL: w.leaseTTL(), Telemetry: w.telemetry,
 	})
 	if err != nil {
@@ -60,4 +64,14 @@ func (w *workload) agentChecks(spec agentspec.Agent, service *agent.Service) []h
 	}
 
 	return checks
+}
+
+// peersOf are the agents that it hands off to, as its revision describes them.
+func peersOf(spec agentspec.Agent) []agent.Peer {
+	peers := make([]agent.Peer, len(spec.Spec.Handoffs))
+	for i, handoff := range spec.Spec.Handoffs {
+		peers[i] = agent.Peer{Name: handoff.Agent, Description: handoff.When}
+	}
+
+	return peers
 }

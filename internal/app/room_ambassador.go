@@ -39,16 +39,25 @@ func (w *workload) ambassadorRoom() (*room, error) {
 	}
 
 	server := &http.Server{Handler: service.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	security := w.credentials.ServerTLS(rpc.AnyAgent)
-	security.NextProtos = []string{"h2", "http/1.1"}
-	secured := tls.NewListener(listener, security)
 
 	return &room{
 		checks: service.Checks(),
 		// The ambassador stops first, the simulator behind it after that.
-		serves: append([]serving{serverServing("llm", server, secured)}, serves...),
+		serves: append([]serving{serverServing("llm", server, w.secureLLM(listener))}, serves...),
 		close:  func() error { service.Close(); return nil },
 	}, nil
+}
+
+// secureLLM lets agents in alone; in a pod, where nobody else reaches the address, that is plain.
+func (w *workload) secureLLM(listener net.Listener) net.Listener {
+	if w.config.plane() != planeEmbedded {
+		return listener
+	}
+
+	security := w.credentials.ServerTLS(rpc.AnyAgent)
+	security.NextProtos = []string{"h2", "http/1.1"}
+
+	return tls.NewListener(listener, security)
 }
 
 // simulator serves the simulated provider within this process, if the configuration asks for one.
@@ -73,7 +82,7 @@ func (w *workload) simulator(config *ambassador.Config) ([]serving, error) {
 // llmReady checks the ambassador the way that the agent will use it.
 func (w *workload) llmReady() health.Check {
 	client := w.llmClient()
-	url := "https://" + w.config.Targets[rpc.Ambassador] + "/v1/models"
+	url := w.llmURL() + "/models"
 
 	return health.Check{Name: "llm", TTL: healthTTL, Func: func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -17,6 +17,9 @@ import (
 // controllerRoom decides about rollouts.
 func (w *workload) controllerRoom(ctx context.Context) (*room, error) {
 	settings := w.config.Controller
+	if settings.Cluster != nil {
+		return w.clusterRoom(ctx)
+	}
 
 	client, err := meshClient(w.config.Targets[meshAPIName], w.config.Certificates, w.telemetry.Logger)
 	if err != nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"math"
 	"strconv"
@@ -60,7 +61,7 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 		return nil, err
 	}
 
-	public, err := w.publicServing(ctx, service)
+	public, unwatch, err := w.publicServings(ctx, service)
 	if err != nil {
 		return nil, err
 	}
@@ -69,10 +70,10 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 		pages:  service.Handler(),
 		guard:  service.Authorize,
 		checks: []health.Check{w.reachable(rpc.Context)},
-		serves: []serving{public},
+		serves: public,
 		tasks:  []drain.Task{{Name: "dispatcher", Run: service.Run}, follow},
 		drain:  func(context.Context) error { service.Drain(); return nil },
-		close:  service.Close,
+		close:  func() error { unwatch(); return service.Close() },
 	}, nil
 }
 
@@ -109,21 +110,40 @@ func setAgents(service *gateway.Service, now *catalogue) error {
 	return service.SetAgents(agents)
 }
 
-// publicServing is the gRPC door for clients from outside: TLS by the platform's own CA, tokens if there are any.
-func (w *workload) publicServing(ctx context.Context, service *gateway.Service) (serving, error) {
-	source, err := identity.Watch(ctx, w.config.Gateway.PublicCertificates)
+// publicServings are the gRPC door for clients from outside, with tokens if there are any; in a pod there is one only
+// where a certificate is configured. The function ends what it needs.
+func (w *workload) publicServings(ctx context.Context, service *gateway.Service) ([]serving, func(), error) {
+	if w.config.plane() != planeEmbedded && w.config.Gateway.PublicTLS == "" {
+		return nil, func() {}, nil
+	}
+
+	security, unwatch, err := w.publicTLS(ctx)
 	if err != nil {
-		return serving{}, fmt.Errorf("read the public certificate: %w", err)
+		return nil, nil, err
 	}
 
 	listener, err := w.config.listener("public")
 	if err != nil {
-		return serving{}, err
+		unwatch()
+
+		return nil, nil, err
 	}
 
-	server := service.NewPublicServer(tlsconfig.TLSServerConfig(source))
+	return []serving{grpcServing("public gRPC", service.NewPublicServer(security), listener)}, unwatch, nil
+}
 
-	return grpcServing("public gRPC", server, listener), nil
+// publicTLS is by the platform's own CA, or by a certificate of the user's.
+func (w *workload) publicTLS(ctx context.Context) (*tls.Config, func(), error) {
+	if w.config.plane() != planeEmbedded {
+		return secretTLS(w.config.Gateway.PublicTLS)
+	}
+
+	source, err := identity.Watch(ctx, w.config.Gateway.PublicCertificates)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the public certificate: %w", err)
+	}
+
+	return tlsconfig.TLSServerConfig(source), func() {}, nil
 }
 
 func gatewayAgent(agent agentEntry) (gateway.Agent, error) {

@@ -1,6 +1,11 @@
 package app
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/drain"
 	"github.com/serinhq/serin/internal/health"
 	"github.com/serinhq/serin/internal/rpc"
@@ -13,7 +18,7 @@ func (w *workload) toolsRoom() (*room, error) {
 		return nil, err
 	}
 
-	known, _, err := readCatalogue(w.config.Catalogue)
+	known, _, err := w.readCatalogue()
 	if err != nil {
 		return nil, err
 	}
@@ -25,9 +30,17 @@ func (w *workload) toolsRoom() (*room, error) {
 		return nil, err
 	}
 
-	// Other servers need another process: the supervisor starts one then.
+	others, served := make(chan struct{}, 1), written(known.Servers)
+
 	follow, err := w.followCatalogue(func(now *catalogue) error {
 		service.SetGrants(now.Grants)
+
+		if written(now.Servers) != served {
+			select {
+			case others <- struct{}{}:
+			default:
+			}
+		}
 
 		return nil
 	})
@@ -43,8 +56,40 @@ func (w *workload) toolsRoom() (*room, error) {
 			// An agent that needs what is missing is not ready itself. It must not keep the others' tools from them.
 			{Name: "tool servers", TTL: healthTTL, Func: service.Ready, Informative: true},
 		},
-		tasks: []drain.Task{{Name: "tool servers", Run: service.Run}, follow},
+		tasks: []drain.Task{{Name: "tool servers", Run: service.Run}, follow, w.endWith(others)},
 		drain: service.Drain,
 		close: service.Close,
 	}, nil
 }
+
+// endWith ends the process once there are other tool servers: those need another process. A supervisor starts one by
+// itself, and a pod's container is started again.
+func (w *workload) endWith(others <-chan struct{}) drain.Task {
+	return drain.Task{Name: "tool servers' declarations", Run: func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-others:
+		}
+
+		if w.config.plane() == planeEmbedded {
+			<-ctx.Done()
+
+			return nil
+		}
+
+		return errOtherServers
+	}}
+}
+
+// written is how declarations read; the room may complete its own copy of them.
+func written(servers []agentspec.MCPServer) string {
+	data, err := json.Marshal(servers)
+	if err != nil { // they came from JSON
+		return err.Error()
+	}
+
+	return string(data)
+}
+
+var errOtherServers = errors.New("other tool servers are declared: the process ends, to be started again with them")

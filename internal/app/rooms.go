@@ -3,10 +3,12 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,14 +31,19 @@ type workload struct {
 	config      *workloadConfig
 	env         *Env
 	telemetry   *telemetry.Telemetry
-	identity    *identity.Source
 	credentials rpc.Credentials
+
+	// What a process has that gets its certificates itself; nil elsewhere.
+	identity   *identity.Istiod
+	door       *healthDoor
+	closing    []func()
+	background sync.WaitGroup
 
 	mu    sync.Mutex
 	conns map[string]*grpc.ClientConn
 }
 
-func newWorkload(ctx context.Context, env *Env, config *workloadConfig) (*workload, error) {
+func newWorkload(env *Env, config *workloadConfig) (*workload, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cmp.Or(config.LogLevel, "info"))); err != nil {
 		return nil, usageErrorf("--log-level %q: want debug, info, warn or error", config.LogLevel)
@@ -47,16 +54,7 @@ func newWorkload(ctx context.Context, env *Env, config *workloadConfig) (*worklo
 		return nil, fmt.Errorf("start telemetry: %w", err)
 	}
 
-	source, err := identity.Watch(ctx, config.Certificates)
-	if err != nil {
-		return nil, fmt.Errorf("read certificates: %w", err)
-	}
-
-	return &workload{
-		config: config, env: env, telemetry: telemetry, identity: source,
-		credentials: rpc.Credentials{SVID: source, Bundle: source},
-		conns:       map[string]*grpc.ClientConn{},
-	}, nil
+	return &workload{config: config, env: env, telemetry: telemetry, conns: map[string]*grpc.ClientConn{}}, nil
 }
 
 func (w *workload) close() error {
@@ -67,7 +65,21 @@ func (w *workload) close() error {
 		_ = conn.Close() // it only says that it was closed before
 	}
 
-	return w.telemetry.Shutdown(context.Background())
+	var err error
+	if w.door != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+
+		err = w.door.close(ctx)
+	}
+
+	for _, stop := range w.closing {
+		stop()
+	}
+
+	w.background.Wait()
+
+	return errors.Join(err, w.telemetry.Shutdown(context.Background()))
 }
 
 func (w *workload) room(ctx context.Context) (*room, error) {
@@ -101,7 +113,12 @@ func (w *workload) dial(name string) (*grpc.ClientConn, error) {
 	}
 
 	target, direct := w.config.Targets[name]
-	if !direct {
+
+	switch {
+	case direct:
+	case w.config.plane() == planeSidecar:
+		target = rpc.SidecarTarget(w.config.Namespace, name)
+	default:
 		target = rpc.Target(w.config.Namespace, name)
 	}
 
@@ -168,15 +185,32 @@ func (w *workload) reachable(name string) health.Check {
 // healthTTL keeps a probe every few milliseconds, as at start, from becoming a load.
 const healthTTL = 200 * time.Millisecond
 
-// llmClient speaks mTLS to the ambassador.
+// llmURL is the ambassador's: its own in the pod, or that of this machine.
+func (w *workload) llmURL() string {
+	target := w.config.Targets[rpc.Ambassador]
+	if w.config.plane() == planeEmbedded {
+		return "https://" + target + "/v1"
+	}
+
+	base, _, _ := strings.Cut(target, "/v1") // LLM_ENDPOINT may name the whole path
+
+	return strings.TrimSuffix(base, "/") + "/v1"
+}
+
+// llmClient speaks mTLS to the ambassador, or plain HTTP within the pod.
 func (w *workload) llmClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     w.credentials.ClientTLS(w.config.identity(rpc.Ambassador)),
+	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 5 * time.Second,
 		// With HTTP/2 a stream that is closed after its last event does not cost its connection, and the next a handshake.
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: 256,
 		IdleConnTimeout:     90 * time.Second,
-	}}
+	}
+
+	if w.config.plane() == planeEmbedded {
+		transport.TLSClientConfig = w.credentials.ClientTLS(w.config.identity(rpc.Ambassador))
+	}
+
+	return &http.Client{Transport: transport}
 }

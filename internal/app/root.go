@@ -64,6 +64,7 @@ Exit codes: 0 done, 1 failed, 2 the command line or a file is not right.`,
 		newServeCommand(env),
 		newVersionCommand(env),
 	)
+	asPlugin(root, env)
 	markUsage(root)
 
 	return root

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 	"github.com/serinhq/serin/internal/supervise"
 )
 
-// drainLimit bounds how long a workload finishes what it has begun; it lies below the supervisor's grace, so that
+// drainLimit is the default of what bounds how long a workload finishes what it has begun; it lies below the supervisor's grace, so that
 // what could not be finished is given back properly.
 const drainLimit = 8 * time.Second
 
@@ -38,7 +39,12 @@ func newServeCommand(env *Env) *cobra.Command {
 			ctx, cancel := supervise.WithLifeline(command.Context(), env.Getenv)
 			defer cancel()
 
-			return forSupervisor(serveWorkload(ctx, env, config))
+			err = serveWorkload(ctx, env, config)
+			if config.plane() != planeEmbedded {
+				return err // a pod's exit codes are read by people
+			}
+
+			return forSupervisor(err)
 		},
 	}
 	command.Flags().StringVar(&path, "config", "", "the workload's configuration, a JSON file")
@@ -72,9 +78,17 @@ type serving struct {
 }
 
 func serveWorkload(ctx context.Context, env *Env, config *workloadConfig) error {
-	work, err := newWorkload(ctx, env, config)
+	if err := config.settle(env.get); err != nil {
+		return err
+	}
+
+	work, err := newWorkload(env, config)
 	if err != nil {
 		return err
+	}
+
+	if joined, err := work.join(ctx); err != nil || !joined {
+		return errors.Join(err, work.close())
 	}
 
 	room, err := work.room(ctx)
@@ -97,7 +111,7 @@ func (w *workload) run(ctx context.Context, room *room) error {
 		return err
 	}
 
-	checker := health.New(checksOf(room, server)...)
+	checker := health.New(append(w.identityChecks(), checksOf(room, server)...)...)
 
 	servings, err := w.servings(room, server, checker)
 	if err != nil {
@@ -137,7 +151,9 @@ func (w *workload) run(ctx context.Context, room *room) error {
 }
 
 func (w *workload) finish(running context.Context, room *room, servings []serving) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), drainLimit)
+	limit := cmp.Or(time.Duration(w.config.Drain), drainLimit)
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), limit)
 	defer cancel()
 
 	if room.drain != nil {
@@ -161,7 +177,8 @@ func (w *workload) grpcServer(room *room) (*rpc.Server, error) {
 
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		Credentials: w.credentials, Namespace: w.config.Namespace, Policy: room.policy, Telemetry: w.telemetry,
-		Mesh: w.config.Room != "mesh", // which can't wait for itself
+		// The control plane can't wait for itself, and beside a sidecar there is nothing to wait for.
+		Mesh: w.config.Room != "mesh" && w.config.plane() != planeSidecar,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make gRPC server: %w", err)
@@ -191,6 +208,10 @@ func (w *workload) servings(room *room, server *rpc.Server, checker *health.Chec
 		}
 
 		servings = append(servings, grpcServing("grpc", server, listener))
+	}
+
+	if w.door != nil {
+		return append(servings, w.door.lead(w.pages(room, checker))), nil
 	}
 
 	listener, err := w.config.listener("http")

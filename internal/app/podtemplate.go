@@ -1,0 +1,237 @@
+package app
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/mesh/controller/kube"
+)
+
+// Where an agent's pod has its files, and the ports that only it has.
+const (
+	podConfigDir    = "/etc/serin"
+	podCatalogueDir = "/etc/serin-agents"
+	podTokenDir     = "/var/run/secrets/serin/tokens" //nolint:gosec // a path, no secret
+	podRootDir      = "/var/run/secrets/serin/istio"
+	podStateDir     = "/var/run/serin"
+
+	agentProcess      = "process.json"
+	ambassadorProcess = "ambassador.json"
+
+	podLLMPort        = 7070
+	podAmbassadorHTTP = 8081
+
+	// podGrace is how long Kubernetes waits for a pod to end, podDrain how long a process takes at most to finish its work.
+	podGrace = 120
+	podDrain = 100 * time.Second
+)
+
+// podMaker makes the pods of agents: the agent's process and its own ambassador.
+type podMaker struct {
+	settings  *clusterSettings
+	dataPlane dataPlaneSettings
+	trust     string
+	logLevel  string
+}
+
+// Files are the configuration of both processes.
+func (m *podMaker) Files(agent, revision string) (map[string]string, error) {
+	files := map[string]string{}
+
+	for name, config := range map[string]workloadConfig{
+		agentProcess: m.agentConfig(agent, revision), ambassadorProcess: m.ambassadorConfig(agent),
+	} {
+		data, err := json.MarshalIndent(config, "", "  ")
+		if err != nil {
+			return nil, fmt.Errorf("configure %s: %w", name, err)
+		}
+
+		files[name] = string(data) + "\n"
+	}
+
+	return files, nil
+}
+
+func (m *podMaker) agentConfig(agent, revision string) workloadConfig {
+	plane := m.dataPlane
+	if plane.Mode == planeProxyless {
+		plane.TokenFile, plane.RootFile = podTokenDir+"/istio-token", podRootDir+"/root-cert.pem"
+		plane.LabelsFile = podStateDir + "-pod/labels"
+	}
+
+	config := workloadConfig{
+		Room: "agent", Name: agent, TrustDomain: m.trust, LogLevel: m.logLevel,
+		Listen: map[string]string{"grpc": ":9000", "http": ":8080"},
+		Drain:  agentspec.Duration(podDrain), DataPlane: &plane, Catalogue: podCatalogueDir + "/" + kube.CatalogueKey,
+		Agent: &agentSettings{File: podConfigDir + "/" + kube.RevisionKey, Revision: revision},
+	}
+	if plane.Mode == planeProxyless {
+		config.Certificates = podStateDir + "/certificates"
+	}
+
+	return config
+}
+
+func (m *podMaker) ambassadorConfig(agent string) workloadConfig {
+	return workloadConfig{
+		Room: "ambassador", Name: agent, TrustDomain: m.trust, LogLevel: m.logLevel,
+		Listen: map[string]string{
+			"llm": fmt.Sprintf("127.0.0.1:%d", podLLMPort), "http": fmt.Sprintf(":%d", podAmbassadorHTTP),
+		},
+		Drain: agentspec.Duration(podDrain), DataPlane: &dataPlaneSettings{Mode: planeNone},
+	}
+}
+
+// Template is the pod of a revision.
+func (m *podMaker) Template(agent agentspec.Agent, revision string) (corev1.PodTemplateSpec, error) {
+	template := corev1.PodTemplateSpec{}
+	template.Annotations = map[string]string{}
+	template.Labels = map[string]string{}
+
+	switch m.dataPlane.Mode {
+	case planeProxyless:
+		template.Annotations["sidecar.istio.io/inject"] = "false"
+		template.Labels["security.istio.io/tlsMode"] = "istio"
+	case planeSidecar:
+		template.Labels["sidecar.istio.io/inject"] = "true"
+		// The agent must reach its peers from its first to its last moment.
+		template.Annotations["proxy.istio.io/config"] = `{"holdApplicationUntilProxyStarts": true}`
+	}
+
+	template.Spec = corev1.PodSpec{
+		TerminationGracePeriodSeconds: ptr.To[int64](podGrace),
+		AutomountServiceAccountToken:  ptr.To(false),
+		EnableServiceLinks:            ptr.To(false),
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To(m.settings.user()), FSGroup: ptr.To(m.settings.user()),
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []corev1.Container{m.agentContainer(agent), m.ambassadorContainer()},
+		Volumes:    m.volumes(agent.Metadata.Name, agentspec.Short(revision)),
+	}
+
+	return template, nil
+}
+
+func (m *podMaker) agentContainer(agent agentspec.Agent) corev1.Container {
+	container := m.container("agent", cmp.Or(agent.Spec.Image, m.settings.Image), agentProcess, 8080)
+	container.Ports = append(container.Ports, corev1.ContainerPort{Name: "grpc", ContainerPort: 9000, Protocol: corev1.ProtocolTCP})
+	container.Env = append(container.Env,
+		corev1.EnvVar{Name: "LLM_ENDPOINT", Value: fmt.Sprintf("http://127.0.0.1:%d/v1", podLLMPort)},
+		corev1.EnvVar{Name: "GRPC_XDS_BOOTSTRAP", Value: podStateDir + "/xds.json"},
+	)
+	container.VolumeMounts = append(container.VolumeMounts,
+		corev1.VolumeMount{Name: "catalogue", MountPath: podCatalogueDir, ReadOnly: true},
+		corev1.VolumeMount{Name: "state", MountPath: podStateDir},
+	)
+
+	if m.dataPlane.Mode == planeProxyless {
+		container.VolumeMounts = append(container.VolumeMounts,
+			corev1.VolumeMount{Name: "istio-token", MountPath: podTokenDir, ReadOnly: true},
+			corev1.VolumeMount{Name: "istio-root", MountPath: podRootDir, ReadOnly: true},
+			corev1.VolumeMount{Name: "pod", MountPath: podStateDir + "-pod", ReadOnly: true},
+		)
+	}
+
+	return container
+}
+
+func (m *podMaker) ambassadorContainer() corev1.Container {
+	container := m.container("ambassador", m.settings.Image, ambassadorProcess, podAmbassadorHTTP)
+	container.Ports[0].Name = "llm-http"
+
+	for _, name := range slices.Sorted(maps.Keys(m.settings.LLMEnv)) {
+		container.Env = append(container.Env, corev1.EnvVar{Name: name, Value: m.settings.LLMEnv[name]})
+	}
+
+	if m.settings.LLMSecret != "" {
+		container.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{
+			LocalObjectReference: corev1.LocalObjectReference{Name: m.settings.LLMSecret}, Optional: ptr.To(true),
+		}}}
+	}
+
+	return container
+}
+
+// container runs one of Serin's processes with health pages on a port.
+func (m *podMaker) container(name, image, file string, port int32) corev1.Container {
+	return corev1.Container{
+		Name: name, Image: image, ImagePullPolicy: corev1.PullIfNotPresent,
+		Args:  []string{"serve", "--config", podConfigDir + "/" + file},
+		Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: port, Protocol: corev1.ProtocolTCP}},
+		Env: []corev1.EnvVar{
+			fieldEnv("POD_NAME", "metadata.name"), fieldEnv("POD_NAMESPACE", "metadata.namespace"), fieldEnv("POD_IP", "status.podIP"),
+		},
+		VolumeMounts: []corev1.VolumeMount{{Name: "config", MountPath: podConfigDir, ReadOnly: true}},
+		SecurityContext: &corev1.SecurityContext{
+			AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
+			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		},
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{
+				corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("128Mi"),
+			},
+			Limits: corev1.ResourceList{
+				corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("1Gi"),
+			},
+		},
+		// The startup probe holds the others back, so that they need no delay of their own.
+		StartupProbe:   probe("startup", port, 2, 75),
+		ReadinessProbe: probe("ready", port, 5, 2),
+		LivenessProbe:  probe("live", port, 15, 3),
+	}
+}
+
+func fieldEnv(name, path string) corev1.EnvVar {
+	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
+}
+
+func probe(page string, port, period, failures int32) *corev1.Probe {
+	return &corev1.Probe{
+		ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+			Path: "/health/" + page, Port: intstr.FromInt32(port),
+		}},
+		PeriodSeconds: period, FailureThreshold: failures, TimeoutSeconds: 3,
+	}
+}
+
+func (m *podMaker) volumes(agent, short string) []corev1.Volume {
+	volumes := []corev1.Volume{
+		{Name: "config", VolumeSource: configMapVolume(kube.ObjectName(agent, short), false)},
+		{Name: "catalogue", VolumeSource: configMapVolume(kube.CatalogueMap, true)},
+		{Name: "state", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
+	}
+	if m.dataPlane.Mode != planeProxyless {
+		return volumes
+	}
+
+	return append(volumes,
+		corev1.Volume{Name: "istio-token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+				Audience: "istio-ca", ExpirationSeconds: ptr.To[int64](3600), Path: "istio-token",
+			}}},
+		}}},
+		corev1.Volume{Name: "istio-root", VolumeSource: configMapVolume("istio-ca-root-cert", false)},
+		corev1.Volume{Name: "pod", VolumeSource: corev1.VolumeSource{DownwardAPI: &corev1.DownwardAPIVolumeSource{
+			Items: []corev1.DownwardAPIVolumeFile{{
+				Path: "labels", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.labels"},
+			}},
+		}}},
+	)
+}
+
+func configMapVolume(name string, optional bool) corev1.VolumeSource {
+	return corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+		LocalObjectReference: corev1.LocalObjectReference{Name: name}, Optional: ptr.To(optional),
+	}}
+}

@@ -1,0 +1,160 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	versioned "istio.io/client-go/pkg/clientset/versioned"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/drain"
+	"github.com/serinhq/serin/internal/health"
+	"github.com/serinhq/serin/mesh/controller"
+	"github.com/serinhq/serin/mesh/controller/kube"
+	"github.com/serinhq/serin/mesh/istio"
+)
+
+// clusterSettings are what the controller is told where agents are objects of Kubernetes.
+type clusterSettings struct {
+	// Image is Serin's own, for agents that name no other and for their ambassadors.
+	Image string `json:"image"`
+	// LLMSecret is the Secret with the providers' keys, by variable; LLMEnv are variables beside it, such as
+	// PRIMARY_PROVIDER.
+	LLMSecret string            `json:"llmSecret,omitempty"`
+	LLMEnv    map[string]string `json:"llmEnv,omitempty"`
+	// Dwell is how long istiod takes at most until every proxy has a change; default 2s.
+	Dwell agentspec.Duration `json:"dwell,omitempty"`
+	// DeleteAfter is how long a deleted agent must have been idle before it goes; default 10m.
+	DeleteAfter agentspec.Duration `json:"deleteAfter,omitempty"`
+	// LeaseDuration is how long a leader that has died leads at most; default 15s.
+	LeaseDuration agentspec.Duration `json:"leaseDuration,omitempty"`
+	// User is the user id that agents' pods run as; default 65532, as in distroless images.
+	User int64 `json:"user,omitempty"`
+}
+
+func (s *clusterSettings) user() int64 { return cmp.Or(s.User, 65532) }
+
+// clusterRoom decides about rollouts of the Agents of a namespace.
+func (w *workload) clusterRoom(context.Context) (*room, error) {
+	settings := w.config.Controller.Cluster
+	if settings.Image == "" {
+		return nil, usageErrorf(`controller.cluster.image "": must be the image of Serin that agents' pods run`)
+	}
+
+	access, err := clusterAccess()
+	if err != nil {
+		return nil, err
+	}
+
+	mesh, err := versioned.NewForConfig(access)
+	if err != nil {
+		return nil, fmt.Errorf("reach the mesh's objects: %w", err)
+	}
+
+	router, err := istio.New(istio.Config{
+		Client: mesh, TrustDomain: w.config.TrustDomain,
+		Propagation: istio.NewDwell(cmp.Or(time.Duration(settings.Dwell), 2*time.Second)),
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	cluster, err := kube.NewCluster(kube.Options{
+		REST: access, Namespace: w.config.Namespace, Holder: w.config.pod.name,
+		Pods:      &podMaker{settings: settings, dataPlane: *w.config.DataPlane, trust: w.config.TrustDomain, logLevel: w.config.LogLevel},
+		Catalogue: catalogueText, Logger: w.telemetry.Logger, LeaseDuration: time.Duration(settings.LeaseDuration),
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	conversations, err := w.contextClient()
+	if err != nil {
+		return nil, err
+	}
+
+	service, err := controller.New(controller.Config{
+		Namespace: w.config.Namespace, Source: cluster.Source, Router: router, Workloads: cluster.Workloads(),
+		Context: conversations, Store: cluster.Store, Telemetry: w.telemetry,
+		DeleteAfter: cmp.Or(time.Duration(settings.DeleteAfter), 10*time.Minute),
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	return &room{
+		register: service.Register,
+		policy:   controller.Policy(),
+		checks: []health.Check{
+			{Name: "cluster", TTL: healthTTL, Func: cluster.Ready},
+			{Name: "agents", TTL: healthTTL, Informative: true, Func: service.Ready},
+		},
+		tasks: []drain.Task{{Name: "cluster", Run: func(ctx context.Context) error {
+			return cluster.Run(ctx, service.Run, service.Follow)
+		}}},
+		drain: func(context.Context) error { service.Drain(); return nil },
+	}, nil
+}
+
+// clusterAccess is how this process reaches the API server: by its service account, or by the file that KUBECONFIG names.
+func clusterAccess() (*rest.Config, error) {
+	read := rest.InClusterConfig
+
+	if path := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); path != "" {
+		read = func() (*rest.Config, error) { return clientcmd.BuildConfigFromFlags("", path) }
+	}
+
+	access, err := read()
+	if err != nil {
+		return nil, fmt.Errorf("reach the API server: %w", err)
+	}
+
+	access.UserAgent = "serin-controller/" + version()
+	access.QPS, access.Burst = 100, 200 // an abort must not wait behind everything else
+
+	return access, nil
+}
+
+// catalogueText is the catalogue of a cluster.
+func catalogueText(all []kube.Declared, servers []agentspec.MCPServer) (string, error) {
+	read := crew{servers: slices.Clone(servers)}
+	for i := range read.servers {
+		read.servers[i].Spec.Env = podDemoEnv(read.servers[i].Spec)
+	}
+
+	for _, one := range all {
+		agent := crewAgent{name: one.Name, declared: one.Agent}
+		for _, revision := range one.Revisions {
+			agent.revisions = append(agent.revisions, member{agent: one.Name, spec: revision})
+		}
+
+		read.agents = append(read.agents, agent)
+	}
+
+	data, err := json.MarshalIndent(read.catalogue(), "", "  ")
+	if err != nil {
+		return "", fmt.Errorf("write the catalogue: %w", err)
+	}
+
+	return string(data) + "\n", nil
+}
+
+// podDemoEnv tells Serin's own demo servers where a pod can keep their records.
+func podDemoEnv(spec agentspec.MCPServerSpec) map[string]string {
+	if len(spec.Command) == 0 || spec.Command[0] != "serin" {
+		return spec.Env
+	}
+
+	env := map[string]string{"SERIN_DEMO_DATA": "/tmp/serin-demo"}
+	maps.Copy(env, spec.Env)
+
+	return env
+}
