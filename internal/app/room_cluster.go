@@ -11,6 +11,7 @@ import (
 	"time"
 
 	versioned "istio.io/client-go/pkg/clientset/versioned"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/serinhq/serin/internal/drain"
 	"github.com/serinhq/serin/internal/health"
 	"github.com/serinhq/serin/mesh/controller"
+	"github.com/serinhq/serin/mesh/controller/door"
 	"github.com/serinhq/serin/mesh/controller/kube"
 	"github.com/serinhq/serin/mesh/istio"
 )
@@ -90,6 +92,11 @@ func (w *workload) clusterRoom(context.Context) (*room, error) {
 		return nil, err
 	}
 
+	people, err := w.peoplesDoor(access, service)
+	if err != nil {
+		return nil, err
+	}
+
 	return &room{
 		register: service.Register,
 		policy:   controller.Policy(),
@@ -98,10 +105,25 @@ func (w *workload) clusterRoom(context.Context) (*room, error) {
 			{Name: "agents", TTL: healthTTL, Informative: true, Func: service.Ready},
 		},
 		tasks: []drain.Task{{Name: "cluster", Run: func(ctx context.Context) error {
-			return cluster.Run(ctx, service.Run, service.Follow)
+			return cluster.Run(ctx, func(ctx context.Context) error {
+				return drain.Run(ctx, drain.Task{Name: "rollouts", Run: service.Run}, drain.Task{Name: "door", Run: people.Run})
+			}, service.Follow)
 		}}},
 		drain: func(context.Context) error { service.Drain(); return nil },
 	}, nil
+}
+
+// peoplesDoor lets people steer rollouts who reach the leading pod through the API server.
+func (w *workload) peoplesDoor(access *rest.Config, service *controller.Service) (*door.Door, error) {
+	client, err := kubernetes.NewForConfig(access)
+	if err != nil {
+		return nil, fmt.Errorf("reach the API server: %w", err)
+	}
+
+	return door.New(door.Config{
+		Rollouts: service, Kubernetes: client, Namespace: w.config.Namespace, Pod: w.config.pod.name,
+		TrustDomain: w.config.TrustDomain, Logger: w.telemetry.Logger,
+	})
 }
 
 // clusterAccess is how this process reaches the API server: by its service account, or by the file that KUBECONFIG names.
