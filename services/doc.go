@@ -13,10 +13,16 @@
 //
 //	mesh/canary      decides, and does nothing: (state, observation, command) -> (state, events).
 //	mesh/istio       makes VirtualService, DestinationRule and AuthorizationPolicy say what was decided.
-//	mesh/controller  observes, has mesh/canary decide, carries it out. RolloutService.
+//	mesh/istio/lint  finds what clients without a sidecar would not obey.
+//	mesh/controller  observes, has mesh/canary decide, carries it out. RolloutService. On a cluster package kube beside it
+//	                 takes declarations from Agents, runs them as Deployments and remembers in their status, and package
+//	                 door lets people in who reach it through the API server.
+//	mesh/api         is the custom resources Agent and MCPServer.
 //	mesh/xds         on one machine, the control plane: the same Istio objects behind a Kubernetes API, served over xDS.
-//	mesh/identity    gives every process its certificate and its xDS bootstrap.
+//	mesh/identity    gives every process its certificate, from istiod or from this machine's CA, and its xDS bootstrap.
+//	mesh/e2e         is a module of its own: a real API server and istiod, and the tests on them.
 //
 // Package internal/rpc is how servers and clients are made, package loadtest measures it all from outside, and package
-// internal/app wires everything: internal/app/platform.go is `serin up`, rooms.go what one process runs.
+// internal/app wires everything: internal/app/platform.go is `serin up`, rooms.go what one process runs, room_cluster.go
+// and podtemplate.go what a cluster is told.
 package services
