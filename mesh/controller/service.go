@@ -57,9 +57,7 @@ func (s *Service) Register(registrar grpc.ServiceRegistrar) {
 
 // Run steers the agents until ctx ends. It is called once, and fails only if what was kept can't be read.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.agents.load(ctx); ctx.Err() != nil {
-		return nil // it ended before it had begun
-	} else if err != nil {
+	if err := s.agents.load(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("load rollouts: %w", err)
 	}
 

@@ -117,9 +117,9 @@ func newManager(options Options) (ctrl.Manager, error) {
 		LeaderElectionID:              fieldOwner,
 		LeaderElectionNamespace:       options.Namespace,
 		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 ptr.To(lease),
-		RenewDeadline:                 ptr.To(lease * 2 / 3),
-		RetryPeriod:                   ptr.To(lease * 2 / 15),
+		LeaseDuration:                 new(lease),
+		RenewDeadline:                 new(lease * 2 / 3),
+		RetryPeriod:                   new(lease * 2 / 15),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reach the cluster: %w", err)
@@ -130,7 +130,7 @@ func newManager(options Options) (ctrl.Manager, error) {
 
 // reconciles has the manager look at what belongs to an agent whenever it changes.
 func (c *Cluster) reconciles() error {
-	pods := handler.Funcs{
+	told := handler.Funcs{
 		CreateFunc: func(context.Context, event.CreateEvent, queue) { c.workloads.tell() },
 		UpdateFunc: func(context.Context, event.UpdateEvent, queue) { c.workloads.tell() },
 		DeleteFunc: func(context.Context, event.DeleteEvent, queue) { c.workloads.tell() },
@@ -146,7 +146,8 @@ func (c *Cluster) reconciles() error {
 		Owns(&appsv1.Deployment{}, changed).
 		Owns(&corev1.Service{}, managed).
 		Owns(&corev1.ServiceAccount{}, managed).
-		Watches(&corev1.Pod{}, pods).
+		Watches(&corev1.Pod{}, told).
+		Watches(&appsv1.Deployment{}, told).
 		WatchesRawSource(source.Channel(c.workloads.again, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2, SkipNameValidation: ptr.To(true)}).
 		Complete(c.workloads)
@@ -170,7 +171,7 @@ func (c *Cluster) Run(ctx context.Context, lead func(context.Context) error, fol
 		return fmt.Errorf("steer agents: %w", err)
 	}
 
-	if err := c.markLeader(ctx, false); err != nil { // it may have led before its container was started again
+	if err := c.markLeader(ctx, c.config.Holder, false); err != nil { // it may have led before its container was started again
 		return err
 	}
 
@@ -186,7 +187,7 @@ func (c *Cluster) lead(ctx context.Context, steer func(context.Context) error, f
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	if err := c.markLeader(ctx, true); err != nil {
+	if err := errors.Join(c.unmarkOthers(ctx), c.markLeader(ctx, c.config.Holder, true)); err != nil {
 		return err
 	}
 
@@ -211,24 +212,42 @@ func (c *Cluster) lead(ctx context.Context, steer func(context.Context) error, f
 	<-ended
 
 	if cause := context.Cause(ctx); errors.Is(cause, ErrOvertaken) {
-		return cause
+		return fmt.Errorf("lead: %w", cause)
 	}
 
 	return err
 }
 
-// markLeader has the controller's Service lead to this pod, or no longer.
-func (c *Cluster) markLeader(ctx context.Context, leads bool) error {
+// unmarkOthers has the controller's Service lead to no pod that has led before, and may not know yet that it does no more.
+func (c *Cluster) unmarkOthers(ctx context.Context) error {
+	marked := &corev1.PodList{}
+	if err := c.config.Reader.List(ctx, marked, client.InNamespace(c.config.Namespace), client.HasLabels{LeaderLabel}); err != nil {
+		return fmt.Errorf("list who led: %w", err)
+	}
+
+	var failed error
+
+	for i := range marked.Items {
+		if name := marked.Items[i].Name; name != c.config.Holder {
+			failed = errors.Join(failed, client.IgnoreNotFound(c.markLeader(ctx, name, false)))
+		}
+	}
+
+	return failed
+}
+
+// markLeader has the controller's Service lead to a pod, or no longer.
+func (c *Cluster) markLeader(ctx context.Context, name string, leads bool) error {
 	value := "null"
 	if leads {
 		value = `"true"`
 	}
 
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: c.config.Namespace, Name: c.config.Holder}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: c.config.Namespace, Name: name}}
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"`+LeaderLabel+`":`+value+`}}}`))
 
 	if err := c.config.Client.Patch(ctx, pod, patch, client.FieldOwner(fieldOwner)); err != nil {
-		return fmt.Errorf("label pod %s: %w", c.config.Holder, err)
+		return fmt.Errorf("label pod %s: %w", name, err)
 	}
 
 	return nil

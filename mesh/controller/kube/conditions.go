@@ -113,6 +113,10 @@ func lasting(problems []string) []string {
 
 // reasonOfProblem sorts what the controller says is wrong.
 func reasonOfProblem(problem string) string {
+	if strings.Contains(problem, refused) {
+		return v1alpha1.ReasonQuota
+	}
+
 	for _, kind := range []struct{ prefix, reason string }{
 		{"someone else changed the mesh", v1alpha1.ReasonDrift},
 		{"mesh", v1alpha1.ReasonMeshRefused},

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,14 +31,42 @@ func (w *workloads) look(ctx context.Context) (*workloadv1.WatchResponse, error)
 		}
 	}
 
+	if err := w.addRefused(ctx, answer); err != nil {
+		return nil, err
+	}
+
 	w.addSizes(answer)
-	slices.SortStableFunc(answer.Statuses, func(a, b *workloadv1.Status) int {
+	slices.SortStableFunc(answer.GetStatuses(), func(a, b *workloadv1.Status) int {
 		return cmp.Or(cmp.Compare(a.GetAgent(), b.GetAgent()), cmp.Compare(a.GetRevision(), b.GetRevision()),
 			a.GetSince().AsTime().Compare(b.GetSince().AsTime()))
 	})
 
 	return answer, nil
 }
+
+// addRefused says of revisions whose pods the API server refuses why: a quota, or a policy.
+func (w *workloads) addRefused(ctx context.Context, answer *workloadv1.WatchResponse) error {
+	all := &appsv1.DeploymentList{}
+	if err := w.config.Client.List(ctx, all, client.InNamespace(w.config.Namespace), client.MatchingLabels{managedLabel: manager}); err != nil {
+		return err //nolint:wrapcheck // the caller says what it was for
+	}
+
+	for i := range all.Items {
+		for _, condition := range all.Items[i].Status.Conditions {
+			if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
+				answer.Statuses = append(answer.Statuses, &workloadv1.Status{
+					Agent: all.Items[i].Labels[AgentLabel], Revision: all.Items[i].Labels[istio.RevisionLabel],
+					Since: timestamppb.New(condition.LastTransitionTime.Time), Problem: refused + condition.Message,
+				})
+			}
+		}
+	}
+
+	return nil
+}
+
+// refused begins what is said of pods that can't be made.
+const refused = "its pods are refused: "
 
 // addSizes adds how many pods there shall be, and says of revisions that could not be run why.
 func (w *workloads) addSizes(answer *workloadv1.WatchResponse) {

@@ -152,7 +152,7 @@ func (p *publisher) statusOf(agent *v1alpha1.Agent) v1alpha1.AgentStatus {
 
 // rejected are the revisions that were aborted or undone, with the reason that the history has.
 func (p *publisher) rejected(rollout *rolloutv1.Rollout) []v1alpha1.RejectedRevision {
-	var all []v1alpha1.RejectedRevision
+	all := make([]v1alpha1.RejectedRevision, 0, len(rollout.GetRejected()))
 
 	for _, revision := range rollout.GetRejected() {
 		all = append(all, v1alpha1.RejectedRevision{

@@ -25,7 +25,7 @@ func (s *Store) editStatus(ctx context.Context, name string, edit func(*v1alpha1
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		agent = &v1alpha1.Agent{}
 		if err := s.config.Reader.Get(ctx, client.ObjectKey{Namespace: s.config.Namespace, Name: name}, agent); err != nil {
-			return err //nolint:wrapcheck // wrapped below
+			return err
 		}
 
 		if err := edit(agent); err != nil {
@@ -102,7 +102,7 @@ func (s *Store) editFinalizer(ctx context.Context, name string, edit func(*v1alp
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		agent := &v1alpha1.Agent{}
 		if err := s.config.Reader.Get(ctx, client.ObjectKey{Namespace: s.config.Namespace, Name: name}, agent); err != nil {
-			return err //nolint:wrapcheck // wrapped below
+			return err
 		}
 
 		before := agent.DeepCopy()

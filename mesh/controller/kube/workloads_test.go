@@ -15,6 +15,7 @@ import (
 
 	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/mesh/api/v1alpha1"
 	"github.com/serinhq/serin/mesh/controller/storetest"
 	"github.com/serinhq/serin/mesh/istio"
 )
@@ -228,5 +229,27 @@ func TestTheCatalogueSaysWhoThereIs(t *testing.T) {
 
 	if written.Data[CatalogueKey] != "billing" {
 		t.Errorf("it says %q", written.Data[CatalogueKey])
+	}
+}
+
+// TestRefusedPodsAreTold with the reason of whoever refuses them.
+func TestRefusedPodsAreTold(t *testing.T) {
+	w := newWorld(t, object("billing", "v1"))
+	run := newWorkloads(w.config("one"))
+	w.apply(run, w.wants("v1", map[string]int32{"v1": 0}, same))
+
+	made := w.deployments()[w.nameOf("v1")]
+	made.Status.Conditions = []appsv1.DeploymentCondition{{
+		Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: "exceeded quota: agents",
+	}}
+	w.must(w.client.Status().Update(t.Context(), &made))
+
+	answer, err := run.look(t.Context())
+	if err != nil || len(answer.GetStatuses()) != 1 || !strings.Contains(answer.GetStatuses()[0].GetProblem(), "exceeded quota") {
+		t.Errorf("told: %v, %v", answer, err)
+	}
+
+	if reason := reasonOfProblem("process of x: " + answer.GetStatuses()[0].GetProblem()); reason != v1alpha1.ReasonQuota {
+		t.Errorf("reason: %s", reason)
 	}
 }

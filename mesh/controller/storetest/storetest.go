@@ -2,8 +2,8 @@
 package storetest
 
 import (
-	"fmt"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -36,6 +36,7 @@ func Run(t *testing.T, places func(t *testing.T) Place) {
 func Record(agent string) controller.Record {
 	return controller.Record{
 		Agent: agent, Declaration: "{}", Declared: "b", Position: 7, RemovedAt: noon, Orphans: []string{"z"},
+		Slots: map[string]string{"a": "stable"},
 		State: canary.State{
 			Agent: agent, Phase: canary.Progressing, Attempt: 2, Seq: 9, Stable: "a", Candidate: "b", Weight: 5, Since: noon,
 			Plan:        canary.Plan{Steps: []int{5, 100}, Pause: time.Minute},
@@ -49,7 +50,7 @@ func Record(agent string) controller.Record {
 // Entry is the n-th entry of a history.
 func Entry(n int) controller.HistoryEntry {
 	return controller.HistoryEntry{
-		Time: noon.Add(time.Duration(n)), Actor: "acme/ada", Action: "step", Reason: fmt.Sprint(n), Attempt: 1,
+		Time: noon.Add(time.Duration(n)), Actor: "acme/ada", Action: "step", Reason: strconv.Itoa(n), Attempt: 1,
 		Before: controller.Snapshot{Phase: canary.Preparing, Stable: "a", Candidate: "b"},
 		After:  controller.Snapshot{Phase: canary.Progressing, Stable: "a", Candidate: "b", Weight: 5},
 	}
@@ -81,6 +82,8 @@ func must(t *testing.T, err error) {
 }
 
 func records(t *testing.T, place Place) {
+	t.Helper()
+
 	store := place.Open(t)
 	for _, agent := range []string{"triage", "billing", "billing"} {
 		must(t, store.Save(t.Context(), Record(agent)))
@@ -95,6 +98,8 @@ func records(t *testing.T, place Place) {
 }
 
 func history(t *testing.T, place Place) {
+	t.Helper()
+
 	store := place.Open(t)
 	for n := range 10 {
 		must(t, store.Save(t.Context(), Record("billing"), Entry(2*n), Entry(2*n+1)))
@@ -138,6 +143,8 @@ func pages(t *testing.T, store controller.Store) {
 
 // revisions are kept as long as the record or the history names them.
 func revisions(t *testing.T, place Place) {
+	t.Helper()
+
 	store := place.Open(t)
 	all := map[string]controller.Revision{}
 
@@ -177,6 +184,8 @@ func revisions(t *testing.T, place Place) {
 }
 
 func servers(t *testing.T, place Place) {
+	t.Helper()
+
 	store := place.Open(t)
 
 	if got, err := store.LoadServers(t.Context()); err != nil || len(got) != 0 {
@@ -194,6 +203,8 @@ func servers(t *testing.T, place Place) {
 
 // prompt keeps a declaration whole, whatever of it is in a revision too.
 func prompt(t *testing.T, place Place) {
+	t.Helper()
+
 	store := place.Open(t)
 	revision := Revision(t, "billing", "You answer.")
 	kept := Record("billing")
