@@ -31,9 +31,9 @@ lint: ## Run golangci-lint and buf lint
 	$(TOOL) buf lint
 
 .PHONY: test
-test: ## Vet and test; what needs more than Go skips with a line that says what to install
+test: ## Vet and test, but for minutes of load; what needs more than Go skips with a line that says what to install
 	go vet ./...
-	go test ./...
+	go test -short ./...
 
 bin/grpcurl: internal/tools/go.mod
 	go build -modfile=internal/tools/go.mod -o $@ github.com/fullstorydev/grpcurl/cmd/grpcurl

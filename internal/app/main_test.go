@@ -30,6 +30,10 @@ var quickBinary = sync.OnceValues(func() (string, error) {
 func underLoad(tb testing.TB) func(*app.PlatformConfig) {
 	tb.Helper()
 
+	if testing.Short() {
+		tb.Skip("load takes minutes; it runs without -short")
+	}
+
 	quick, err := quickBinary()
 	if err != nil {
 		tb.Fatal(err)
