@@ -68,7 +68,7 @@ func (c Call) recordable(result *eventv1.ToolResult, now time.Time) error {
 		return fault.New(codes.FailedPrecondition, "CALL_COMPLETED", "call %s has its result already", c.ID)
 	case c.State == CallClaimed && c.ExpiresAt.After(now):
 		return fault.New(codes.FailedPrecondition, "CALL_IN_PROGRESS", "call %s is run by %s until %s", c.ID, c.Holder,
-			c.ExpiresAt.Format(time.RFC3339Nano)).With("holder", c.Holder)
+			c.ExpiresAt.Format(time.RFC3339Nano)).With("holder", c.Holder).After(c.ExpiresAt.Sub(now))
 	case c.State != CallProposed && !known:
 		return fault.New(codes.FailedPrecondition, "OUTCOME_NOT_KNOWN",
 			"call %s may have taken effect: ask a human, or record OUTCOME_UNKNOWN", c.ID)

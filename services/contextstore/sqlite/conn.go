@@ -18,7 +18,8 @@ import (
 type conn struct {
 	sql        *sql.Conn
 	statements map[string]*sql.Stmt
-	// broken is the first error of SQLite in this transaction. Nothing may be committed after one.
+	// broken is the first error of SQLite in this transaction. Nothing may be done after one: SQLite may have rolled the
+	// transaction back, and what follows would be committed by itself.
 	broken error
 }
 
@@ -44,6 +45,10 @@ func (c *conn) close() error {
 
 // statement prepares a query once.
 func (c *conn) statement(query string) (*sql.Stmt, error) {
+	if c.broken != nil {
+		return nil, c.broken
+	}
+
 	if known := c.statements[query]; known != nil {
 		return known, nil
 	}
@@ -138,7 +143,10 @@ func (c *conn) view(fn func(contextstore.Reader) error) (err error) {
 		return err
 	}
 
-	defer func() { err = errors.Join(err, c.exec("ROLLBACK")) }()
+	defer func() {
+		c.broken = nil
+		err = errors.Join(err, c.exec("ROLLBACK"))
+	}()
 
 	return fn(c)
 }

@@ -50,7 +50,8 @@ func dsn(path string) string {
 		"_foreign_keys": {"on"},
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"NORMAL"},
-		"_pragma":       {"cache_size(-8192)", "wal_autocheckpoint(4000)"}, // 8 MiB of memory, 16 MiB of WAL
+		// 8 MiB of memory, 16 MiB of WAL, and no files elsewhere: a container need not have a directory for them.
+		"_pragma": {"cache_size(-8192)", "wal_autocheckpoint(4000)", "temp_store(MEMORY)"},
 	}
 
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()

@@ -187,6 +187,7 @@ func (w *writer) begin() error {
 
 // rollback undoes the transaction and returns why. SQLite may have rolled back by itself.
 func (w *writer) rollback(why error) error {
+	w.conn.broken = nil
 	_ = w.conn.exec("ROLLBACK")
 	w.conn.broken = nil
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/services/contextstore"
 )
 
@@ -150,6 +151,40 @@ func TestGroupCommitSurvivesABrokenStatement(t *testing.T) {
 	if got := store.written(n); got != n-1 {
 		t.Errorf("%d values were written, want %d", got, n-1)
 	}
+}
+
+// TestNothingFollowsABrokenStatement: SQLite rolls a transaction back by itself when the disk is full, and what a function
+// writes after that must not be committed on its own.
+func TestNothingFollowsABrokenStatement(t *testing.T) {
+	store := hold(t)
+	if err := store.writer.conn.exec("PRAGMA max_page_count = 100"); err != nil {
+		t.Fatal(err)
+	}
+
+	store.release()
+
+	err := store.Update(t.Context(), func(tx contextstore.Tx) error {
+		return errors.Join(tx.PutState("tenant/writer", "large", make([]byte, 1<<20), 1), put(tx, 0))
+	})
+	if !fault.Is(err, "DISK_FULL") {
+		t.Errorf("got %v, want DISK_FULL", err)
+	}
+
+	if got := store.written(1); got != 0 {
+		t.Error("a part of the transaction was committed")
+	}
+}
+
+// TestNoTemporaryFiles: SQLite's own are kept in memory, since a container's root may be read-only and without /tmp.
+func TestNoTemporaryFiles(t *testing.T) {
+	store := hold(t)
+
+	var kept int
+	if found, err := store.writer.conn.one("PRAGMA temp_store", nil, &kept); !found || err != nil || kept != 2 {
+		t.Errorf("temp_store is %d, want 2 (MEMORY): %v", kept, err)
+	}
+
+	store.release()
 }
 
 // TestWaitingTransactionCanBeGivenUp: who leaves the queue has written nothing.
