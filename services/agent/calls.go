@@ -103,7 +103,7 @@ func (p *plan) addTool(c call, r *rules) {
 		p.result(c, eventv1.ToolResult_OUTCOME_REJECTED, withComment(textRejected, c.comment))
 	case c.decision == eventv1.Decision_DECISION_APPROVE:
 		p.run = append(p.run, c)
-	case !known:
+	case !known && !c.Started: // else a tool service that knew it may know what became of it
 		p.result(c, eventv1.ToolResult_OUTCOME_ERROR, fmt.Sprintf("There is no tool named %q.", c.Tool))
 	case tool.approval || c.guarded:
 		p.question(c, eventv1.InputRequested_KIND_APPROVAL, fmt.Sprintf("May %s call %s?", r.agent, c.Tool))

@@ -12,6 +12,7 @@ import (
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
+	"github.com/serinhq/serin/internal/fault"
 )
 
 // releaseTimeout bounds giving a lease back.
@@ -35,7 +36,9 @@ type execution struct {
 	// documents is what the retriever found for this segment.
 	documents string
 	retrieved bool
-	helpers   sync.WaitGroup
+	// reloads is how often the log was read again.
+	reloads int
+	helpers sync.WaitGroup
 }
 
 // execute runs the tenure's segment to its end for this process and sets how it ended.
@@ -104,6 +107,11 @@ func (x *execution) loop() handoffv1.Finished_Outcome {
 		}
 
 		outcome, err := x.act(next)
+		if overtaken(err) && x.reloads < maxReloads {
+			x.reloads++
+			err = x.reload()
+		}
+
 		if err != nil {
 			return x.interrupted(err)
 		}
@@ -154,7 +162,8 @@ func (x *execution) stamp(step int32, event *eventv1.Event) *eventv1.Event {
 	return event
 }
 
-// flush writes what is pending, in one transaction.
+// flush writes what is pending, in one transaction. While a tool service that was lost may still tell what became of a
+// call, nobody else's word is taken: flush waits for the end of its claim.
 func (x *execution) flush() error {
 	if len(x.pending) == 0 {
 		return nil
@@ -163,7 +172,18 @@ func (x *execution) flush() error {
 	events := x.pending
 	x.pending = nil
 
-	return x.journal.append(x.life, events)
+	for {
+		err := x.journal.append(x.life, events)
+		if !fault.Is(err, "CALL_IN_PROGRESS") {
+			return err
+		}
+
+		pause(x.work, max(firstRenewal, fault.From(err).RetryAfter))
+
+		if x.work.Err() != nil {
+			return x.cause()
+		}
+	}
 }
 
 // refresh brings the rules' tools up to date.

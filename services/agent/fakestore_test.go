@@ -34,12 +34,17 @@ type fakeStore struct {
 	saved    *contextv1.Checkpoint
 	cancel   *eventv1.CancelRequested
 	pins     map[string]string // agent -> revision
+	// claimFor is how long nobody else's word about a claimed call is taken. late is the result that a lost tool service
+	// brings then, after all.
+	claimFor time.Duration
+	late     *eventv1.ToolResult
 }
 
 type fakeCall struct {
 	tool, arguments string
 	holder          string
 	claimed         bool
+	until           time.Time
 	unknown         bool
 	result          *eventv1.ToolResult
 	asked           map[eventv1.InputRequested_Kind]eventv1.Decision
@@ -126,11 +131,16 @@ func (s *fakeStore) Append(_ context.Context, request *contextv1.AppendRequest) 
 			return
 		}
 
+		before := len(s.events)
+
 		for _, event := range request.GetEvents() {
 			event = proto.CloneOf(event)
 			s.log(event)
 
 			if err = s.apply(event); err != nil {
+				s.events = s.events[:before]
+				s.comeLate(event.GetToolResult())
+
 				return
 			}
 		}
@@ -164,8 +174,8 @@ func (s *fakeStore) apply(event *eventv1.Event) error {
 		}
 	case *eventv1.Event_ToolResult:
 		call := s.calls[kind.ToolResult.GetCallId()]
-		if call == nil || call.result != nil {
-			return precondition("CALL_COMPLETED")
+		if err := call.recordable(s.late != nil); err != nil {
+			return err
 		}
 
 		call.result = kind.ToolResult
@@ -189,6 +199,34 @@ func (s *fakeStore) apply(event *eventv1.Event) error {
 	}
 
 	return nil
+}
+
+// recordable says whether an agent's word about a call is taken.
+func (c *fakeCall) recordable(late bool) error {
+	wait := time.Until(c.until)
+
+	switch {
+	case c.result != nil || late:
+		return precondition("CALL_COMPLETED")
+	case c.claimed && wait > 0:
+		return fault.New(codes.FailedPrecondition, "CALL_IN_PROGRESS", "it may still tell").After(wait)
+	case c.claimed && c.asked[eventv1.InputRequested_KIND_OUTCOME] == 0:
+		return precondition("OUTCOME_NOT_KNOWN")
+	default:
+		return nil
+	}
+}
+
+// comeLate has the late result be there instead of the refused one.
+func (s *fakeStore) comeLate(refused *eventv1.ToolResult) {
+	if s.late == nil || refused == nil {
+		return
+	}
+
+	s.late.CallId = refused.GetCallId()
+	s.calls[refused.GetCallId()].result = s.late
+	s.log(&eventv1.Event{Kind: &eventv1.Event_ToolResult{ToolResult: s.late}})
+	s.late = nil
 }
 
 func (s *fakeStore) release(after time.Duration) {
@@ -374,7 +412,7 @@ func (s *fakeStore) claim(epoch int64, id, holder string, approval bool) (answer
 		case approval && call.asked[eventv1.InputRequested_KIND_APPROVAL] != eventv1.Decision_DECISION_APPROVE:
 			err = precondition("APPROVAL_REQUIRED")
 		default:
-			call.claimed, call.holder = true, holder
+			call.claimed, call.holder, call.until = true, holder, time.Now().Add(s.claimFor)
 			answer = &contextv1.ClaimCallResponse{Status: contextv1.ClaimCallResponse_STATUS_GRANTED}
 			s.log(&eventv1.Event{Kind: &eventv1.Event_ToolStarted{ToolStarted: &eventv1.ToolStarted{CallId: id, Tool: call.tool}}})
 		}

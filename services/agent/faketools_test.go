@@ -28,6 +28,8 @@ type fakeTools struct {
 	wait map[string]chan struct{}
 	lose map[string]bool
 	busy int
+	// forget has the process that follows a lost one not know the tool.
+	forget, forgotten bool
 }
 
 func newFakeTools(store *fakeStore, tools ...*toolsv1.Tool) *fakeTools {
@@ -73,7 +75,12 @@ func (f *fakeTools) execute(ctx context.Context, request *toolsv1.ExecuteRequest
 	f.started = append(f.started, call.GetTool())
 	busy := f.busy > 0
 	f.busy--
+	forgotten := f.forgotten
 	f.mu.Unlock()
+
+	if forgotten {
+		return nil, fault.New(codes.NotFound, "TOOL_UNKNOWN", "there is no such tool")
+	}
 
 	if busy {
 		return nil, fault.New(codes.ResourceExhausted, "TOOL_BUSY", "busy").After(5 * time.Millisecond)
@@ -111,6 +118,7 @@ func (f *fakeTools) execute(ctx context.Context, request *toolsv1.ExecuteRequest
 	if lose { // the process died with the claim, and another takes over
 		f.mu.Lock()
 		f.holder += "x"
+		f.forgotten = f.forget
 		f.mu.Unlock()
 
 		return nil, fault.New(codes.Unavailable, "GONE", "tools died")

@@ -15,6 +15,9 @@ const readPage = 1000
 // saveTimeout bounds saving a checkpoint, and so how long that may hold back the end of a segment.
 const saveTimeout = 5 * time.Second
 
+// maxReloads bounds how often one execution reads the log again: each time it learns more, so that few are enough.
+const maxReloads = 3
+
 // load folds the conversation's log up to the lease. If many events came since the last checkpoint, what precedes the
 // turn becomes a new one in the background: a state between turns is the smallest, and the lease permits to save it now.
 func (x *execution) load() error {
@@ -28,7 +31,7 @@ func (x *execution) load() error {
 	base := from.sequence
 	accepted := acquired.GetTurn().GetAcceptedSequence()
 
-	for from.sequence < acquired.GetVersion() {
+	for from.sequence < max(acquired.GetVersion(), x.journal.last) {
 		events, err := x.read(from.sequence + 1)
 		if err != nil {
 			return err
@@ -51,6 +54,19 @@ func (x *execution) load() error {
 	x.adopt(acquired.GetTurn())
 
 	return nil
+}
+
+// overtaken reports whether the store refused events since the log says more than this execution knew: a tool service told
+// late what became of a call, or had begun one that seemed not to have begun.
+func overtaken(err error) bool { return fault.Is(err, "CALL_COMPLETED", "OUTCOME_NOT_KNOWN") }
+
+// reload forgets what was refused and folds the log anew; then the execution decides again.
+func (x *execution) reload() error {
+	x.logger.InfoContext(x.work, "reading the log again: it has gone on")
+
+	x.pending = nil
+
+	return x.load()
 }
 
 // adopt takes from the stored turn what the store alone decides.

@@ -57,16 +57,20 @@ func (s *Service) pass(ctx context.Context, t *tenure, accepted func()) {
 			return
 		}
 
-		if ctx.Err() != nil || !retryable(err) && !misrouted(err) {
+		if ctx.Err() != nil || !retryable(err) && !misrouted(err) && !busy(err) {
 			s.config.Telemetry.Logger.InfoContext(ctx, "left to the dispatcher",
 				"agent", s.name, "turn", t.turnID, "to", t.next, "error", err)
 
 			return
 		}
 
-		pause(ctx, wait)
+		pause(ctx, max(wait, fault.From(err).RetryAfter))
 	}
 }
+
+// busy reports whether the next agent runs as many segments as it may. It refuses at once instead of making anybody wait,
+// and may have room in a moment.
+func busy(err error) bool { return fault.Is(err, "AGENT_BUSY") }
 
 // routeTo is the route to the agent that owns the turn now: to the revision that the conversation keeps.
 func routeTo(agent string, turn *contextv1.Turn) rpc.Route {

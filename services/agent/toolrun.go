@@ -138,6 +138,13 @@ func (x *execution) noteError(ran ran) error {
 		x.emit(x.step(), resultEvent(settled{ran.call, eventv1.ToolResult_OUTCOME_REJECTED, textRejected}))
 	case fault.Is(ran.err, "TOOL_UNKNOWN", "TOOL_NOT_ALLOWED") || fault.Is(ran.err, "INVALID"):
 		x.service.tools.expire()
+
+		if call := x.state.call(ran.call.ID); call.Started { // by a tool service that knew the tool
+			call.unknown = true
+
+			return nil
+		}
+
 		x.emit(x.step(), resultEvent(settled{ran.call, eventv1.ToolResult_OUTCOME_ERROR, known.Message}))
 	case fault.Is(ran.err, "CANCEL_REQUESTED"):
 		return x.awaitCancel()

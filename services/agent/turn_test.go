@@ -266,19 +266,6 @@ func TestApproval(t *testing.T) {
 	}
 }
 
-func TestOutcomeUnknown(t *testing.T) {
-	w := newWorld(t, calling("Done.", modelCall{"lookup", `{}`}))
-	w.tools.lose["lookup"] = true
-	w.start(with(spec("billing"), "lookup"))
-	w.begin("billing", "Look")
-	w.drive()
-	w.verify()
-
-	if prompt := w.model.asked()[1]; prompt.last() != textConfirmed {
-		t.Errorf("the model read %q", prompt.last())
-	}
-}
-
 func TestCancelReachesTheProvider(t *testing.T) {
 	w := newWorld(t, func(modelAsked) modelReply { return modelReply{text: []string{"I am thinking"}, hang: true} })
 	w.start(spec("triage"))

@@ -96,27 +96,32 @@ func (s *Service) keepClaim(ctx context.Context, r *run) (stop func()) {
 
 // settle gives up a call whose outcome is unknown. The claim is no longer renewed; settle waits until the store takes the
 // call for lost, as it does when another holder asks after the claim's end. From then on it is never granted again, and a
-// human's answer is accepted.
-func (s *Service) settle(ctx context.Context, r *run, why string) *eventv1.ToolResult {
-	ctx, cancel := context.WithTimeout(ctx, 2*s.config.ClaimTTL+storeTimeout)
+// human's answer is accepted. While it is not, nobody may be asked: the error of a service that is shutting down has the
+// caller ask the next one, which waits for the claim's end in turn.
+func (s *Service) settle(ctx context.Context, r *run, why string) (*eventv1.ToolResult, error) {
+	limited, cancel := context.WithTimeout(ctx, 2*s.config.ClaimTTL+storeTimeout)
 	defer cancel()
 
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		answer, err := s.claimAs(ctx, r, s.config.Instance+inquirer, storeTimeout)
+		answer, err := s.claimAs(limited, r, s.config.Instance+inquirer, storeTimeout)
 
 		switch answer.GetStatus() { //nolint:exhaustive // no other answer makes anything certain
 		case contextv1.ClaimCallResponse_STATUS_COMPLETED:
-			return answer.GetResult()
+			return answer.GetResult(), nil
 		case contextv1.ClaimCallResponse_STATUS_OUTCOME_UNKNOWN:
-			return r.unknown(why)
+			return r.unknown(why), nil
 		case contextv1.ClaimCallResponse_STATUS_IN_PROGRESS:
 			pause = max(shortestSleep, time.Until(answer.GetExpiresAt().AsTime())+afterExpiry)
 		}
 
-		if err != nil && !isTransient(err) || !pauseFor(ctx, pause) {
+		if err != nil && !isTransient(err) || !pauseFor(limited, pause) {
 			r.unsettled = true
 
-			return r.unknown(why)
+			if ctx.Err() != nil {
+				return nil, errDraining()
+			}
+
+			return r.unknown(why), nil
 		}
 	}
 }

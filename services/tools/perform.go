@@ -131,7 +131,7 @@ func (s *Service) carryOut(ctx context.Context, r *run) (*eventv1.ToolResult, er
 	if outcome.outcome == eventv1.ToolResult_OUTCOME_UNKNOWN {
 		stopRenewing()
 
-		return s.settle(ctx, r, outcome.output), nil
+		return s.settle(ctx, r, outcome.output)
 	}
 
 	result := &eventv1.ToolResult{
@@ -150,7 +150,7 @@ func (s *Service) carryOut(ctx context.Context, r *run) (*eventv1.ToolResult, er
 
 	stopRenewing()
 
-	return s.settle(ctx, r, "it ran, but its result could not be recorded: "+clip(err.Error(), maxProblem)), nil
+	return s.settle(ctx, r, "it ran, but its result could not be recorded: "+clip(err.Error(), maxProblem))
 }
 
 // try runs the tool, unless its arguments are not valid. An idempotent call whose server ended is sent again.

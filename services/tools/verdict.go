@@ -62,7 +62,7 @@ func (t *tool) explain(err, cause error) verdict {
 
 	switch {
 	case cause != nil && !timedOut && (t.about.GetIdempotent() || errors.Is(err, errNotSent)):
-		return verdict{err: fault.New(codes.Unavailable, "DRAINING", "the tool service is shutting down; ask again")}
+		return verdict{err: errDraining()}
 	case errors.Is(err, errNotSent):
 		return failed(fmt.Sprintf("The tool did not run: tool server %s is down.", t.about.GetServer()))
 	case t.about.GetIdempotent() && timedOut:
@@ -83,6 +83,11 @@ func reason(t *tool, err, cause error) string {
 	default:
 		return "its tool server stopped while it ran: " + clip(err.Error(), maxProblem)
 	}
+}
+
+// errDraining has the caller ask again: the next process knows what became of the call, or finds out.
+func errDraining() error {
+	return fault.New(codes.Unavailable, "DRAINING", "the tool service is shutting down; ask again")
 }
 
 // unknown is the result of a call that may have taken effect. It is never recorded: a human is asked.
