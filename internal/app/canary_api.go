@@ -41,6 +41,8 @@ type declaredChange struct {
 	declared, resolved agentspec.Agent
 	// plan is what flags say of it.
 	plan *rolloutv1.Plan
+	// adopt says that the agent shall be driven by objects that someone else wrote.
+	adopt bool
 }
 
 // allHistory returns the newest entries of an agent's history, as many as the limit says.

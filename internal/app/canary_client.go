@@ -13,6 +13,7 @@ import (
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/mesh/controller"
 )
 
 // rolloutsPath is what rollouts are below.
@@ -79,6 +80,11 @@ func (c *client) watch(ctx context.Context, agent string) (rolloutStream, error)
 
 // declare sends the declaration to the controller, which keeps it.
 func (c *client) declare(ctx context.Context, change *declaredChange) (*rolloutv1.Rollout, error) {
+	if change.adopt {
+		return nil, usageErrorf("--adopt: it is for a cluster's objects; the folder that serin up watches says it by the annotation %s: \"true\"",
+			controller.AdoptAnnotation)
+	}
+
 	declaration, err := agentspec.MarshalResolved(change.resolved)
 	if err != nil {
 		return nil, err

@@ -36,6 +36,7 @@ func columns() []column {
 		{name: "processes ready", say: func(r *rolloutv1.Revision) string {
 			return fmt.Sprintf("%d of %d", r.GetReadyReplicas(), r.GetReplicas())
 		}},
+		{name: "subset", say: (*rolloutv1.Revision).GetSlot, rare: true},
 		{name: "pinned to it", say: func(r *rolloutv1.Revision) string { return strconv.FormatInt(r.GetPinnedConversations(), 10) }},
 		{name: "running now", say: func(r *rolloutv1.Revision) string { return strconv.FormatInt(r.GetRunning(), 10) }},
 		{name: "conversations", say: number((*rolloutv1.Numbers).GetConversations)},

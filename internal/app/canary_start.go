@@ -22,7 +22,7 @@ type canaryStart struct {
 
 	file, revision, steps string
 	pause                 time.Duration
-	auto, wait            bool
+	auto, wait, adopt     bool
 }
 
 func newCanaryStartCommand(env *Env) *cobra.Command {
@@ -36,7 +36,12 @@ With --revision it is one that the controller knows, as serin canary history tel
 
 The folder that serin up watches stays as it is: the next change of the agent's file there starts
 a rollout of that. In a cluster the file is applied as the Agent object, as kubectl apply would,
-with the plan of the flags in it; no other command ever writes one.`,
+with the plan of the flags in it; no other command ever writes one.
+
+With --adopt, in a cluster, the agent is driven by someone's own VirtualService and DestinationRule
+with the subsets stable and canary, which select pods by the label version: revisions take turns in
+them, and nothing but weights is written. Routes then know of no conversations. Those stay on their
+revision because Serin's agents refuse the others' and callers ask again; other callees do not.`,
 		Example: `  serin canary start billing -f billing.yaml
   serin canary start billing -f billing.yaml --steps 10,50,100 --pause 2m --auto
   serin canary start billing --revision 340f4648b155
@@ -62,6 +67,7 @@ with the plan of the flags in it; no other command ever writes one.`,
 	flags.StringVar(&options.steps, "steps", "", "percentages of new conversations in order, such as 5,25,50,100")
 	flags.DurationVar(&options.pause, "pause", 0, "least time at each step of an automatic rollout, such as 10m")
 	flags.BoolVar(&options.auto, "auto", false, "let the gate decide about going on and about aborting")
+	flags.BoolVar(&options.adopt, "adopt", false, "drive hand-written subsets named stable and canary, by weights alone")
 	flags.BoolVarP(&options.wait, "watch", "w", false, "watch until it is stable (exit code 0) or was aborted (1)")
 
 	return command
@@ -77,6 +83,8 @@ func (o *canaryStart) plan(command *cobra.Command) (*rolloutv1.Plan, error) {
 		return nil, usageErrorf("-f is missing: name the file with the changed agent")
 	case o.file != "" && o.revision != "":
 		return nil, usageErrorf("-f and --revision both say what to roll out: leave one of them out")
+	case o.adopt && o.file == "":
+		return nil, usageErrorf("--adopt: it is written into the agent; name its file with -f")
 	case changed("auto") && !o.auto:
 		return nil, usageErrorf("--auto=false: leave --auto out, and promotion: automatic out of the file")
 	case changed("pause") && o.pause < 0:
@@ -136,7 +144,7 @@ func (o *canaryStart) fromFile(ctx context.Context, c rolloutAPI, agent string, 
 		return nil, err
 	}
 
-	rollout, err := c.declare(ctx, &declaredChange{declared: declared, resolved: resolved, plan: plan})
+	rollout, err := c.declare(ctx, &declaredChange{declared: declared, resolved: resolved, plan: plan, adopt: o.adopt})
 	if err != nil {
 		return nil, inFile(o.file, err)
 	}

@@ -218,6 +218,11 @@ func TestCanaryStart(t *testing.T) {
 		}
 	}
 
+	code, _, stderr = run(t, "canary", "start", "billing", "-f", file, "--adopt", "--url", gateway.URL)
+	if code != 2 || !strings.Contains(stderr, `by the annotation serin.dev/adopt: "true"`) {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+
 	gateway.refuse = "INVALID"
 
 	code, _, stderr = run(t, "canary", "start", "billing", "-f", file, "--url", gateway.URL)

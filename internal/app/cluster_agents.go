@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/mesh/api/v1alpha1"
+	"github.com/serinhq/serin/mesh/controller"
 )
 
 const (
@@ -62,6 +64,15 @@ func (c *clusterClient) declare(ctx context.Context, change *declaredChange) (*r
 	}
 
 	planned(&agent, change.plan)
+
+	if change.adopt {
+		agent.Metadata.Annotations = maps.Clone(agent.Metadata.Annotations)
+		if agent.Metadata.Annotations == nil {
+			agent.Metadata.Annotations = map[string]string{}
+		}
+
+		agent.Metadata.Annotations[controller.AdoptAnnotation] = "true"
+	}
 
 	if err := c.apply(ctx, agent); err != nil {
 		return nil, err

@@ -212,14 +212,14 @@ func TestStartInACluster(t *testing.T) {
 		return err
 	}
 
-	args := append([]string{"canary", "start", "billing", "-f", file, "--steps", "10,100", "--pause", "2m", "--auto"}, flags...)
+	args := append([]string{"canary", "start", "billing", "-f", file, "--steps", "10,100", "--pause", "2m", "--auto", "--adopt"}, flags...)
 
 	code, stdout, stderr := runRemotely(t, args...)
 	if code != 0 || !strings.Contains(stdout, "25% to "+revision) || len(applied) != 1 {
 		t.Fatalf("exit %d, %s\n%s\n%s", code, stderr, stdout, applied)
 	}
 
-	for _, want := range []string{`"namespace":"agents"`, `"inline":"You bill."`, `"steps":[10,100]`, `"pause":"2m0s"`, `"promotion":"automatic"`, `"kind":"Agent"`} {
+	for _, want := range []string{`"namespace":"agents"`, `"inline":"You bill."`, `"steps":[10,100]`, `"pause":"2m0s"`, `"promotion":"automatic"`, `"kind":"Agent"`, `"serin.dev/adopt":"true"`} {
 		if !strings.Contains(applied[0], want) {
 			t.Errorf("no %s in %s", want, applied[0])
 		}

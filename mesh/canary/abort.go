@@ -118,6 +118,7 @@ func (d *decision) undoable() bool {
 func (d *decision) undoTo(reason string) {
 	bad := d.state.Stable
 	d.tell("undo", "%s", reason)
+	d.takeOver(d.state.Previous)
 	d.markRejected(bad)
 	d.state.Stable = d.state.Previous
 	d.forgetPrevious()

@@ -125,4 +125,8 @@ func (d *decision) crown() {
 	reason := fmt.Sprintf("%s is stable; `serin canary undo %s` returns to %s", s.Stable, s.Agent, s.Previous)
 	d.move(Succeeded, 0, reason)
 	d.tell("succeed", "%s", reason)
+
+	if s.Plan.Slots {
+		d.handOver(s.Previous)
+	}
 }

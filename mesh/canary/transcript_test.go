@@ -263,6 +263,8 @@ func option(command *canary.Command, word string) error {
 		command.Full = true
 	case word == "fence":
 		command.Fence = true
+	case word == "slots":
+		command.Plan.Slots = true
 	case word == "auto":
 		command.Plan.Automatic = true
 	case name == "steps":

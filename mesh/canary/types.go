@@ -32,6 +32,9 @@ type Plan struct {
 	// RetireIdle and RetireAfter say when a replaced revision goes: after that long without a turn, or at the latest.
 	RetireIdle  time.Duration `json:"retireIdle"`
 	RetireAfter time.Duration `json:"retireAfter"`
+	// Slots says that routes follow weights alone, as those of adopted objects do: what has no weight can't be reached,
+	// whatever a conversation keeps.
+	Slots bool `json:"slots,omitempty"`
 }
 
 // State is all that the engine remembers of one agent; it is what is persisted. Revisions are short names.

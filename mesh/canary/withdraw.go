@@ -17,16 +17,7 @@ const (
 // withdraw takes a revision out of service: its pins move to the successor, and so do those that were moved to it.
 func (d *decision) withdraw(revision, successor, cause string, fence bool) {
 	s := &d.state
-	s.Withdrawals = append(s.Withdrawals, Withdrawal{
-		Revision: revision, Replacement: successor, Attempt: s.Attempt, Fence: fence, Cause: cause,
-	})
-
-	if s.Withdrawn == nil {
-		s.Withdrawn = map[string]int64{}
-	}
-
-	s.Withdrawn[revision] = s.Attempt
-	forgetOldest(s.Withdrawn, mostWithdrawnKnown, s.Rejected)
+	d.ask(Withdrawal{Revision: revision, Replacement: successor, Attempt: s.Attempt, Fence: fence, Cause: cause})
 
 	if s.Candidate == revision {
 		s.Candidate, s.UnreadySince = "", time.Time{}
@@ -40,6 +31,33 @@ func (d *decision) withdraw(revision, successor, cause string, fence bool) {
 
 	d.stay(revision)
 	d.leave(Leaving{Revision: revision, Since: d.now, Successor: successor})
+}
+
+// handOver has the conversations of a revision go on with the stable one, though the revision stays for an undo: no route
+// leads to it any more.
+func (d *decision) handOver(revision string) {
+	d.ask(Withdrawal{Revision: revision, Replacement: d.state.Stable, Attempt: d.state.Attempt, Cause: CauseRetired})
+}
+
+// takeOver is the way back: the revision serves again, in an attempt of its own.
+func (d *decision) takeOver(revision string) {
+	if _, withdrawn := d.state.Withdrawn[revision]; withdrawn {
+		d.state.Attempt++
+		d.reinstate(revision)
+	}
+}
+
+// ask has the store withdraw a revision.
+func (d *decision) ask(one Withdrawal) {
+	s := &d.state
+	s.Withdrawals = append(s.Withdrawals, one)
+
+	if s.Withdrawn == nil {
+		s.Withdrawn = map[string]int64{}
+	}
+
+	s.Withdrawn[one.Revision] = one.Attempt
+	forgetOldest(s.Withdrawn, mostWithdrawnKnown, s.Rejected)
 }
 
 // reinstate has the store take a revision that was withdrawn back into service, in an attempt of its own: the store

@@ -7,8 +7,8 @@ import (
 	"github.com/serinhq/serin/mesh/canary"
 )
 
-// bury takes an agent away that is not declared any more, once nothing has run on it for long enough: first what runs
-// and routes, then the record of it.
+// bury takes an agent away that is not declared any more, once nothing has run on it for long enough: first what
+// routes, then what runs, then the record of it.
 func (a *agent) bury(ctx context.Context) {
 	record := a.current()
 
@@ -16,12 +16,13 @@ func (a *agent) bury(ctx context.Context) {
 		return
 	}
 
-	a.shared.fleet.drop(a.name)
 	a.order(&order{agent: a.config.target(a.name, false), delete: true})
 
-	if !a.mesh.look().deleted {
+	if !a.mesh.look().deleted { // routes go before what they lead to
 		return
 	}
+
+	a.shared.fleet.drop(a.name)
 
 	left := buried(record)
 
@@ -94,7 +95,9 @@ func (a *agent) forgotten(record Record) bool {
 
 	for _, revision := range use.revisions {
 		active := revision.GetLastActiveAt()
-		if revision.GetRunningTurns() > 0 || active != nil && now.Sub(active.AsTime()) < a.config.DeleteAfter {
+		idle := active == nil || use.asked.Sub(active.AsTime()) >= a.config.DeleteAfter // of what came since nothing is known
+
+		if revision.GetRunningTurns() > 0 || !idle {
 			return false
 		}
 	}

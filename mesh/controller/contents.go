@@ -9,11 +9,13 @@ import (
 	"github.com/serinhq/serin/mesh/canary"
 )
 
-// adoptAnnotation on a declaration drives hand-written subsets named stable and canary.
-const adoptAnnotation = "serin.dev/adopt"
+// AdoptAnnotation on a declaration, if it is true, drives hand-written subsets named stable and canary.
+const AdoptAnnotation = "serin.dev/adopt"
 
-func (a *agent) adopts() bool {
-	return a.declared != nil && a.declared.Metadata.Annotations[adoptAnnotation] == "true"
+func (a *agent) adopts() bool { return a.declared != nil && adopts(a.declared) }
+
+func adopts(declared *agentspec.Agent) bool {
+	return declared.Metadata.Annotations[AdoptAnnotation] == "true"
 }
 
 // excluded are the tenants that never meet a candidate.
@@ -68,7 +70,8 @@ func (a *agent) prune() {
 
 // member is what of the agent shall run.
 func (a *agent) member(ctx context.Context, wanted canary.Wanted) member {
-	made := member{declaration: a.current().Declaration}
+	record := a.current()
+	made := member{declaration: record.Declaration}
 
 	for _, short := range wanted.Workloads {
 		revision, err := a.runnable(ctx, short)
@@ -81,6 +84,8 @@ func (a *agent) member(ctx context.Context, wanted canary.Wanted) member {
 		if short == wanted.Intent.Candidate {
 			revision.share = wanted.Share
 		}
+
+		revision.slot = record.Slots[short]
 
 		made.revisions = append(made.revisions, revision)
 	}

@@ -123,12 +123,12 @@ func (a *agent) step(wanted *change) (*decided, error) {
 		wanted.edit(&after)
 	}
 
-	state, events, err := canary.Step(after.State, a.observe(after.State), wanted.command)
+	state, events, err := canary.Step(after.State, a.observe(after.State), a.command(wanted))
 	if err != nil {
 		return nil, refusal(err)
 	}
 
-	after.State = state
+	after.State, after.Slots = state, a.seats(state, before.Slots)
 	if state.Attempt != before.State.Attempt {
 		after.Position = a.shared.outcomes.here()
 	}
@@ -149,6 +149,19 @@ func (a *agent) step(wanted *change) (*decided, error) {
 	}
 
 	return &decided{wanted: wanted, before: before, after: after, entries: entries, kept: func() {}}, nil
+}
+
+// command is what someone wants of the engine. Whether objects are adopted is for the declaration to say: what is started by
+// hand follows it.
+func (a *agent) command(wanted *change) *canary.Command {
+	if wanted.command == nil || wanted.command.Kind != canary.Start {
+		return wanted.command
+	}
+
+	started := *wanted.command
+	started.Plan.Slots = a.adopts()
+
+	return &started
 }
 
 // takeAtOnce carries a decision out that gives traffic back, and keeps it meanwhile. Whoever wanted it is answered once

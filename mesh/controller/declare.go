@@ -43,7 +43,7 @@ func declaredBy(read *Declarations) ([]declared, error) {
 		}
 
 		all = append(all, declared{
-			content: content, plan: planOf(&agent.Spec), place: read.Place(agent.Metadata.Name),
+			content: content, plan: planOf(&agent), place: read.Place(agent.Metadata.Name),
 		})
 	}
 

@@ -29,6 +29,8 @@ type runnable struct {
 	handoffs          []string
 	// share is the least part of the agent's size that shall run, in percent; 0 means all of it.
 	share int
+	// slot is the hand-written subset that its processes are in, if the agent is adopted.
+	slot string
 }
 
 // roster is all that shall run.
@@ -185,7 +187,7 @@ func (r roster) request() *workloadv1.ApplyRequest {
 		agent := &workloadv1.Agent{Name: name, Declaration: r.members[name].declaration}
 		for _, revision := range r.members[name].revisions {
 			agent.Revisions = append(agent.Revisions, &workloadv1.Revision{
-				Revision: revision.name, Declaration: revision.declaration, Share: percent(revision.share),
+				Revision: revision.name, Declaration: revision.declaration, Share: percent(revision.share), Slot: revision.slot,
 			})
 		}
 

@@ -9,7 +9,8 @@ import (
 )
 
 // planOf returns how the declaration wants a new revision to take over.
-func planOf(spec *agentspec.AgentSpec) canary.Plan {
+func planOf(declared *agentspec.Agent) canary.Plan {
+	spec := &declared.Spec
 	plan := canary.Plan{
 		Pause:       time.Duration(spec.Rollout.Pause),
 		Automatic:   spec.Rollout.Promotion == "automatic",
@@ -17,6 +18,7 @@ func planOf(spec *agentspec.AgentSpec) canary.Plan {
 		UndoWindow:  time.Duration(spec.Rollout.UndoWindow),
 		RetireIdle:  time.Duration(spec.Rollout.RetireIdle),
 		RetireAfter: time.Duration(spec.Rollout.RetireAfter),
+		Slots:       adopts(declared),
 	}
 
 	for _, step := range spec.Rollout.Steps {

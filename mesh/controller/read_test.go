@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -227,4 +228,20 @@ func TestAnswersWaitForTheStart(t *testing.T) {
 	if err := service.Ready(t.Context()); !fault.Is(err, "STARTING") {
 		t.Errorf("ready: %v", err)
 	}
+}
+
+// TestAnswersDoNotWaitForever: a controller that does not lead never starts, and whoever came to it must ask another.
+func TestAnswersDoNotWaitForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service, err := controller.New(controller.Config{
+			Router: newFakeMesh(), Workloads: newFakeMachine(), Context: newFakeContext(), Store: &slowStore{},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if _, err := service.ListRollouts(t.Context(), &rolloutv1.ListRolloutsRequest{}); !fault.Is(err, "STARTING") {
+			t.Errorf("got %v", err)
+		}
+	})
 }

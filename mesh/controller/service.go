@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -107,13 +108,20 @@ func (s *Service) Ready(context.Context) error {
 	return errors.Join(missing...)
 }
 
-// ready waits until what was kept is known.
+// startGrace is how long a call waits for a controller that starts. One that does not lead never does: the call has come to
+// it because its leading has ended just now, and is to be made again, to the one that leads.
+const startGrace = 2 * time.Second
+
+// ready waits until what was kept is known, for a while.
 func (s *Service) ready(ctx context.Context) error {
 	select {
 	case <-s.loaded: // also for one who has had enough already
 		return nil
 	default:
 	}
+
+	ctx, cancel := context.WithTimeout(ctx, startGrace)
+	defer cancel()
 
 	select {
 	case <-s.loaded:

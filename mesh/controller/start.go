@@ -35,7 +35,7 @@ func (s *Service) StartRollout(
 		content: &content,
 		command: &canary.Command{
 			Kind: canary.Start, Revision: agentspec.Short(content.Name),
-			Plan: override(planOf(&declared.Spec), request.GetPlan()),
+			Plan: override(planOf(&declared), request.GetPlan()),
 		},
 	})
 	if err != nil {

@@ -47,6 +47,8 @@ type Record struct {
 	Position int64 `json:"position,omitempty"`
 	// RemovedAt is since when the agent is not declared any more; zero if it is.
 	RemovedAt time.Time `json:"removedAt,omitzero"`
+	// Slots are the hand-written subsets that the revisions of an adopted agent are in.
+	Slots map[string]string `json:"slots,omitempty"`
 	// Gone says that nothing is left of the agent but this: attempt and sequence go on if it comes back.
 	Gone bool `json:"gone,omitempty"`
 	// Orphans are the revisions that conversations may have kept when the agent went.

@@ -41,6 +41,7 @@ func (a *agent) view() *rolloutv1.Rollout {
 
 	for _, revision := range revisions {
 		view := revisionView(state, revision, processes[revision])
+		view.Slot = record.Slots[revision]
 		view.Numbers = cmp.Or(numbers[revision], &rolloutv1.Numbers{})
 		a.usage.look().into(view)
 		rollout.Revisions = append(rollout.Revisions, view)

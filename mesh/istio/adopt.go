@@ -9,8 +9,8 @@ import (
 
 // The subsets of adopted, hand-written objects. Revisions take turns in them.
 const (
-	stableSlot = "stable"
-	canarySlot = "canary"
+	StableSlot = "stable"
+	CanarySlot = "canary"
 )
 
 // slotted is a hand-written route that is split between the two subsets.
@@ -35,9 +35,9 @@ func (w world) slotted() []slotted {
 
 		for j, d := range route.GetRoute() {
 			switch slot := d.GetDestination().GetSubset(); {
-			case w.agent.is(d.GetDestination().GetHost()) && slot == stableSlot:
+			case w.agent.is(d.GetDestination().GetHost()) && slot == StableSlot:
 				s.stable, s.weights[slot] = j, int(d.GetWeight())
-			case w.agent.is(d.GetDestination().GetHost()) && slot == canarySlot:
+			case w.agent.is(d.GetDestination().GetHost()) && slot == CanarySlot:
 				s.canary, s.weights[slot] = j, int(d.GetWeight())
 			default:
 				s.rest += int(d.GetWeight())
@@ -57,7 +57,7 @@ func (w world) slotted() []slotted {
 func describeSlots(found []slotted) map[string]string {
 	texts := make([]string, 0, len(found))
 	for _, s := range found {
-		texts = append(texts, fmt.Sprintf("%s=%d %s=%d", stableSlot, s.weights[stableSlot], canarySlot, s.weights[canarySlot]))
+		texts = append(texts, fmt.Sprintf("%s=%d %s=%d", StableSlot, s.weights[StableSlot], CanarySlot, s.weights[CanarySlot]))
 	}
 
 	return map[string]string{"slots": strings.Join(texts, ", ")}
@@ -73,7 +73,7 @@ func (w world) seats(r Routing) (stable, candidate string, slots map[string]stri
 
 	stable = slotOf(slots, r.Intent.Stable)
 	if stable == "" {
-		stable = other(slotOf(slots, r.Intent.Candidate))
+		stable = OtherSlot(slotOf(slots, r.Intent.Candidate))
 	}
 
 	if stable == "" {
@@ -81,29 +81,29 @@ func (w world) seats(r Routing) (stable, candidate string, slots map[string]stri
 	}
 
 	slots[stable] = r.Intent.Stable
-	if slots[other(stable)] == r.Intent.Stable {
-		delete(slots, other(stable))
+	if slots[OtherSlot(stable)] == r.Intent.Stable {
+		delete(slots, OtherSlot(stable))
 	}
 
 	if r.Intent.Candidate != "" && r.Intent.Candidate != r.Intent.Stable {
-		slots[other(stable)] = r.Intent.Candidate
+		slots[OtherSlot(stable)] = r.Intent.Candidate
 	}
 
-	return stable, other(stable), slots
+	return stable, OtherSlot(stable), slots
 }
 
 func (w world) heavier() string {
 	for _, s := range w.slotted() {
-		if s.weights[canarySlot] > s.weights[stableSlot] {
-			return canarySlot
+		if s.weights[CanarySlot] > s.weights[StableSlot] {
+			return CanarySlot
 		}
 	}
 
-	return stableSlot
+	return StableSlot
 }
 
 func slotOf(slots map[string]string, revision string) string {
-	for _, slot := range []string{stableSlot, canarySlot} {
+	for _, slot := range []string{StableSlot, CanarySlot} {
 		if revision != "" && slots[slot] == revision {
 			return slot
 		}
@@ -112,8 +112,9 @@ func slotOf(slots map[string]string, revision string) string {
 	return ""
 }
 
-func other(slot string) string {
-	return map[string]string{stableSlot: canarySlot, canarySlot: stableSlot}[slot]
+// OtherSlot is the subset beside one of the two; empty if it is neither.
+func OtherSlot(slot string) string {
+	return map[string]string{StableSlot: CanarySlot, CanarySlot: StableSlot}[slot]
 }
 
 // planSlots plans the next write to an adopted VirtualService: weights and the mark, and nothing else.
@@ -129,7 +130,7 @@ func planSlots(w world, r Routing) step {
 
 	stable, candidate, slots := w.seats(r)
 	if r.Intent.Weight > 0 && w.ruleRead && (!w.defined[stable] || !w.defined[candidate]) {
-		why := "no DestinationRule for " + w.agent.host() + " defines the subsets " + stableSlot + " and " + canarySlot
+		why := "no DestinationRule for " + w.agent.host() + " defines the subsets " + StableSlot + " and " + CanarySlot
 
 		return step{waiting: why, problem: joined(why, problem)}
 	}
@@ -161,14 +162,14 @@ func (w world) unadoptable() string {
 	case w.service == nil:
 		return "no VirtualService in namespace " + w.agent.Namespace + " is for host " + w.agent.host() + ": there is nothing to adopt"
 	case len(w.slotted()) == 0:
-		return "VirtualService " + w.serviceName + ": no http route is split between the subsets " + stableSlot + " and " +
-			canarySlot + " of " + w.agent.host()
+		return "VirtualService " + w.serviceName + ": no http route is split between the subsets " + StableSlot + " and " +
+			CanarySlot + " of " + w.agent.host()
 	case len(w.agent.survey(w.routes(), mark{})) > 0:
 		return "VirtualService " + w.serviceName + " has routes of Serin's, which take all calls before the split between the subsets " +
-			stableSlot + " and " + canarySlot + " is asked; remove them, or do not adopt"
+			StableSlot + " and " + CanarySlot + " is asked; remove them, or do not adopt"
 	case !slices.ContainsFunc(w.slotted(), reachable):
-		return "VirtualService " + w.serviceName + ": a route takes all calls before the split between the subsets " + stableSlot +
-			" and " + canarySlot + " is asked; move it behind"
+		return "VirtualService " + w.serviceName + ": a route takes all calls before the split between the subsets " + StableSlot +
+			" and " + CanarySlot + " is asked; move it behind"
 	default:
 		return ""
 	}
@@ -176,7 +177,7 @@ func (w world) unadoptable() string {
 
 // total is what the two slots have between them: weights are relative, and what third destinations have is not Serin's.
 func (s slotted) total() int {
-	total := s.weights[stableSlot] + s.weights[canarySlot]
+	total := s.weights[StableSlot] + s.weights[CanarySlot]
 	if s.rest == 0 || total == 0 {
 		return max(0, 100-s.rest)
 	}
@@ -189,7 +190,7 @@ func (s slotted) portion(weight int) int { return (s.total()*weight + 99) / 100 
 
 // percent is the share of a slot, as it was decided if that is how it came about.
 func (s slotted) percent(slot string, decided int) int {
-	is, sum := s.weights[slot], s.weights[stableSlot]+s.weights[canarySlot]
+	is, sum := s.weights[slot], s.weights[StableSlot]+s.weights[CanarySlot]
 
 	switch {
 	case sum == s.total() && is == s.portion(decided):
@@ -207,7 +208,7 @@ func (e *editor) seat(s slotted, candidate string, weight int) {
 	shares := e.agent.shares(e.routes[s.index])
 	shares[s.stable].weight, shares[s.canary].weight = total-share, share
 
-	if candidate == stableSlot {
+	if candidate == StableSlot {
 		shares[s.stable].weight, shares[s.canary].weight = share, total-share
 	}
 
@@ -230,7 +231,7 @@ func (w world) slots(progress *Progress) {
 	}
 
 	if m.Candidate != "" {
-		progress.Weight = found[0].percent(other(progress.Slot), m.Weight)
+		progress.Weight = found[0].percent(OtherSlot(progress.Slot), m.Weight)
 	}
 
 	for _, slot := range slices.Sorted(maps.Keys(m.Slots)) {

@@ -54,6 +54,10 @@ func (c *Config) deployment(agent *wantedAgent, revision *wantedRevision) (*apps
 		return nil, err
 	}
 
+	if revision.slot != "" { // subsets of other people's making select pods by it
+		template.Labels["version"] = revision.slot
+	}
+
 	return &appsv1.Deployment{
 		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: metav1.ObjectMeta{

@@ -17,6 +17,8 @@ import (
 const (
 	// publishAgain is how long after a failure, or without news, all is published again.
 	publishAgain = 2 * time.Second
+	// followAgain is how long after its end the rollouts are followed again: they may have been loading.
+	followAgain = 200 * time.Millisecond
 	// lasts is how long something must have been wrong until it is said: what passes by itself must not flap.
 	lasts = 5 * time.Second
 )
@@ -43,14 +45,21 @@ func (p *publisher) run(ctx context.Context) {
 	go func() {
 		defer close(news)
 
-		_ = p.follow(ctx, "", func(now *rolloutv1.WatchRolloutsResponse) error { // it ends with ctx
+		for ctx.Err() == nil {
+			_ = p.follow(ctx, "", func(now *rolloutv1.WatchRolloutsResponse) error { // it is begun again
+				select {
+				case news <- now:
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			})
+
 			select {
-			case news <- now:
-				return nil
 			case <-ctx.Done():
-				return ctx.Err()
+			case <-time.After(followAgain):
 			}
-		})
+		}
 	}()
 
 	p.begin()

@@ -61,6 +61,7 @@ func (s *Source) Read(ctx context.Context) (*controller.Declarations, error) {
 		}
 	}
 
+	seen := generations(agents.Items)
 	agents.Items = slices.DeleteFunc(agents.Items, func(a v1alpha1.Agent) bool { return !a.DeletionTimestamp.IsZero() })
 	servers.Items = slices.DeleteFunc(servers.Items, func(m v1alpha1.MCPServer) bool { return !m.DeletionTimestamp.IsZero() })
 
@@ -74,26 +75,33 @@ func (s *Source) Read(ctx context.Context) (*controller.Declarations, error) {
 		return nil, err
 	}
 
+	s.note(seen, read.Invalid)
+
 	version := versionOf(agents.Items, servers.Items, prompts)
 	if s.last != nil && version == *s.last {
 		return nil, nil //nolint:nilnil // no news
 	}
 
 	s.last = &version
-	s.note(agents.Items, read.Invalid)
 
 	return read, nil
 }
 
-func (s *Source) note(agents []v1alpha1.Agent, invalid map[string]agentspec.Problems) {
+func (s *Source) note(seen map[string]int64, invalid map[string]agentspec.Problems) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	s.invalid = invalid
-	s.seen = make(map[string]int64, len(agents))
+	s.seen, s.invalid = seen, invalid
+}
+
+// generations are those of all Agents: one that is deleted has a new one, and is observed as well.
+func generations(agents []v1alpha1.Agent) map[string]int64 {
+	seen := make(map[string]int64, len(agents))
 	for i := range agents {
-		s.seen[agents[i].Name] = agents[i].Generation
+		seen[agents[i].Name] = agents[i].Generation
 	}
+
+	return seen
 }
 
 // versionOf changes with everything that is declared, and with nothing else.

@@ -126,6 +126,21 @@ func TestSourceTellsNews(t *testing.T) {
 	}
 }
 
+// TestADeletedAgentIsObserved though it is not declared any more: its status says of which generation it is.
+func TestADeletedAgentIsObserved(t *testing.T) {
+	w := newWorld(t, object("billing", "v1"))
+	source := w.source()
+
+	agent := w.get("billing")
+	agent.Finalizers, agent.Generation = []string{Finalizer}, 7
+	w.must(w.client.Update(t.Context(), agent))
+	w.must(w.client.Delete(t.Context(), agent))
+
+	if read := w.read(source); read == nil || len(read.Agents) != 0 || source.Observed("billing") != 7 {
+		t.Errorf("read: %+v, observed generation %d, want none of generation 7", read, source.Observed("billing"))
+	}
+}
+
 // shuffled lists in the opposite order every other time.
 type shuffled struct {
 	client.Reader

@@ -26,6 +26,8 @@ type wantedRevision struct {
 	agent agentspec.Agent
 	// share is in percent of the agent's size.
 	share int32
+	// slot is the hand-written subset that its pods are in, if the agent is adopted.
+	slot string
 }
 
 // readWanted reads the declarations of a request.
@@ -73,7 +75,7 @@ func readAgent(agent *workloadv1.Agent) (wantedAgent, error) {
 		}
 
 		one.revisions = append(one.revisions, wantedRevision{
-			name: revision.GetRevision(), agent: content, share: revision.GetShare(),
+			name: revision.GetRevision(), agent: content, share: revision.GetShare(), slot: revision.GetSlot(),
 		})
 	}
 

@@ -253,3 +253,21 @@ func TestRefusedPodsAreTold(t *testing.T) {
 		t.Errorf("reason: %s", reason)
 	}
 }
+
+// TestSlotsAreLabels: hand-written subsets select pods by their version.
+func TestSlotsAreLabels(t *testing.T) {
+	w := newWorld(t, object("billing", "v1"))
+	run := newWorkloads(w.config("one"))
+	wanted := w.wants("v1", map[string]int32{"v1": 0}, same)
+	wanted.GetRevisions()[0].Slot = istio.CanarySlot
+	w.apply(run, wanted)
+
+	made := w.deployments()[w.nameOf("v1")]
+	if labels := made.Spec.Template.Labels; labels["version"] != "canary" || labels[istio.RevisionLabel] == "canary" {
+		t.Errorf("labels: %v", labels)
+	}
+
+	if _, selects := made.Spec.Selector.MatchLabels["version"]; selects {
+		t.Error("a Deployment must not select its pods by a label that changes")
+	}
+}

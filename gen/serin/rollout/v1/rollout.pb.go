@@ -423,7 +423,9 @@ type Revision struct {
 	// Numbers of this attempt.
 	Numbers *Numbers `protobuf:"bytes,8,opt,name=numbers,proto3" json:"numbers,omitempty"`
 	// When it last ended or began a segment; absent if it never did.
-	LastActiveAt  *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last_active_at,json=lastActiveAt,proto3" json:"last_active_at,omitempty"`
+	LastActiveAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last_active_at,json=lastActiveAt,proto3" json:"last_active_at,omitempty"`
+	// The hand-written subset that its processes are in, stable or canary; empty if the agent's objects are not adopted.
+	Slot          string `protobuf:"bytes,10,opt,name=slot,proto3" json:"slot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -519,6 +521,13 @@ func (x *Revision) GetLastActiveAt() *timestamppb.Timestamp {
 		return x.LastActiveAt
 	}
 	return nil
+}
+
+func (x *Revision) GetSlot() string {
+	if x != nil {
+		return x.Slot
+	}
+	return ""
 }
 
 // Numbers are what a revision's segments came to. A segment is one agent's part of a turn.
@@ -2197,7 +2206,7 @@ const file_serin_rollout_v1_rollout_proto_rawDesc = "" +
 	"\x04gate\x18\x13 \x01(\tR\x04gate\x12\x1a\n" +
 	"\brejected\x18\x14 \x03(\tR\brejected\x12\x12\n" +
 	"\x04goal\x18\x15 \x01(\x05R\x04goal\x12\x14\n" +
-	"\x05lacks\x18\x16 \x01(\tR\x05lacks\"\xd9\x02\n" +
+	"\x05lacks\x18\x16 \x01(\tR\x05lacks\"\xed\x02\n" +
 	"\bRevision\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -2207,7 +2216,9 @@ const file_serin_rollout_v1_rollout_proto_rawDesc = "" +
 	"\x14pinned_conversations\x18\x06 \x01(\x03R\x13pinnedConversations\x12\x18\n" +
 	"\arunning\x18\a \x01(\x03R\arunning\x123\n" +
 	"\anumbers\x18\b \x01(\v2\x19.serin.rollout.v1.NumbersR\anumbers\x12@\n" +
-	"\x0elast_active_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\flastActiveAt\"\xaa\x03\n" +
+	"\x0elast_active_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\flastActiveAt\x12\x12\n" +
+	"\x04slot\x18\n" +
+	" \x01(\tR\x04slot\"\xaa\x03\n" +
 	"\aNumbers\x12$\n" +
 	"\rconversations\x18\x01 \x01(\x03R\rconversations\x12\x14\n" +
 	"\x05turns\x18\x02 \x01(\x03R\x05turns\x12\x16\n" +

@@ -154,7 +154,10 @@ type Revision struct {
 	Declaration string `protobuf:"bytes,2,opt,name=declaration,proto3" json:"declaration,omitempty"`
 	// The least part, in percent, of the agent's size that shall run; 0 means all of it. One machine runs one process
 	// whatever it says.
-	Share         int32 `protobuf:"varint,3,opt,name=share,proto3" json:"share,omitempty"`
+	Share int32 `protobuf:"varint,3,opt,name=share,proto3" json:"share,omitempty"`
+	// The hand-written subset, stable or canary, that its processes shall be in: the value of their label version. Empty
+	// for agents that are not adopted.
+	Slot          string `protobuf:"bytes,4,opt,name=slot,proto3" json:"slot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -208,6 +211,13 @@ func (x *Revision) GetShare() int32 {
 		return x.Share
 	}
 	return 0
+}
+
+func (x *Revision) GetSlot() string {
+	if x != nil {
+		return x.Slot
+	}
+	return ""
 }
 
 // ApplyResponse confirms that the request was kept.
@@ -505,11 +515,12 @@ const file_serin_workload_v1_workload_proto_rawDesc = "" +
 	"\x05Agent\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04name\x12 \n" +
 	"\vdeclaration\x18\x02 \x01(\tR\vdeclaration\x129\n" +
-	"\trevisions\x18\x03 \x03(\v2\x1b.serin.workload.v1.RevisionR\trevisions\"|\n" +
+	"\trevisions\x18\x03 \x03(\v2\x1b.serin.workload.v1.RevisionR\trevisions\"\x99\x01\n" +
 	"\bRevision\x12$\n" +
 	"\brevision\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x98\x01@R\brevision\x12)\n" +
 	"\vdeclaration\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x02R\vdeclaration\x12\x1f\n" +
-	"\x05share\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\x05share\"\x0f\n" +
+	"\x05share\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\x05share\x12\x1b\n" +
+	"\x04slot\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18?R\x04slot\"\x0f\n" +
 	"\rApplyResponse\"\x0e\n" +
 	"\fWatchRequest\"u\n" +
 	"\rWatchResponse\x125\n" +
