@@ -90,7 +90,7 @@ func TestToolsComeAndGo(t *testing.T) {
 	p := startPlatform(t, underLoad(t), func(config *app.PlatformConfig) { config.DemoDelay = "300ms" })
 
 	p.whileTalking(8, func(ctx context.Context, load *loadtest.Load) {
-		for range 3 {
+		for range 2 {
 			for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 				more(ctx, t, load, 5)
 				p.replaceTools(signal)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -100,7 +101,7 @@ func (m *podMaker) Template(agent agentspec.Agent, revision string) (corev1.PodT
 
 	switch m.dataPlane.Mode {
 	case planeProxyless:
-		template.Annotations["sidecar.istio.io/inject"] = "false"
+		template.Labels["sidecar.istio.io/inject"] = "false"
 		template.Labels["security.istio.io/tlsMode"] = "istio"
 	case planeSidecar:
 		template.Labels["sidecar.istio.io/inject"] = "true"
@@ -129,6 +130,7 @@ func (m *podMaker) agentContainer(agent agentspec.Agent) corev1.Container {
 	container.Env = append(container.Env,
 		corev1.EnvVar{Name: "LLM_ENDPOINT", Value: fmt.Sprintf("http://127.0.0.1:%d/v1", podLLMPort)},
 		corev1.EnvVar{Name: "GRPC_XDS_BOOTSTRAP", Value: podStateDir + "/xds.json"},
+		corev1.EnvVar{Name: segmentsVariable, Value: strconv.Itoa(int(agent.Spec.Scaling.MaxConcurrentSegments))},
 	)
 	container.VolumeMounts = append(container.VolumeMounts,
 		corev1.VolumeMount{Name: "catalogue", MountPath: podCatalogueDir, ReadOnly: true},
@@ -206,7 +208,7 @@ func probe(page string, port, period, failures int32) *corev1.Probe {
 }
 
 func (m *podMaker) volumes(agent, short string) []corev1.Volume {
-	volumes := []corev1.Volume{
+	volumes := []corev1.Volume{ //nolint:prealloc // most of it is here
 		{Name: "config", VolumeSource: configMapVolume(kube.ObjectName(agent, short), false)},
 		{Name: "catalogue", VolumeSource: configMapVolume(kube.CatalogueMap, true)},
 		{Name: "state", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/drain"
@@ -15,6 +16,10 @@ func (w *workload) agentRoom() (*room, error) {
 
 	spec, err := agentspec.LoadResolved(settings.File, settings.Revision)
 	if err != nil {
+		return nil, err
+	}
+
+	if err := w.scale(&spec); err != nil {
 		return nil, err
 	}
 
@@ -54,6 +59,27 @@ func (w *workload) agentRoom() (*room, error) {
 		tasks:    []drain.Task{},
 		drain:    func(ctx context.Context) error { return service.Drain(ctx) },
 	}, nil
+}
+
+// segmentsVariable tells an agent's process how many segments it may run at once. Its revision's file can't: the limit is
+// no part of the revision, so that it may change while the file does not.
+const segmentsVariable = "SERIN_MAX_CONCURRENT_SEGMENTS"
+
+// scale sets what the process is told beside its file.
+func (w *workload) scale(spec *agentspec.Agent) error {
+	told := w.env.get(segmentsVariable)
+	if told == "" {
+		return nil
+	}
+
+	limit, err := strconv.ParseInt(told, 10, 32)
+	if err != nil || limit < 1 {
+		return usageErrorf("%s %q: must be a whole number of at least 1", segmentsVariable, told)
+	}
+
+	spec.Spec.Scaling.MaxConcurrentSegments = int32(limit)
+
+	return nil
 }
 
 // agentChecks are what an agent can't work without.

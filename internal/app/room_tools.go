@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/drain"
@@ -56,15 +58,15 @@ func (w *workload) toolsRoom() (*room, error) {
 			// An agent that needs what is missing is not ready itself. It must not keep the others' tools from them.
 			{Name: "tool servers", TTL: healthTTL, Func: service.Ready, Informative: true},
 		},
-		tasks: []drain.Task{{Name: "tool servers", Run: service.Run}, follow, w.endWith(others)},
+		tasks: []drain.Task{{Name: "tool servers", Run: service.Run}, follow, w.endWith(others, service.Drain)},
 		drain: service.Drain,
 		close: service.Close,
 	}, nil
 }
 
 // endWith ends the process once there are other tool servers: those need another process. A supervisor starts one by
-// itself, and a pod's container is started again.
-func (w *workload) endWith(others <-chan struct{}) drain.Task {
+// itself, and a pod's container is started again. Calls that run are let finish first.
+func (w *workload) endWith(others <-chan struct{}, finish func(context.Context) error) drain.Task {
 	return drain.Task{Name: "tool servers' declarations", Run: func(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
@@ -76,6 +78,13 @@ func (w *workload) endWith(others <-chan struct{}) drain.Task {
 			<-ctx.Done()
 
 			return nil
+		}
+
+		limited, cancel := context.WithTimeout(ctx, cmp.Or(time.Duration(w.config.Drain), drainLimit))
+		defer cancel()
+
+		if err := finish(limited); err != nil {
+			w.telemetry.Logger.WarnContext(ctx, "calls are cut off", "error", err)
 		}
 
 		return errOtherServers
