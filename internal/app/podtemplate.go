@@ -111,10 +111,10 @@ func (m *podMaker) Template(agent agentspec.Agent, revision string) (corev1.PodT
 
 	template.Spec = corev1.PodSpec{
 		TerminationGracePeriodSeconds: ptr.To[int64](podGrace),
-		AutomountServiceAccountToken:  ptr.To(false),
-		EnableServiceLinks:            ptr.To(false),
+		AutomountServiceAccountToken:  new(false),
+		EnableServiceLinks:            new(false),
 		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To(m.settings.user()), FSGroup: ptr.To(m.settings.user()),
+			RunAsNonRoot: new(true), RunAsUser: new(m.settings.user()), FSGroup: new(m.settings.user()),
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 		Containers: []corev1.Container{m.agentContainer(agent), m.ambassadorContainer()},

@@ -25,14 +25,14 @@ func (s *Store) editStatus(ctx context.Context, name string, edit func(*v1alpha1
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		agent = &v1alpha1.Agent{}
 		if err := s.config.Reader.Get(ctx, client.ObjectKey{Namespace: s.config.Namespace, Name: name}, agent); err != nil {
-			return err
+			return err //nolint:wrapcheck // wrapped below
 		}
 
 		if err := edit(agent); err != nil {
 			return err
 		}
 
-		return s.config.Client.Status().Update(ctx, agent, client.FieldOwner(fieldOwner)) //nolint:wrapcheck // wrapped below
+		return s.config.Client.Status().Update(ctx, agent, client.FieldOwner(fieldOwner))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("agent %s: status: %w", name, err)
@@ -102,7 +102,7 @@ func (s *Store) editFinalizer(ctx context.Context, name string, edit func(*v1alp
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		agent := &v1alpha1.Agent{}
 		if err := s.config.Reader.Get(ctx, client.ObjectKey{Namespace: s.config.Namespace, Name: name}, agent); err != nil {
-			return err
+			return err //nolint:wrapcheck // wrapped below
 		}
 
 		before := agent.DeepCopy()
@@ -110,7 +110,7 @@ func (s *Store) editFinalizer(ctx context.Context, name string, edit func(*v1alp
 			return nil
 		}
 
-		return s.config.Client.Patch(ctx, agent, //nolint:wrapcheck // wrapped below
+		return s.config.Client.Patch(ctx, agent,
 			client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(fieldOwner))
 	})
 	if err != nil {
@@ -155,7 +155,7 @@ func (s *Store) editKept(ctx context.Context, edit func(*corev1.ConfigMap) error
 				Namespace: s.config.Namespace, Name: recordsMap, Labels: map[string]string{managedLabel: manager},
 			}
 
-			return s.config.Client.Create(ctx, kept, client.FieldOwner(fieldOwner)) //nolint:wrapcheck // wrapped below
+			return s.config.Client.Create(ctx, kept, client.FieldOwner(fieldOwner))
 		}
 
 		return s.config.Client.Update(ctx, kept, client.FieldOwner(fieldOwner)) //nolint:wrapcheck // wrapped below

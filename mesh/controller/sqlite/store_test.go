@@ -40,10 +40,18 @@ func open(t *testing.T, path string) *sqlite.Store {
 // file is a store's place.
 type file string
 
-func (f file) Open(t *testing.T) controller.Store { return open(t, string(f)) }
+func (f file) Open(t *testing.T) controller.Store {
+	t.Helper()
+
+	return open(t, string(f))
+}
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Place { return file(filepath.Join(t.TempDir(), "deep", "rollouts.db")) })
+	storetest.Run(t, func(t *testing.T) storetest.Place {
+		t.Helper()
+
+		return file(filepath.Join(t.TempDir(), "deep", "rollouts.db"))
+	})
 }
 
 func TestHistoryIsBounded(t *testing.T) {
