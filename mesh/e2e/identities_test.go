@@ -24,6 +24,21 @@ const istiodAddress = "istiod.istio-system.svc:15012"
 func credentials(t *testing.T, namespace, account string) rpc.Credentials {
 	t.Helper()
 
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	t.Cleanup(cancel)
+
+	source, err := identity.Watch(ctx, certificates(t, namespace, account))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return rpc.Credentials{SVID: source, Bundle: source}
+}
+
+// certificates keeps a certificate of a service account from istiod in a directory until the test ends.
+func certificates(t *testing.T, namespace, account string) string {
+	t.Helper()
+
 	dir := t.TempDir()
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)
@@ -75,12 +90,7 @@ func credentials(t *testing.T, namespace, account string) rpc.Credentials {
 		t.Fatal(keeper.Check(t.Context()))
 	}
 
-	source, err := identity.Watch(ctx, filepath.Join(dir, "certificates"))
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return rpc.Credentials{SVID: source, Bundle: source}
+	return filepath.Join(dir, "certificates")
 }
 
 // dialPod speaks gRPC to one pod, under an identity of Serin's namespace.

@@ -29,19 +29,22 @@ const (
 	UserToken     = "user-of-the-tests"
 )
 
-// base is deploy/base, from the directory that a test of the module mesh/e2e runs in.
-const base = "../../deploy/base"
+// The two ways to install Serin, from the directory that a test of the module mesh/e2e runs in.
+const (
+	Base    = "../../deploy/base"
+	Sidecar = "../../deploy/sidecar"
+)
 
-// Manifests builds deploy/base.
-func Manifests() ([]*unstructured.Unstructured, error) {
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), base)
+// Manifests builds the manifests of a directory, as `kubectl kustomize` does.
+func Manifests(dir string) ([]*unstructured.Unstructured, error) {
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
-		return nil, fmt.Errorf("build %s: %w", base, err)
+		return nil, fmt.Errorf("build %s: %w", dir, err)
 	}
 
 	documents, err := built.AsYaml()
 	if err != nil {
-		return nil, fmt.Errorf("build %s: %w", base, err)
+		return nil, fmt.Errorf("build %s: %w", dir, err)
 	}
 
 	return cluster.Parse(string(documents))
@@ -49,12 +52,12 @@ func Manifests() ([]*unstructured.Unstructured, error) {
 
 // Serin applies everything but the agents. Edits change objects before they are applied.
 func Serin(ctx context.Context, c *cluster.Cluster, edits ...func(*unstructured.Unstructured)) error {
-	objects, err := Manifests()
+	objects, err := Manifests(Base)
 	if err != nil {
 		return err
 	}
 
-	if err := c.Namespace(ctx, Namespace, nil); err != nil {
+	if err := c.Namespace(ctx, Namespace, map[string]string{"istio-injection": "disabled"}); err != nil {
 		return err
 	}
 

@@ -9,10 +9,23 @@ import (
 	"istio.io/istio/istioctl/pkg/analyze"
 	"istio.io/istio/istioctl/pkg/cli"
 	"istio.io/istio/operator/cmd/mesh"
+	"istio.io/istio/pkg/log"
 )
 
+// quiet keeps what is logged out of the answer, as Istio's own does.
+func quiet() *log.Options {
+	options := log.DefaultOptions()
+	options.OutputPaths = []string{"stderr"}
+	options.SetDefaultOutputLevel(log.OverrideScopeName, log.WarnLevel)
+
+	return options
+}
+
 func main() {
-	root := &cobra.Command{Use: "istioctl", Short: "Istio control interface", SilenceUsage: true}
+	root := &cobra.Command{
+		Use: "istioctl", Short: "Istio control interface", SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return log.Configure(quiet()) },
+	}
 	context := cli.NewCLIContext(cli.AddRootFlags(root.PersistentFlags()))
 
 	root.AddCommand(analyze.Analyze(context), mesh.ManifestCmd(context))
