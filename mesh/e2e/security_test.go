@@ -226,10 +226,10 @@ func TestStrangersAreRefused(t *testing.T) {
 			}
 			defer connection.Close()
 
-			wantNoConnection(t, connection, "error reading server preface")
+			wantNoConnection(t, connection)
 		})
 		t.Run("an unknown authority's to "+one.name, func(t *testing.T) {
-			wantNoConnection(t, dialPod(t, made, pod), "tls: ")
+			wantNoConnection(t, dialPod(t, made, pod))
 		})
 		t.Run("another namespace's to "+one.name, func(t *testing.T) {
 			connection := dialPod(t, foreign, pod)
@@ -248,13 +248,13 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 }
 
-// wantNoConnection wants that no call gets as far as to be answered.
-func wantNoConnection(t *testing.T, connection *grpc.ClientConn, words string) {
+// wantNoConnection wants that no call gets as far as to be answered. What the client hears of it depends on whether it still
+// writes when the server hangs up.
+func wantNoConnection(t *testing.T, connection *grpc.ClientConn) {
 	t.Helper()
 
-	err := healthy(t.Context(), connection)
-	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), words) {
-		t.Errorf("want UNAVAILABLE with %q, got %v", words, err)
+	if err := healthy(t.Context(), connection); status.Code(err) != codes.Unavailable {
+		t.Errorf("want UNAVAILABLE, got %v", err)
 	}
 }
 
