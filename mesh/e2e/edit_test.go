@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -44,12 +43,9 @@ func (p *platform) restored(agent string) {
 	p.Helper()
 
 	declared, stable := p.agent(agent), p.rollout(agent).GetStable()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Context()), 10*time.Minute)
 
 	p.Cleanup(func() {
-		defer cancel()
-
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Context()), patience)
 		defer cancel()
 
 		if now, err := p.gateway.Rollout(ctx, agent); err == nil && now.GetStable() != stable && now.GetUndoUntil() != nil {

@@ -13,10 +13,13 @@ import (
 // conversationsVariable says how many conversations TestShare has; the default is few, since they take their time.
 const conversationsVariable = "SERIN_E2E_CONVERSATIONS"
 
-// across are conversations that pass through all three agents, in as few turns as can be.
+// across are conversations that pass from triage to billing, and some on to scheduling. They are as short as can be: there
+// are many.
 var across = []loadtest.Dialogue{
 	{"List the customer invoices of the last months", "Which appointment slots are free?"},
-	{"Please explain the charges on my invoices", "Which appointment slots are free on Tuesday?"},
+	{"Please explain the charges on my invoices", "Thank you, goodbye"},
+	{"Please explain the charges on my last invoice", "Thank you, that helps"},
+	{"Why are there two charges on my invoice?", "Thank you, goodbye"},
 }
 
 // TestShare has two agents with a candidate at 10% each: of the conversations that meet them it gets what chance allows,
