@@ -196,7 +196,7 @@ func (c *Cluster) lead(ctx context.Context, steer func(context.Context) error, f
 	go func() {
 		defer close(ended)
 
-		(&publisher{config: c.config, store: c.Store, source: c.Source, follow: follow}).run(ctx)
+		newPublisher(c.config, c.Store, c.Source, follow).run(ctx)
 	}()
 	go func() {
 		select {

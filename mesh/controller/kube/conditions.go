@@ -1,10 +1,8 @@
 package kube
 
 import (
-	"cmp"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
@@ -167,10 +165,4 @@ func cut(text string) string {
 	}
 
 	return strings.ToValidUTF8(text[:longestMessage-3], "") + "..."
-}
-
-// setCondition changes a condition, and its time if its status changes.
-func setCondition(conditions *[]metav1.Condition, condition metav1.Condition) {
-	condition.Reason = cmp.Or(condition.Reason, v1alpha1.ReasonIdle)
-	meta.SetStatusCondition(conditions, condition)
 }

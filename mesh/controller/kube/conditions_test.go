@@ -76,8 +76,7 @@ func TestPublishing(t *testing.T) {
 	source := w.source()
 	w.read(source)
 
-	tell := &publisher{config: config, store: store, source: source}
-	tell.begin()
+	tell := newPublisher(config, store, source, nil)
 	tell.take(&rolloutv1.WatchRolloutsResponse{Rollouts: []*rolloutv1.Rollout{{
 		Agent: "billing", Stable: "a", Candidate: "b", Weight: 5, Step: 1, Phase: rolloutv1.Phase_PHASE_PROGRESSING,
 		Revisions: []*rolloutv1.Revision{{Revision: "a", Role: "stable", Replicas: 2, ReadyReplicas: 2}, {Revision: "c", Role: "draining"}},

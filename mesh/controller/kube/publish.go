@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
@@ -38,6 +39,13 @@ type publisher struct {
 	troubled map[string]time.Time
 }
 
+func newPublisher(config *Config, store *Store, source *Source, follow Follow) *publisher {
+	return &publisher{
+		config: config, store: store, source: source, follow: follow,
+		rollouts: map[string]*rolloutv1.Rollout{}, troubled: map[string]time.Time{},
+	}
+}
+
 // run publishes until ctx ends.
 func (p *publisher) run(ctx context.Context) {
 	news := make(chan *rolloutv1.WatchRolloutsResponse)
@@ -62,8 +70,6 @@ func (p *publisher) run(ctx context.Context) {
 		}
 	}()
 
-	p.begin()
-
 	again := time.NewTicker(publishAgain)
 	defer again.Stop()
 
@@ -82,10 +88,6 @@ func (p *publisher) run(ctx context.Context) {
 			p.config.Logger.WarnContext(ctx, "the status of agents could not be written; trying again", "error", err)
 		}
 	}
-}
-
-func (p *publisher) begin() {
-	p.rollouts, p.troubled = map[string]*rolloutv1.Rollout{}, map[string]time.Time{}
 }
 
 func (p *publisher) take(now *rolloutv1.WatchRolloutsResponse) {
@@ -153,7 +155,7 @@ func (p *publisher) statusOf(agent *v1alpha1.Agent) v1alpha1.AgentStatus {
 
 	for _, condition := range conditionsOf(agent, rollout, invalid, troubles) {
 		condition.ObservedGeneration = status.ObservedGeneration
-		setCondition(&status.Conditions, condition)
+		meta.SetStatusCondition(&status.Conditions, condition)
 	}
 
 	return status

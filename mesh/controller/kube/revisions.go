@@ -136,10 +136,6 @@ func (s *Store) GetRevision(ctx context.Context, agent, name string) (controller
 	return controller.Revision{Agent: agent, Name: full, Declaration: found.Data[RevisionKey]}, nil
 }
 
-func isUnknown(err error) bool {
-	return err != nil && fault.From(err).Code == codes.NotFound
-}
-
 // prune deletes revisions that nothing names any more.
 func (s *Store) prune(ctx context.Context, after *document) {
 	all := &corev1.ConfigMapList{}

@@ -14,7 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/mesh/api/v1alpha1"
 	"github.com/serinhq/serin/mesh/controller"
 )
@@ -117,7 +117,7 @@ func (s *Store) restored(ctx context.Context, read *document) (controller.Record
 	}
 
 	revision, err := s.GetRevision(ctx, record.Agent, read.PromptOf)
-	if apierrors.IsNotFound(err) || isUnknown(err) {
+	if fault.Is(err, "REVISION_UNKNOWN") {
 		record.Declaration, record.Declared = "", ""
 
 		return record, nil
@@ -275,7 +275,7 @@ func (s *Store) declaration(ctx context.Context, agent, short string) (string, b
 		return "", false
 	}
 
-	found, err := s.GetRevision(ctx, agent, agentspec.Short(short))
+	found, err := s.GetRevision(ctx, agent, short)
 
 	return found.Declaration, err == nil
 }

@@ -18,27 +18,41 @@ import (
 
 var errNotHeld = errors.New("the finalizer is missing")
 
-// editStatus changes an Agent's status, as often as others come between. It returns the Agent as it is then.
-func (s *Store) editStatus(ctx context.Context, name string, edit func(*v1alpha1.Agent) error) (*v1alpha1.Agent, error) {
-	agent := &v1alpha1.Agent{}
-
+// edit reads an Agent and writes what of it shall be changed, as often as others come between.
+func (s *Store) edit(ctx context.Context, name, what string, write func(*v1alpha1.Agent) error) error {
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		agent = &v1alpha1.Agent{}
+		agent := &v1alpha1.Agent{}
 		if err := s.config.Reader.Get(ctx, client.ObjectKey{Namespace: s.config.Namespace, Name: name}, agent); err != nil {
 			return err //nolint:wrapcheck // wrapped below
 		}
 
+		return write(agent)
+	})
+	if err != nil {
+		return fmt.Errorf("agent %s: %s: %w", name, what, err)
+	}
+
+	return nil
+}
+
+// editStatus changes an Agent's status. It returns the Agent as it is then.
+func (s *Store) editStatus(
+	ctx context.Context, name string, edit func(*v1alpha1.Agent) error,
+) (written *v1alpha1.Agent, err error) {
+	err = s.edit(ctx, name, "status", func(agent *v1alpha1.Agent) error {
 		if err := edit(agent); err != nil {
 			return err
 		}
 
+		written = agent
+
 		return s.config.Client.Status().Update(ctx, agent, client.FieldOwner(fieldOwner))
 	})
 	if err != nil {
-		return nil, fmt.Errorf("agent %s: status: %w", name, err)
+		return nil, err
 	}
 
-	return agent, nil
+	return written, nil
 }
 
 func (s *Store) writeStatus(ctx context.Context, known, after *document, data []byte) (*v1alpha1.Agent, error) {
@@ -99,12 +113,7 @@ func (s *Store) release(ctx context.Context, name string) error {
 }
 
 func (s *Store) editFinalizer(ctx context.Context, name string, edit func(*v1alpha1.Agent) bool) error {
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		agent := &v1alpha1.Agent{}
-		if err := s.config.Reader.Get(ctx, client.ObjectKey{Namespace: s.config.Namespace, Name: name}, agent); err != nil {
-			return err //nolint:wrapcheck // wrapped below
-		}
-
+	return s.edit(ctx, name, "finalizer", func(agent *v1alpha1.Agent) error {
 		before := agent.DeepCopy()
 		if !edit(agent) {
 			return nil
@@ -113,11 +122,6 @@ func (s *Store) editFinalizer(ctx context.Context, name string, edit func(*v1alp
 		return s.config.Client.Patch(ctx, agent,
 			client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(fieldOwner))
 	})
-	if err != nil {
-		return fmt.Errorf("agent %s: finalizer: %w", name, err)
-	}
-
-	return nil
 }
 
 // records returns the ConfigMap of what belongs to no Agent; an empty one if there is none.
