@@ -64,13 +64,22 @@ func readCatalogue(path string) (*catalogue, []byte, error) {
 	return &read, data, nil
 }
 
-func writeCatalogue(path string, written catalogue) error {
+func encodeCatalogue(written catalogue) ([]byte, error) {
 	data, err := json.MarshalIndent(written, "", "  ")
 	if err != nil {
-		return fmt.Errorf("write the catalogue: %w", err)
+		return nil, fmt.Errorf("write the catalogue: %w", err)
 	}
 
-	return writeFile(path, append(data, '\n'))
+	return append(data, '\n'), nil
+}
+
+func writeCatalogue(path string, written catalogue) error {
+	data, err := encodeCatalogue(written)
+	if err != nil {
+		return err
+	}
+
+	return writeFile(path, data)
 }
 
 // readCatalogue reads this process's catalogue. In a pod it is not there before the controller has looked for the first

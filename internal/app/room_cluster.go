@@ -3,11 +3,9 @@ package app
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
-	"slices"
 	"time"
 
 	versioned "istio.io/client-go/pkg/clientset/versioned"
@@ -15,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/drain"
 	"github.com/serinhq/serin/internal/health"
@@ -146,27 +145,19 @@ func clusterAccess() (*rest.Config, error) {
 }
 
 // catalogueText is the catalogue of a cluster.
-func catalogueText(all []kube.Declared, servers []agentspec.MCPServer) (string, error) {
-	read := crew{servers: slices.Clone(servers)}
+func catalogueText(request *workloadv1.ApplyRequest) (string, error) {
+	read, err := newCrew(request)
+	if err != nil {
+		return "", err
+	}
+
 	for i := range read.servers {
 		read.servers[i].Spec.Env = podDemoEnv(read.servers[i].Spec)
 	}
 
-	for _, one := range all {
-		agent := crewAgent{name: one.Name, declared: one.Agent}
-		for _, revision := range one.Revisions {
-			agent.revisions = append(agent.revisions, member{agent: one.Name, spec: revision})
-		}
+	data, err := encodeCatalogue(read.catalogue())
 
-		read.agents = append(read.agents, agent)
-	}
-
-	data, err := json.MarshalIndent(read.catalogue(), "", "  ")
-	if err != nil {
-		return "", fmt.Errorf("write the catalogue: %w", err)
-	}
-
-	return string(data) + "\n", nil
+	return string(data), err
 }
 
 // podDemoEnv tells Serin's own demo servers where a pod can keep their records.

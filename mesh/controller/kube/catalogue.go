@@ -6,11 +6,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
 )
 
 // writeCatalogue tells the other processes which agents there are.
-func (w *workloads) writeCatalogue(ctx context.Context, now *wanted) error {
-	text, err := w.config.Catalogue(now.listed(), now.servers)
+func (w *workloads) writeCatalogue(ctx context.Context, request *workloadv1.ApplyRequest) error {
+	text, err := w.config.Catalogue(request)
 	if err != nil {
 		return fmt.Errorf("write the catalogue: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
 	"github.com/serinhq/serin/internal/agentspec"
 )
 
@@ -36,18 +37,8 @@ type Config struct {
 	Catalogue Catalogue
 }
 
-// Catalogue says which agents and tool servers there are, for the processes that look at it: declared are the agents that
-// are declared, leaving those that only run still.
-type Catalogue func(all []Declared, servers []agentspec.MCPServer) (string, error)
-
-// Declared is an agent and its live revisions.
-type Declared struct {
-	Name string
-	// Agent is nil once the agent is not declared any more.
-	Agent *agentspec.Agent
-	// Revisions are those that shall run.
-	Revisions []agentspec.Agent
-}
+// Catalogue says which agents and tool servers there are when a request was applied, for the processes that look at it.
+type Catalogue func(request *workloadv1.ApplyRequest) (string, error)
 
 func (c *Config) check() error {
 	switch {

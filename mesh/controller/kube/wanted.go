@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"encoding/json"
 	"fmt"
 
 	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
@@ -10,9 +9,8 @@ import (
 
 // wanted is all that shall run.
 type wanted struct {
-	agents  map[string]wantedAgent
-	servers []agentspec.MCPServer
-	order   []string
+	agents map[string]wantedAgent
+	order  []string
 }
 
 type wantedAgent struct {
@@ -42,15 +40,6 @@ func readWanted(request *workloadv1.ApplyRequest) (*wanted, error) {
 
 		all.agents[agent.GetName()] = one
 		all.order = append(all.order, agent.GetName())
-	}
-
-	for _, declaration := range request.GetToolServers() {
-		var server agentspec.MCPServer
-		if err := json.Unmarshal([]byte(declaration), &server); err != nil {
-			return nil, fmt.Errorf("a tool server: %w", err)
-		}
-
-		all.servers = append(all.servers, server)
 	}
 
 	return all, nil
@@ -109,19 +98,4 @@ func (a *wantedAgent) merged(revision *wantedRevision) agentspec.Agent {
 	}
 
 	return merged
-}
-
-func (w *wanted) listed() []Declared {
-	all := make([]Declared, 0, len(w.order))
-
-	for _, name := range w.order {
-		one := Declared{Name: name, Agent: w.agents[name].declared}
-		for _, revision := range w.agents[name].revisions {
-			one.Revisions = append(one.Revisions, revision.agent)
-		}
-
-		all = append(all, one)
-	}
-
-	return all
 }

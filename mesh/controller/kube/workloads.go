@@ -48,7 +48,7 @@ func (w *workloads) Apply(
 		return nil, fault.From(err)
 	}
 
-	if err := w.writeCatalogue(ctx, read); err != nil {
+	if err := w.writeCatalogue(ctx, request); err != nil {
 		return nil, fault.From(err)
 	}
 

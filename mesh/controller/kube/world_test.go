@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	workloadv1 "github.com/serinhq/serin/gen/serin/workload/v1"
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/mesh/api/v1alpha1"
 )
@@ -51,14 +52,10 @@ func (w *world) config(holder string) *Config {
 	return &Config{
 		Client: w.client, Reader: w.client, Namespace: testNamespace, Holder: holder, Pods: paperPods{}, Recorder: w.events,
 		Logger: slog.New(slog.DiscardHandler),
-		Catalogue: func(all []Declared, servers []agentspec.MCPServer) (string, error) {
-			names := []string{}
-			for _, one := range all {
-				names = append(names, one.Name)
-			}
-
-			for _, server := range servers {
-				names = append(names, server.Metadata.Name)
+		Catalogue: func(request *workloadv1.ApplyRequest) (string, error) {
+			names := append([]string{}, request.GetToolServers()...)
+			for _, one := range request.GetAgents() {
+				names = append(names, one.GetName())
 			}
 
 			return strings.Join(names, ","), nil
