@@ -18,8 +18,8 @@ import (
 	"github.com/serinhq/serin/internal/supervise"
 )
 
-// drainLimit is the default of what bounds how long a workload finishes what it has begun; it lies below the supervisor's grace, so that
-// what could not be finished is given back properly.
+// drainLimit is the default of what bounds how long a workload finishes what it has begun; it lies below the supervisor's
+// grace, so that what could not be finished is given back properly.
 const drainLimit = 8 * time.Second
 
 func newServeCommand(env *Env) *cobra.Command {

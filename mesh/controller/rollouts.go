@@ -23,7 +23,7 @@ func (s *Service) ListRollouts(
 		return nil, err
 	}
 
-	problems, _ := s.folder.lines()
+	problems, _ := s.follower.lines()
 
 	return &rolloutv1.ListRolloutsResponse{Rollouts: s.views(""), Problems: problems}, nil
 }
@@ -61,7 +61,7 @@ func (s *Service) Follow(ctx context.Context, agent string, send func(*rolloutv1
 			return err
 		}
 
-		problems, _ := s.folder.lines()
+		problems, _ := s.follower.lines()
 		now := &rolloutv1.WatchRolloutsResponse{Rollouts: s.views(agent), Problems: problems}
 
 		if news := newsOf(sent, now); news != nil {
@@ -148,7 +148,7 @@ func (s *Service) views(only string) []*rolloutv1.Rollout {
 // view adds what is wrong with the agent's file.
 func (s *Service) view(agent *agent) *rolloutv1.Rollout {
 	view := agent.view()
-	view.Problems = append(view.Problems, s.folder.about(agent.name)...)
+	view.Problems = append(view.Problems, s.follower.about(agent.name)...)
 
 	return view
 }

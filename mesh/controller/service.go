@@ -19,9 +19,9 @@ import (
 type Service struct {
 	rolloutv1.UnimplementedRolloutServiceServer
 
-	config *Config
-	agents *agents
-	folder *follower
+	config   *Config
+	agents   *agents
+	follower *follower
 
 	// loaded is closed once what was kept is known.
 	loaded  chan struct{}
@@ -46,8 +46,8 @@ func New(config Config) (*Service, error) {
 
 	return &Service{
 		config: &config, agents: all,
-		folder: &follower{config: &config, agents: all, source: sourceOf(&config), telling: map[string]bool{}},
-		loaded: make(chan struct{}), drained: drained, drain: sync.OnceFunc(func() { close(drained) }),
+		follower: &follower{config: &config, agents: all, source: sourceOf(&config), telling: map[string]bool{}},
+		loaded:   make(chan struct{}), drained: drained, drain: sync.OnceFunc(func() { close(drained) }),
 	}, nil
 }
 
@@ -69,7 +69,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 
 	for _, task := range []func(context.Context){
-		shared.statuses.run, shared.outcomes.run, shared.outcomes.keep, shared.fleet.worker.run, s.folder.run,
+		shared.statuses.run, shared.outcomes.run, shared.outcomes.keep, shared.fleet.worker.run, s.follower.run,
 	} {
 		running.Go(func() { task(ctx) })
 	}
@@ -93,7 +93,7 @@ func (s *Service) Ready(context.Context) error {
 
 	var missing []error
 
-	if lines, looked := s.folder.lines(); !looked && s.folder.source != (nothing{}) {
+	if lines, looked := s.follower.lines(); !looked && s.follower.source != (nothing{}) {
 		missing = append(missing, errors.New("it is not known yet which agents are declared"))
 	} else if len(s.agents.all()) == 0 && len(lines) > 0 {
 		missing = append(missing, errors.New(strings.Join(lines, "; ")))

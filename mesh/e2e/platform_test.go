@@ -225,21 +225,13 @@ func (p *platform) await(agent, what string, holds func(*rolloutv1.Rollout) bool
 	return found
 }
 
-// prompt changes what an Agent says, as someone does who edits the object, and returns the revision that it becomes.
+// prompt appends to what an Agent says, as someone does who edits the object, and returns the revision that it becomes.
 func (p *platform) prompt(agent, suffix string) string {
 	p.Helper()
 
-	before := p.agent(agent)
-	prompt, _, _ := unstructured.NestedString(before.Object, "spec", "prompt", "inline")
-	patched := before.DeepCopy()
-	p.must(unstructured.SetNestedField(patched.Object, prompt+suffix, "spec", "prompt", "inline"))
-	p.must(shared.Client.Patch(p.Context(), patched, client.MergeFrom(before)))
+	prompt, _, _ := unstructured.NestedString(p.agent(agent).Object, "spec", "prompt", "inline")
 
-	known := p.rollout(agent)
-
-	return p.await(agent, "with a new candidate", func(r *rolloutv1.Rollout) bool {
-		return r.GetCandidate() != "" && r.GetCandidate() != known.GetCandidate()
-	}).GetCandidate()
+	return p.edited(agent, prompt+suffix, "spec", "prompt", "inline")
 }
 
 func (p *platform) rollout(agent string) *rolloutv1.Rollout {

@@ -1,9 +1,7 @@
 package identity_test
 
 import (
-	"context"
 	"errors"
-	"net"
 	"testing"
 	"time"
 
@@ -43,30 +41,8 @@ func TestRotationByIstiodKeepsStreams(t *testing.T) {
 
 	h := &house{dir: c.dir, server: name(rpc.Context)}
 	client := c.member(t, "billing")
-
-	server, err := rpc.NewServer(rpc.ServerConfig{Credentials: c.member(t, rpc.Context), StopTimeout: time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	h.addr = listener.Addr().String()
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ran := make(chan error, 1)
-
-	go func() { ran <- server.Run(ctx, listener) }()
-
-	t.Cleanup(func() {
-		stop()
-
-		if err := <-ran; err != nil {
-			t.Error(err)
-		}
-	})
+	server, address := serve(t, c.member(t, rpc.Context))
+	h.addr = address
 
 	connection := h.dial(t, client)
 	first := serial(t, connection)

@@ -37,8 +37,16 @@ func newHouse(t *testing.T) *house {
 
 	h := &house{root: filepath.Join(t.TempDir(), "ca"), dir: t.TempDir(), server: name(rpc.Context)}
 	h.ca = open(t, h.root)
+	_, h.addr = serve(t, h.credentials(t, h.ca, rpc.Context))
 
-	server, err := rpc.NewServer(rpc.ServerConfig{Credentials: h.credentials(t, h.ca, rpc.Context), StopTimeout: time.Millisecond})
+	return h
+}
+
+// serve runs a server until the test ends, and returns it with its address.
+func serve(t *testing.T, as rpc.Credentials) (server *rpc.Server, address string) {
+	t.Helper()
+
+	server, err := rpc.NewServer(rpc.ServerConfig{Credentials: as, StopTimeout: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +56,6 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 
-	h.addr = listener.Addr().String()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ran := make(chan error, 1)
 
@@ -62,7 +69,7 @@ func newHouse(t *testing.T) *house {
 		}
 	})
 
-	return h
+	return server, listener.Addr().String()
 }
 
 func open(t *testing.T, dir string) *identity.CA {
