@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -69,29 +68,33 @@ func (s *Source) Read(ctx context.Context) (*controller.Declarations, error) {
 	slices.SortFunc(agents.Items, func(a, b v1alpha1.Agent) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(servers.Items, func(a, b v1alpha1.MCPServer) int { return cmp.Compare(a.Name, b.Name) })
 
-	prompts := &prompts{client: s.client, versions: map[string]string{}}
-	read, err := s.declarations(ctx, agents.Items, servers.Items, prompts)
+	s.note(func() { s.seen = seen })
+
+	version, err := s.versionOf(ctx, agents.Items, servers.Items)
 	if err != nil {
 		return nil, err
 	}
 
-	s.note(seen, read.Invalid)
-
-	version := versionOf(agents.Items, servers.Items, prompts)
 	if s.last != nil && version == *s.last {
 		return nil, nil //nolint:nilnil // no news
 	}
 
+	read, err := s.declarations(ctx, agents.Items, servers.Items)
+	if err != nil {
+		return nil, err
+	}
+
 	s.last = &version
+	s.note(func() { s.invalid = read.Invalid })
 
 	return read, nil
 }
 
-func (s *Source) note(seen map[string]int64, invalid map[string]agentspec.Problems) {
+func (s *Source) note(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	s.seen, s.invalid = seen, invalid
+	change()
 }
 
 // generations are those of all Agents: one that is deleted has a new one, and is observed as well.
@@ -105,22 +108,40 @@ func generations(agents []v1alpha1.Agent) map[string]int64 {
 }
 
 // versionOf changes with everything that is declared, and with nothing else.
-func versionOf(agents []v1alpha1.Agent, servers []v1alpha1.MCPServer, prompts *prompts) string {
+func (s *Source) versionOf(ctx context.Context, agents []v1alpha1.Agent, servers []v1alpha1.MCPServer) (string, error) {
 	version := &strings.Builder{}
+
 	for i := range agents {
 		one := &agents[i]
-		fmt.Fprintln(version, one.UID, one.Generation, own(one.Annotations), one.Labels)
+		fmt.Fprintln(version, one.UID, one.Generation, own(one.Annotations))
+
+		if ref := one.Spec.Prompt.ConfigMapKeyRef; ref != nil {
+			found, err := s.configMap(ctx, ref.Name)
+			if err != nil {
+				return "", err
+			}
+
+			fmt.Fprintln(version, found.UID, found.ResourceVersion)
+		}
 	}
 
 	for i := range servers {
 		fmt.Fprintln(version, servers[i].UID, servers[i].Generation)
 	}
 
-	for _, name := range slices.Sorted(maps.Keys(prompts.versions)) {
-		fmt.Fprintln(version, name, prompts.versions[name])
+	return version.String(), nil
+}
+
+// configMap reads a ConfigMap; an empty one if there is none.
+func (s *Source) configMap(ctx context.Context, name string) (*corev1.ConfigMap, error) {
+	found := &corev1.ConfigMap{}
+
+	err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, found)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("read ConfigMap %s: %w", name, err)
 	}
 
-	return version.String()
+	return found, nil
 }
 
 // own are the annotations that speak to Serin; others are for tools.
@@ -136,25 +157,11 @@ func own(annotations map[string]string) map[string]string {
 	return ours
 }
 
-// prompts reads ConfigMaps, and remembers their versions.
-type prompts struct {
-	client   client.Reader
-	versions map[string]string
-}
-
-// ConfigMapKey returns the text under a key.
-func (p *prompts) ConfigMapKey(ctx context.Context, namespace, name, key string) (string, bool, error) {
-	found := &corev1.ConfigMap{}
-
-	err := p.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, found)
-	p.versions[name] = found.ResourceVersion
-
-	if apierrors.IsNotFound(err) {
-		return "", false, nil
-	}
-
+// ConfigMapKey returns the text under a key, for [agentspec.ResolvePrompt]: agents and prompts are in one namespace.
+func (s *Source) ConfigMapKey(ctx context.Context, _, name, key string) (string, bool, error) {
+	found, err := s.configMap(ctx, name)
 	if err != nil {
-		return "", false, fmt.Errorf("read ConfigMap %s: %w", name, err)
+		return "", false, err
 	}
 
 	if text, ok := found.Data[key]; ok {
@@ -168,7 +175,7 @@ func (p *prompts) ConfigMapKey(ctx context.Context, namespace, name, key string)
 
 // declarations resolves each agent by itself: what is wrong with one keeps no other from being taken.
 func (s *Source) declarations(
-	ctx context.Context, objects []v1alpha1.Agent, servers []v1alpha1.MCPServer, prompts *prompts,
+	ctx context.Context, objects []v1alpha1.Agent, servers []v1alpha1.MCPServer,
 ) (*controller.Declarations, error) {
 	read := &controller.Declarations{
 		Invalid: map[string]agentspec.Problems{},
@@ -195,7 +202,7 @@ func (s *Source) declarations(
 	}
 
 	for i := range objects {
-		agent, err := s.resolve(ctx, &objects[i], known, prompts)
+		agent, err := s.resolve(ctx, &objects[i], known)
 		if problems, wrong := err.(agentspec.Problems); wrong { //nolint:errorlint // it is returned as it is
 			read.Invalid[objects[i].Name] = placed(problems, objects[i].Name)
 		} else if err != nil {
@@ -209,9 +216,7 @@ func (s *Source) declarations(
 }
 
 // resolve returns an agent by itself. The error is [agentspec.Problems] if it can't be taken as it is.
-func (s *Source) resolve(
-	ctx context.Context, object *v1alpha1.Agent, known *known, prompts *prompts,
-) (agentspec.Agent, error) {
+func (s *Source) resolve(ctx context.Context, object *v1alpha1.Agent, known *known) (agentspec.Agent, error) {
 	agent := v1alpha1.FromObject(object)
 	agent.Metadata.Labels, agent.Metadata.Annotations = nil, own(object.Annotations)
 
@@ -227,7 +232,7 @@ func (s *Source) resolve(
 		return agent, problems
 	}
 
-	return agentspec.ResolvePrompt(ctx, agent, prompts)
+	return agentspec.ResolvePrompt(ctx, agent, s)
 }
 
 func placed(problems agentspec.Problems, agent string) agentspec.Problems {
