@@ -158,7 +158,7 @@ func (m *podMaker) ambassadorContainer() corev1.Container {
 
 	if m.settings.LLMSecret != "" {
 		container.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: m.settings.LLMSecret}, Optional: ptr.To(true),
+			LocalObjectReference: corev1.LocalObjectReference{Name: m.settings.LLMSecret}, Optional: new(true),
 		}}}
 	}
 
@@ -176,7 +176,7 @@ func (m *podMaker) container(name, image, file string, port int32) corev1.Contai
 		},
 		VolumeMounts: []corev1.VolumeMount{{Name: "config", MountPath: podConfigDir, ReadOnly: true}},
 		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
+			AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
 		Resources: corev1.ResourceRequirements{
@@ -234,6 +234,6 @@ func (m *podMaker) volumes(agent, short string) []corev1.Volume {
 
 func configMapVolume(name string, optional bool) corev1.VolumeSource {
 	return corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-		LocalObjectReference: corev1.LocalObjectReference{Name: name}, Optional: ptr.To(optional),
+		LocalObjectReference: corev1.LocalObjectReference{Name: name}, Optional: new(optional),
 	}}
 }

@@ -17,7 +17,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -149,7 +148,7 @@ func (c *Cluster) reconciles() error {
 		Watches(&corev1.Pod{}, told).
 		Watches(&appsv1.Deployment{}, told).
 		WatchesRawSource(source.Channel(c.workloads.again, &handler.EnqueueRequestForObject{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 2, SkipNameValidation: ptr.To(true)}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 2, SkipNameValidation: new(true)}).
 		Complete(c.workloads)
 	if err != nil {
 		return fmt.Errorf("reconcile agents: %w", err)

@@ -26,7 +26,7 @@ func (c *Config) serviceAccount(agent string) *corev1.ServiceAccount {
 	return &corev1.ServiceAccount{
 		TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
 		ObjectMeta:                   metav1.ObjectMeta{Namespace: c.Namespace, Name: agent, Labels: labelsOf(agent)},
-		AutomountServiceAccountToken: ptr.To(false), // agents have nothing to ask of the API server
+		AutomountServiceAccountToken: new(false), // agents have nothing to ask of the API server
 	}
 }
 
@@ -38,7 +38,7 @@ func (c *Config) service(agent string) *corev1.Service {
 		Spec: corev1.ServiceSpec{
 			Selector: map[string]string{"app": agent},
 			Ports: []corev1.ServicePort{
-				{Name: "grpc", Port: grpcPort, TargetPort: intstr.FromString("grpc"), AppProtocol: ptr.To("grpc"), Protocol: corev1.ProtocolTCP},
+				{Name: "grpc", Port: grpcPort, TargetPort: intstr.FromString("grpc"), AppProtocol: new("grpc"), Protocol: corev1.ProtocolTCP},
 			},
 		},
 	}
@@ -64,7 +64,7 @@ func (c *Config) deployment(agent *wantedAgent, revision *wantedRevision) (*apps
 			Namespace: c.Namespace, Name: ObjectName(name, agentspec.Short(revision.name)), Labels: labels,
 		},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: ptr.To(agent.replicas(revision)),
+			Replicas: new(agent.replicas(revision)),
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{
 				"app": name, istio.RevisionLabel: labels[istio.RevisionLabel],
 			}},
@@ -73,7 +73,7 @@ func (c *Config) deployment(agent *wantedAgent, revision *wantedRevision) (*apps
 			Strategy: appsv1.DeploymentStrategy{
 				Type: appsv1.RollingUpdateDeploymentStrategyType,
 				RollingUpdate: &appsv1.RollingUpdateDeployment{
-					MaxUnavailable: ptr.To(intstr.FromInt32(0)), MaxSurge: ptr.To(intstr.FromInt32(1)),
+					MaxUnavailable: new(intstr.FromInt32(0)), MaxSurge: new(intstr.FromInt32(1)),
 				},
 			},
 		},

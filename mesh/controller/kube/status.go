@@ -2,7 +2,6 @@ package kube
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/mesh/api/v1alpha1"
@@ -32,16 +31,16 @@ func fill(status *v1alpha1.AgentStatus, rollout *rolloutv1.Rollout) {
 	status.Weight, status.Step = nil, nil
 
 	if rollout.GetCandidate() != "" {
-		status.Weight = ptr.To(rollout.GetWeight())
+		status.Weight = new(rollout.GetWeight())
 
 		if rollout.GetStep() > 0 {
-			status.Step = ptr.To(rollout.GetStep() - 1)
+			status.Step = new(rollout.GetStep() - 1)
 		}
 	}
 
 	status.LastTransition = nil
 	if rollout.GetSince() != nil { // an object keeps whole seconds
-		status.LastTransition = ptr.To(metav1.NewTime(rollout.GetSince().AsTime()).Rfc3339Copy())
+		status.LastTransition = new(metav1.NewTime(rollout.GetSince().AsTime()).Rfc3339Copy())
 	}
 
 	status.Replicas = nil

@@ -162,7 +162,7 @@ func (s *Store) editKept(ctx context.Context, edit func(*corev1.ConfigMap) error
 			return s.config.Client.Create(ctx, kept, client.FieldOwner(fieldOwner))
 		}
 
-		return s.config.Client.Update(ctx, kept, client.FieldOwner(fieldOwner)) //nolint:wrapcheck // wrapped below
+		return s.config.Client.Update(ctx, kept, client.FieldOwner(fieldOwner))
 	})
 	if err != nil {
 		return fmt.Errorf("write ConfigMap %s: %w", recordsMap, err)
