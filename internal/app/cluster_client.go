@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/fault"
@@ -34,7 +33,7 @@ type clusterClient struct {
 }
 
 func newClusterClient(at *cluster) (*clusterClient, error) {
-	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // client-go logs for the whole process; errors say it all
+	logClientGo(slog.New(slog.DiscardHandler)) // errors say it all
 
 	if at.config.Impersonate.UserName != "" {
 		return nil, usageErrorf("kubeconfig: context %q acts as %q; the controller would see who you are: use a user with rights of its own",
