@@ -34,8 +34,8 @@ type ledger struct {
 	met map[name]bool
 	// once are events of the present turn that must not come again under another sequence.
 	once map[string]bool
-	// calls are tool calls of the present turn that have no result yet.
-	calls map[string]bool
+	// calls are tool calls of the present turn that have no result yet, and the revision that made each.
+	calls map[string]string
 	turn  sight
 }
 
@@ -67,7 +67,7 @@ type segment struct {
 func newLedger(conversation string, version int64) *ledger {
 	return &ledger{
 		conversation: conversation, next: version + 1, pins: map[string]string{}, joined: map[string]bool{},
-		digests: map[int64]uint64{}, met: map[name]bool{}, once: map[string]bool{}, calls: map[string]bool{},
+		digests: map[int64]uint64{}, met: map[name]bool{}, once: map[string]bool{}, calls: map[string]string{},
 	}
 }
 
@@ -122,6 +122,14 @@ func (l *ledger) checkRevision(event *eventv1.Event) {
 		l.change(event, kind.RevisionChanged)
 
 		return
+	case *eventv1.Event_ToolStarted:
+		l.checkCaller(event, kind.ToolStarted.GetCallId())
+
+		return
+	case *eventv1.Event_ToolResult:
+		l.checkCaller(event, kind.ToolResult.GetCallId())
+
+		return
 	}
 
 	if actor.agent == "" || actor.revision == "" {
@@ -133,6 +141,13 @@ func (l *ledger) checkRevision(event *eventv1.Event) {
 	}
 
 	l.pins[actor.agent] = actor.revision
+}
+
+// checkCaller compares whose call it is said to be with who made it: a call outlives its revision's pin.
+func (l *ledger) checkCaller(event *eventv1.Event, call string) {
+	if caller, known := l.calls[call]; known && caller != event.GetRevision() {
+		l.violate(kindFlip, event, "call %s is said to be of %s, and was made by %s", call, event.GetRevision(), caller)
+	}
 }
 
 func (l *ledger) join(event *eventv1.Event, agent string) {
@@ -166,7 +181,7 @@ func (l *ledger) checkOnce(event *eventv1.Event) {
 	switch kind := event.GetKind().(type) {
 	case *eventv1.Event_AgentMessage:
 		for _, call := range kind.AgentMessage.GetToolCalls() {
-			l.calls[call.GetCallId()] = true
+			l.calls[call.GetCallId()] = event.GetRevision()
 		}
 	case *eventv1.Event_ToolResult:
 		delete(l.calls, kind.ToolResult.GetCallId())

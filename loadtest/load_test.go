@@ -102,6 +102,14 @@ func TestWhatUsersMustNotSee(t *testing.T) {
 
 			return events
 		}, kindFlip + " " + kindFlip},
+		{"a call that changes hands", func(_ *fakeConversation, events []*eventv1.Event) []*eventv1.Event {
+			if len(events) == 5 {
+				events[3].GetAgentMessage().ToolCalls = []*eventv1.ToolCall{{CallId: "x"}}
+				events = slices.Insert(events, 4, by("t1", revisionB, toolResult("x")))
+			}
+
+			return events
+		}, kindFlip},
 		{"the same result twice", func(_ *fakeConversation, events []*eventv1.Event) []*eventv1.Event {
 			return append(events[:1:1], append([]*eventv1.Event{toolResult("x"), toolResult("x")}, events[1:]...)...)
 		}, kindDoubled + " " + kindDoubled},
@@ -117,7 +125,7 @@ func TestWhatUsersMustNotSee(t *testing.T) {
 		{"a call without a result", func(c *fakeConversation, events []*eventv1.Event) []*eventv1.Event {
 			if len(c.turns) == 1 {
 				events[3].GetAgentMessage().ToolCalls = []*eventv1.ToolCall{{CallId: "x"}, {CallId: "y"}}
-				events = append(events[:4:4], toolResult("y"), events[4])
+				events = append(events[:4:4], by("t1", c.pin, toolResult("y")), events[4])
 			}
 
 			return events
@@ -132,6 +140,33 @@ func TestWhatUsersMustNotSee(t *testing.T) {
 				t.Errorf("%s: %v", kinds(report), report.Violations)
 			}
 		})
+	}
+}
+
+// A call that was made before its revision was withdrawn is carried out under the next one, and stays its maker's.
+func TestACallOutlivesItsPin(t *testing.T) {
+	g := newFakeGateway(t)
+	g.mangle = func(c *fakeConversation, events []*eventv1.Event) []*eventv1.Event {
+		if len(c.turns) != 1 {
+			return events
+		}
+
+		events[3].GetAgentMessage().ToolCalls = []*eventv1.ToolCall{{CallId: "x"}}
+		made := events[3].GetRevision()
+		c.pin = revisionB
+		events[4].Revision = revisionB
+
+		return slices.Insert(events, 4,
+			by("t1", revisionB, &eventv1.Event{Kind: &eventv1.Event_RevisionChanged{RevisionChanged: &eventv1.RevisionChanged{
+				Agent: "billing", FromRevision: made, ToRevision: revisionB,
+			}}}),
+			by("t1", made, &eventv1.Event{Kind: &eventv1.Event_ToolStarted{ToolStarted: &eventv1.ToolStarted{CallId: "x"}}}),
+			by("t1", made, toolResult("x")))
+	}
+
+	report := run(t, Config{URL: g.URL, Scenario: burst(1, 2), Audit: true})
+	if report.Flips != 0 || report.Changes != 1 {
+		t.Errorf("%d flips, %d changes: %v", report.Flips, report.Changes, report.Violations)
 	}
 }
 

@@ -387,7 +387,8 @@ type Event struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
 	// The agent that acted; empty when a user or the platform did.
 	Agent string `protobuf:"bytes,5,opt,name=agent,proto3" json:"agent,omitempty"`
-	// Short name of the acting agent's revision: 12 hex digits.
+	// Short name of the acting agent's revision: 12 hex digits. What becomes of a tool call is said of the revision that made
+	// the call, even where another one took the conversation over since.
 	Revision string `protobuf:"bytes,6,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The turn's fencing token when the event was made; 0 outside of a turn.
 	Epoch int64 `protobuf:"varint,7,opt,name=epoch,proto3" json:"epoch,omitempty"`
