@@ -75,36 +75,16 @@ func TestResolvePromptPasses(t *testing.T) {
 	}
 }
 
-// TestTogether: objects of a cluster are told what a folder is told.
-func TestTogether(t *testing.T) {
-	agent := func(name string, entry bool, tool string, handoffs ...string) Agent {
-		agent := Agent{Metadata: Metadata{Name: name}, Spec: AgentSpec{Entry: entry, Tools: []Tool{{Name: tool}}}}
-		for _, other := range handoffs {
-			agent.Spec.Handoffs = append(agent.Spec.Handoffs, Handoff{Agent: other})
-		}
-
-		return agent
-	}
-	shop := []MCPServer{{Metadata: Metadata{Name: "shop"}}}
-
-	problems, shared := Together([]Agent{agent("a", true, "shop_buy", "b"), agent("b", false, "shp_buy", "b", "c")}, shop)
-	want := "spec.handoffs[0].agent: an agent can't hand off to itself\n" +
-		`spec.handoffs[1].agent: no agent "c"; did you mean a? allowed here: a` + "\n" +
+// TestStrangers: objects of a cluster are told what those of a folder are.
+func TestStrangers(t *testing.T) {
+	agent := Agent{Metadata: Metadata{Name: "b"}, Spec: AgentSpec{
+		Tools: []Tool{{Name: "shp_buy"}, {Name: "clock"}, {Name: "shop_sell"}}, Handoffs: []Handoff{{Agent: "a"}, {Agent: "b"}, {Agent: "c"}},
+	}}
+	want := "spec.handoffs[1].agent: an agent can't hand off to itself\n" +
+		`spec.handoffs[2].agent: no agent "c"; did you mean a? allowed here: a` + "\n" +
 		`spec.tools[0].name: no MCPServer "shp"; did you mean shop? allowed here: shop`
 
-	if len(shared) > 0 || len(problems) != 1 || problems["Agent/b"].Error() != want {
-		t.Errorf("%v\n%v", problems, shared)
-	}
-
-	problems, shared = Together([]Agent{agent("a", false, "clock"), agent("b", false, "clock")}, nil)
-	if got := shared.Error(); len(problems) > 0 ||
-		got != "exactly one agent must have spec.entry: true, which new conversations meet, and none has: a, b" {
-		t.Errorf("%v\n%v", problems, shared)
-	}
-
-	problems, shared = Together([]Agent{agent("a", true, "clock"), agent("b", true, "clock")}, nil)
-	if got := problems["Agent/b"].Error(); len(shared) > 0 ||
-		got != "spec.entry: exactly one agent may have entry: true, and so have a, b" {
-		t.Errorf("%v\n%v", problems, shared)
+	if got := Strangers(&agent, []string{"a", "b"}, []string{"shop"}).Error(); got != want {
+		t.Error(got)
 	}
 }

@@ -1,6 +1,7 @@
 package agentspec
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,13 +23,15 @@ func LoadOne(path, name string) (Agent, error) {
 
 	found := agents[name]
 	if found == nil && len(problems) == 0 {
-		return Agent{}, Problems{{File: path, Message: "no agent " + quote(name) + " here; " + allowed(name, others(agents, ""))}}
+		there := slices.Collect(maps.Keys(agents))
+
+		return Agent{}, Problems{{File: path, Message: "no agent " + quote(name) + " here; " + allowed(name, there)}}
 	}
 
 	for _, doc := range documents {
 		if doc.agent != nil && doc.meta().Name == name {
 			resolveHere(fsys, doc)
-			checkHandoffs(doc, agents, false)
+			doc.report.merge(toItself(doc.agent))
 			problems = slices.Concat(problems, doc.report.all())
 		}
 	}

@@ -1,6 +1,8 @@
 package agentspec
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -10,16 +12,16 @@ import (
 //
 // If there are documents that could not be read, nobody is blamed for what may be in them.
 func together(documents []*document, complete bool) Problems {
-	agents := named(documents, KindAgent)
-	servers := named(documents, KindMCPServer)
+	agents := slices.Collect(maps.Keys(named(documents, KindAgent)))
+	servers := slices.Collect(maps.Keys(named(documents, KindMCPServer)))
 
 	for _, doc := range documents {
-		if doc.agent != nil {
-			checkHandoffs(doc, agents, complete)
-		}
-
-		if doc.agent != nil && complete {
-			checkTools(doc, servers)
+		switch {
+		case doc.agent == nil:
+		case complete:
+			doc.report.merge(Strangers(doc.agent, agents, servers))
+		default:
+			doc.report.merge(toItself(doc.agent))
 		}
 	}
 
@@ -46,45 +48,41 @@ func named(documents []*document, kind string) map[string]*document {
 	return index
 }
 
-func checkHandoffs(doc *document, agents map[string]*document, complete bool) {
-	own := doc.agent.Metadata.Name
+// Strangers are the agents and MCPServers that an agent refers to and that are not among those that there are, by name.
+func Strangers(agent *Agent, agents, servers []string) Problems {
+	problems := toItself(agent)
+	others := slices.DeleteFunc(slices.Clone(agents), func(name string) bool { return name == agent.Metadata.Name })
 
-	for i, handoff := range doc.agent.Spec.Handoffs {
-		field := at("spec.handoffs", i) + ".agent"
-
-		switch {
-		case doc.report.follows(field):
-		case handoff.Agent == own:
-			doc.report.add(field, "an agent can't hand off to itself")
-		case agents[handoff.Agent] == nil && complete:
-			doc.report.add(field, "no agent %s; %s", quote(handoff.Agent), allowed(handoff.Agent, others(agents, own)))
+	for i, handoff := range agent.Spec.Handoffs {
+		if !slices.Contains(agents, handoff.Agent) && handoff.Agent != agent.Metadata.Name {
+			problems = append(problems, unknown(at("spec.handoffs", i)+".agent", "agent", handoff.Agent, others))
 		}
 	}
+
+	for i, tool := range agent.Spec.Tools {
+		if server := tool.Server(); server != "" && !slices.Contains(servers, server) {
+			problems = append(problems, unknown(at("spec.tools", i)+".name", KindMCPServer, server, servers))
+		}
+	}
+
+	return problems
 }
 
-func checkTools(doc *document, servers map[string]*document) {
-	for i, tool := range doc.agent.Spec.Tools {
-		field := at("spec.tools", i) + ".name"
-
-		server := tool.Server()
-		if server == "" || servers[server] != nil || doc.report.follows(field) {
-			continue
+// toItself are an agent's handoffs to itself.
+func toItself(agent *Agent) (problems Problems) {
+	for i, handoff := range agent.Spec.Handoffs {
+		if handoff.Agent == agent.Metadata.Name {
+			problems = append(problems, Problem{
+				Field: at("spec.handoffs", i) + ".agent", Message: "an agent can't hand off to itself",
+			})
 		}
-
-		doc.report.add(field, "no MCPServer %s; %s", quote(server), allowed(server, others(servers, "")))
 	}
+
+	return problems
 }
 
-func others(index map[string]*document, own string) []string {
-	names := []string{}
-
-	for name := range index {
-		if name != own {
-			names = append(names, name)
-		}
-	}
-
-	return names
+func unknown(field, kind, name string, known []string) Problem {
+	return Problem{Field: field, Message: fmt.Sprintf("no %s %s; %s", kind, quote(name), allowed(name, known))}
 }
 
 // checkEntry wants exactly one agent that new conversations meet.
@@ -119,11 +117,13 @@ func broken(doc *document) bool { return len(doc.report.problems) > 0 }
 func places(documents []*document, field string) string {
 	texts := make([]string, len(documents))
 	for i, doc := range documents {
-		texts[i] = doc.meta().Name
-		if place := doc.place(field); place != "" {
-			texts[i] = strings.TrimSpace(texts[i] + " (" + place + ")")
-		}
+		texts[i] = strings.TrimSpace(fmt.Sprintf("%s (%s)", doc.meta().Name, doc.place(field)))
 	}
 
 	return strings.Join(texts, ", ")
+}
+
+// place says where a field of the object is.
+func (d *document) place(field string) string {
+	return fmt.Sprintf("%s:%d", d.report.file, d.report.find(field).line)
 }

@@ -320,7 +320,8 @@ func TestStartRefusesWhatDoesNotFit(t *testing.T) {
 		"not valid":     {start(`{"apiVersion":"serin.dev/v1alpha1","kind":"Agent","metadata":{"name":"billing"},"spec":{}}`, nil), []string{"spec.prompt"}},
 		"another agent": {start(declarationOf(agentOf("scheduling", "v1")), nil), []string{`"scheduling" is another agent`}},
 		"strangers": {start(declarationOf(stranger), nil), []string{
-			`spec.handoffs[0].agent: no agent "shipping"; there are: billing`, `spec.tools[0].name: no MCPServer "crm"; there are: none`,
+			`spec.handoffs[0].agent: no agent "shipping"; none is allowed here`,
+			`spec.tools[0].name: no MCPServer "crm"; none is allowed here`,
 		}},
 		"a plan that falls": {start(declarationOf(agentOf("billing", "v2")), &rolloutv1.Plan{Steps: []int32{50, 20}}), []string{"steps: 20"}},
 		"stable already":    {start(declarationOf(agentOf("billing", "v1")), nil), []string{"is stable already"}},

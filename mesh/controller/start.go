@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/agentspec"
@@ -65,30 +64,9 @@ func (s *Service) started(request *rolloutv1.StartRolloutRequest) (agentspec.Age
 	}
 
 	fleet := s.agents.shared.fleet.snapshot()
-	problems = append(problems, Strangers(&declared, fleet.declared(), fleet.serverNames())...)
+	problems = append(problems, agentspec.Strangers(&declared, fleet.declared(), fleet.serverNames())...)
 
 	return declared, invalid(problems)
-}
-
-// Strangers are the agents and tools that a declaration refers to but nobody declares.
-func Strangers(agent *agentspec.Agent, agents, servers []string) (problems agentspec.Problems) {
-	for i, handoff := range agent.Spec.Handoffs {
-		if !slices.Contains(agents, handoff.Agent) {
-			problems = append(problems, agentspec.Problem{
-				Field: fmt.Sprintf("spec.handoffs[%d].agent", i), Message: fmt.Sprintf("no agent %q; there are: %s", handoff.Agent, listed(agents)),
-			})
-		}
-	}
-
-	for i, tool := range agent.Spec.Tools {
-		if server := tool.Server(); server != "" && !slices.Contains(servers, server) {
-			problems = append(problems, agentspec.Problem{
-				Field: fmt.Sprintf("spec.tools[%d].name", i), Message: fmt.Sprintf("no MCPServer %q; there are: %s", server, listed(servers)),
-			})
-		}
-	}
-
-	return problems
 }
 
 // serverNames returns the names of the tool servers.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/mesh/api/v1alpha1"
-	"github.com/serinhq/serin/mesh/controller"
 )
 
 // known is what agents may refer to.
@@ -31,7 +30,7 @@ func entryOf(objects []v1alpha1.Agent) string {
 
 // problems are what is wrong with an agent beside the others.
 func (k *known) problems(agent *agentspec.Agent) agentspec.Problems {
-	problems := controller.Strangers(agent, k.agents, k.servers)
+	problems := agentspec.Strangers(agent, k.agents, k.servers)
 
 	if agent.Spec.Entry && k.entry != agent.Metadata.Name {
 		problems = append(problems, agentspec.Problem{
