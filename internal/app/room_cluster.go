@@ -69,7 +69,7 @@ func (w *workload) clusterRoom(context.Context) (*room, error) {
 	}
 
 	cluster, err := kube.NewCluster(kube.Options{
-		REST: access, Namespace: w.config.Namespace, Holder: w.config.pod.name,
+		REST: access, Namespace: w.config.Namespace, TrustDomain: w.config.TrustDomain, Holder: w.config.pod.name,
 		Pods:      &podMaker{settings: settings, dataPlane: *w.config.DataPlane, trust: w.config.TrustDomain, logLevel: w.config.LogLevel},
 		Catalogue: catalogueText, Logger: w.telemetry.Logger, LeaseDuration: time.Duration(settings.LeaseDuration),
 	})

@@ -42,8 +42,7 @@ const stranger = "stranger"
 // service is one of those that speak gRPC, with a method that it is there for, and who may call that.
 type service struct {
 	name, method string
-	// inMesh are those whom Istio's policy lets in; nil are all of the namespace. Refused are those that the service then
-	// refuses itself.
+	// inMesh are those whom Istio's policy lets in. Refused are those of them that the service then refuses itself.
 	inMesh, refused []string
 }
 
@@ -56,11 +55,13 @@ func services() []service {
 		{name: "scheduling", method: handoff, inMesh: []string{rpc.Gateway, "triage", "billing"}},
 		{
 			name: rpc.Context, method: contextv1.ContextService_GetConversation_FullMethodName,
-			refused: []string{rpc.Context, rpc.Tools, rpc.Controller},
+			inMesh:  []string{"triage", "billing", "scheduling", rpc.Gateway, rpc.Tools, rpc.Controller, rpc.Operator},
+			refused: []string{rpc.Tools, rpc.Controller},
 		},
 		{
 			name: rpc.Tools, method: toolsv1.ToolExecuteService_ListTools_FullMethodName,
-			refused: []string{rpc.Gateway, rpc.Context, rpc.Tools, rpc.Controller, rpc.Operator},
+			inMesh:  []string{"triage", "billing", "scheduling", rpc.Operator},
+			refused: []string{rpc.Operator},
 		},
 		{
 			name: rpc.Controller, method: rolloutv1.RolloutService_ListRollouts_FullMethodName,
@@ -175,7 +176,7 @@ func TestWhoMaySpeak(t *testing.T) {
 				err := call(t, dialPod(t, connections[caller], pod), one.method)
 
 				switch byMesh, byService := refusal(err); {
-				case one.inMesh != nil && !slices.Contains(one.inMesh, caller):
+				case !slices.Contains(one.inMesh, caller):
 					if !byMesh {
 						t.Errorf("Istio's policy must refuse %s: %v", one.method, err)
 					}

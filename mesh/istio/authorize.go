@@ -16,10 +16,18 @@ import (
 const (
 	appLabel = "app"
 	gateway  = "serin-gateway"
-
-	// `istioctl analyze` takes only pods with a sidecar for workloads, and would say of each policy that it has none.
-	suppressAnnotation, noWorkloads = "galley.istio.io/analyze-suppress", "IST0127"
 )
+
+// WithoutSidecars are annotations of a policy for pods without a sidecar: `istioctl analyze` takes only pods with one for
+// workloads, and would say that the policy has none.
+func WithoutSidecars() map[string]string {
+	return map[string]string{"galley.istio.io/analyze-suppress": "IST0127"}
+}
+
+// Principal is a service account as its certificate names it, and as policies do.
+func Principal(trustDomain, namespace, account string) string {
+	return trustDomain + "/ns/" + namespace + "/sa/" + account
+}
 
 // operators may see what a process has of the mesh.
 var operators = []string{"serin-operator", "serin-supervisor"}
@@ -54,7 +62,7 @@ func (r *Router) Authorize(ctx context.Context, agent Agent, callers []string) e
 		}
 
 		want := &security.AuthorizationPolicy{ObjectMeta: agent.meta(name)}
-		want.Annotations = map[string]string{suppressAnnotation: noWorkloads}
+		want.Annotations = WithoutSidecars()
 		r.config.allow(&want.Spec, agent, callers)
 
 		switch {
@@ -125,7 +133,7 @@ func (c Config) allow(spec *securityapi.AuthorizationPolicy, agent Agent, caller
 func (c Config) principals(agent Agent, accounts []string) []string {
 	principals := make([]string, 0, len(accounts))
 	for _, account := range accounts {
-		principals = append(principals, c.TrustDomain+"/ns/"+agent.Namespace+"/sa/"+account)
+		principals = append(principals, Principal(c.TrustDomain, agent.Namespace, account))
 	}
 
 	return principals

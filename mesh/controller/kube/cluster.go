@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	security "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,10 +39,12 @@ import (
 // queue is where a reconciler takes its work from.
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// Options are what a Cluster is made from. REST, Namespace, Holder, Pods, Catalogue and Logger are required.
+// Options are what a Cluster is made from. All but LeaseDuration is required.
 type Options struct {
 	REST      *rest.Config
 	Namespace string
+	// TrustDomain is as in [Config].
+	TrustDomain string
 	// Holder is the name of this process's pod.
 	Holder    string
 	Pods      Pods
@@ -74,8 +77,8 @@ func NewCluster(options Options) (*Cluster, error) {
 	}
 
 	config := &Config{
-		Client: managed.GetClient(), Reader: managed.GetAPIReader(), Namespace: options.Namespace, Holder: options.Holder,
-		Pods: options.Pods, Recorder: managed.GetEventRecorder(fieldOwner), Logger: options.Logger, Catalogue: options.Catalogue,
+		Client: managed.GetClient(), Reader: managed.GetAPIReader(), Namespace: options.Namespace,
+		TrustDomain: options.TrustDomain, Holder: options.Holder, Pods: options.Pods, Recorder: managed.GetEventRecorder(fieldOwner), Logger: options.Logger, Catalogue: options.Catalogue,
 	}
 	if err := config.check(); err != nil {
 		return nil, err
@@ -92,7 +95,7 @@ func NewCluster(options Options) (*Cluster, error) {
 // newManager makes a manager that knows nothing but its namespace.
 func newManager(options Options) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), security.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("know the kinds of objects: %w", err)
 	}
 
@@ -145,6 +148,7 @@ func (c *Cluster) reconciles() error {
 		Owns(&appsv1.Deployment{}, changed).
 		Owns(&corev1.Service{}, managed).
 		Owns(&corev1.ServiceAccount{}, managed).
+		Owns(&security.AuthorizationPolicy{}, managed).
 		Watches(&corev1.Pod{}, told).
 		Watches(&appsv1.Deployment{}, told).
 		WatchesRawSource(source.Channel(c.workloads.again, &handler.EnqueueRequestForObject{})).

@@ -28,6 +28,8 @@ type Config struct {
 	Reader client.Reader
 	// Namespace is the one that everything is in.
 	Namespace string
+	// TrustDomain is the mesh's: certificates name service accounts in it.
+	TrustDomain string
 	// Holder names this process: the name of its pod.
 	Holder   string
 	Pods     Pods
@@ -46,6 +48,8 @@ func (c *Config) check() error {
 		return errors.New("kube: Config.Client and Config.Reader are required")
 	case c.Namespace == "":
 		return errors.New("kube: Config.Namespace is required")
+	case c.TrustDomain == "":
+		return errors.New("kube: Config.TrustDomain is required")
 	case c.Holder == "":
 		return errors.New("kube: Config.Holder is required: the name of the pod")
 	case c.Pods == nil || c.Recorder == nil || c.Logger == nil || c.Catalogue == nil:

@@ -25,4 +25,4 @@ package kube
 // +kubebuilder:rbac:groups=events.k8s.io,namespace=serin,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=serin,resources=leases,verbs=get;create;update;patch
 // +kubebuilder:rbac:groups=networking.istio.io,namespace=serin,resources=virtualservices;destinationrules,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=security.istio.io,namespace=serin,resources=authorizationpolicies,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups=security.istio.io,namespace=serin,resources=authorizationpolicies,verbs=get;list;watch;create;update;patch;delete

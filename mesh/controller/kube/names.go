@@ -10,6 +10,8 @@ const (
 	AgentLabel = "serin.dev/agent"
 	// LeaderLabel is on the pod of the controller that leads: the Service of the controller selects it.
 	LeaderLabel = "serin.dev/leader"
+	// ServesLabel is on the pods that serve all agents of the namespace: its value is ServesAgents.
+	ServesLabel, ServesAgents = "serin.dev/serves", "agents"
 	// Finalizer keeps an Agent until its conversations have ended.
 	Finalizer = "serin.dev/drain"
 	// CatalogueMap is the ConfigMap that tells the gateway, the tools and the agents which agents there are.
@@ -29,6 +31,9 @@ const (
 
 // ObjectName is what a revision's Deployment and ConfigMap are called.
 func ObjectName(agent, short string) string { return agent + "-" + short }
+
+// accessName is what the policy is called that lets an agent use what serves all agents. No agent's name begins like it.
+func accessName(agent string) string { return "serin-agent-" + agent }
 
 // labelsOf are on everything that belongs to an agent.
 func labelsOf(agent string) map[string]string {

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"maps"
 
+	securityapi "istio.io/api/security/v1beta1"
+	typeapi "istio.io/api/type/v1beta1"
+	security "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,6 +43,23 @@ func (c *Config) service(agent string) *corev1.Service {
 			Ports: []corev1.ServicePort{
 				{Name: "grpc", Port: grpcPort, TargetPort: intstr.FromString("grpc"), AppProtocol: new("grpc"), Protocol: corev1.ProtocolTCP},
 			},
+		},
+	}
+}
+
+// access lets the agent's pods use what serves all agents: conversations and tools.
+func (c *Config) access(agent string) *security.AuthorizationPolicy {
+	from := &securityapi.Source{Principals: []string{istio.Principal(c.TrustDomain, c.Namespace, agent)}}
+
+	return &security.AuthorizationPolicy{
+		TypeMeta: metav1.TypeMeta{APIVersion: security.SchemeGroupVersion.String(), Kind: "AuthorizationPolicy"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: c.Namespace, Name: accessName(agent), Labels: labelsOf(agent), Annotations: istio.WithoutSidecars(),
+		},
+		Spec: securityapi.AuthorizationPolicy{
+			Selector: &typeapi.WorkloadSelector{MatchLabels: map[string]string{ServesLabel: ServesAgents}},
+			Action:   securityapi.AuthorizationPolicy_ALLOW,
+			Rules:    []*securityapi.Rule{{From: []*securityapi.Rule_From{{Source: from}}}},
 		},
 	}
 }

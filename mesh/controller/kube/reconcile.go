@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	security "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -57,7 +58,7 @@ func (w *workloads) reconcile(ctx context.Context, name string, agent *wantedAge
 		return err
 	}
 
-	objects := []client.Object{w.config.serviceAccount(name), w.config.service(name)}
+	objects := []client.Object{w.config.serviceAccount(name), w.config.service(name), w.config.access(name)}
 	kept := []string{}
 
 	var failed error
@@ -127,10 +128,13 @@ func (w *workloads) deleteDeployments(ctx context.Context, agent string, kept []
 // deleteRest takes away what an agent has beside its revisions.
 func (w *workloads) deleteRest(ctx context.Context, agent string) error {
 	meta := metav1.ObjectMeta{Namespace: w.config.Namespace, Name: agent}
+	access := metav1.ObjectMeta{Namespace: w.config.Namespace, Name: accessName(agent)}
 
 	var failed error
 
-	for _, object := range []client.Object{&corev1.Service{ObjectMeta: meta}, &corev1.ServiceAccount{ObjectMeta: meta}} {
+	for _, object := range []client.Object{
+		&corev1.Service{ObjectMeta: meta}, &corev1.ServiceAccount{ObjectMeta: meta}, &security.AuthorizationPolicy{ObjectMeta: access},
+	} {
 		err := w.config.Client.Get(ctx, client.ObjectKeyFromObject(object), object)
 
 		switch {

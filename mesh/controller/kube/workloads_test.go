@@ -6,9 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	security "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -104,6 +106,13 @@ func TestRevisionsRun(t *testing.T) {
 		t.Errorf("owners: %v", made.OwnerReferences)
 	}
 
+	access := &security.AuthorizationPolicy{}
+	w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: testNamespace, Name: "serin-agent-billing"}, access))
+
+	if who := access.Spec.GetRules()[0].GetFrom()[0].GetSource().GetPrincipals(); !slices.Equal(who, []string{"cluster.local/ns/shop/sa/billing"}) {
+		t.Errorf("may use conversations and tools: %v", who)
+	}
+
 	w.apply(run, w.wants("v2", map[string]int32{"v2": 0}, same))
 
 	if all := w.deployments(); len(all) != 1 || *all[w.nameOf("v2")].Spec.Replicas != 4 {
@@ -116,10 +125,14 @@ func TestRevisionsRun(t *testing.T) {
 		t.Errorf("left: %+v", all)
 	}
 
-	for _, object := range []client.Object{&corev1.Service{}, &corev1.ServiceAccount{}} {
-		err := w.client.Get(t.Context(), client.ObjectKey{Namespace: testNamespace, Name: "billing"}, object)
+	for name, object := range map[string]client.Object{
+		"Service": &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "billing"}},
+		"account": &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "billing"}},
+		"policy":  access,
+	} {
+		err := w.client.Get(t.Context(), client.ObjectKey{Namespace: testNamespace, Name: object.GetName()}, object)
 		if !apierrors.IsNotFound(err) {
-			t.Errorf("left: %T, %v", object, err)
+			t.Errorf("left: the %s, %v", name, err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	security "istio.io/client-go/pkg/apis/security/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -37,6 +38,10 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		t.Fatal(err)
 	}
 
+	if err := security.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +55,8 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 // config is what a process of that name works with.
 func (w *world) config(holder string) *Config {
 	return &Config{
-		Client: w.client, Reader: w.client, Namespace: testNamespace, Holder: holder, Pods: paperPods{}, Recorder: w.events,
+		Client: w.client, Reader: w.client, Namespace: testNamespace, TrustDomain: "cluster.local",
+		Holder: holder, Pods: paperPods{}, Recorder: w.events,
 		Logger: slog.New(slog.DiscardHandler),
 		Catalogue: func(request *workloadv1.ApplyRequest) (string, error) {
 			names := append([]string{}, request.GetToolServers()...)
