@@ -6,8 +6,11 @@ import (
 )
 
 const (
-	// budgetPerSecond are the retries that are always allowed, so that a quiet service may retry at all.
-	budgetPerSecond = 1.0
+	// quietAfter is how long no request has come for a service to be quiet. Time that passes after it pays in, so that a
+	// service that is seldom asked may try again at all.
+	quietAfter = time.Second
+	// quietPerSecond are the retries that a quiet second pays for.
+	quietPerSecond = 1.0
 	// budgetFull is the most that can be saved up.
 	budgetFull = 20.0
 )
@@ -21,29 +24,29 @@ type budget struct {
 
 	mu      sync.Mutex
 	balance float64
-	filled  time.Time
+	// asked is when the last request came.
+	asked time.Time
 }
 
 func newBudget(ratio float64) *budget {
-	return &budget{ratio: ratio, now: time.Now, balance: budgetFull, filled: time.Now()}
+	return &budget{ratio: ratio, now: time.Now, balance: budgetFull, asked: time.Now()}
 }
 
-// deposit is called once per request.
+// deposit is called once per request, before it is tried.
 func (b *budget) deposit() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
-	b.balance = min(b.balance+b.ratio, budgetFull)
+	now := b.now()
+	quiet := max(now.Sub(b.asked)-quietAfter, 0)
+	b.asked = now
+	b.balance = min(b.balance+b.ratio+quiet.Seconds()*quietPerSecond, budgetFull)
 }
 
 // withdraw reports whether one more retry or fallback is affordable, and pays for it.
 func (b *budget) withdraw() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-
-	now := b.now()
-	b.balance = min(b.balance+now.Sub(b.filled).Seconds()*budgetPerSecond, budgetFull)
-	b.filled = now
 
 	if b.balance < 1 {
 		return false

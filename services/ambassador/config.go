@@ -101,8 +101,7 @@ type Retry struct {
 	Base time.Duration
 	// MaxWait is the longest wait, also for a Retry-After; beyond it the request fails over, or fails; default 10 s.
 	MaxWait time.Duration
-	// Ratio is the share of requests that may be retries and fallbacks, beside a few per second that are always
-	// allowed; default 0.2.
+	// Ratio is the share of requests that may be retries and fallbacks, beside what a quiet service saves up; default 0.2.
 	Ratio float64
 }
 
