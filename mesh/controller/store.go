@@ -21,7 +21,7 @@ type Store interface {
 	Save(ctx context.Context, record Record, entries ...HistoryEntry) error
 	// History returns up to limit entries of an agent, newest first, with ids below before; 0 means from the newest.
 	History(ctx context.Context, agent string, before int64, limit int) ([]HistoryEntry, error)
-	// PutRevision keeps a revision's content. The same again changes nothing.
+	// PutRevision keeps a revision's content. The same again changes nothing, whatever else is declared with it.
 	PutRevision(ctx context.Context, revision Revision) error
 	// GetRevision returns a revision by its short or full name. Errors: NOT_FOUND (REVISION_UNKNOWN).
 	GetRevision(ctx context.Context, agent, name string) (Revision, error)

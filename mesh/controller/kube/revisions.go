@@ -22,7 +22,8 @@ import (
 // RevisionKey is the key of a revision's ConfigMap that has the resolved agent: what its process loads.
 const RevisionKey = "agent.json"
 
-// PutRevision keeps a revision in a ConfigMap that nobody can change. The same again changes nothing.
+// PutRevision keeps a revision in a ConfigMap that nobody can change. The same again changes nothing, also where it was
+// declared with another size: that is no part of a revision. Errors: FAILED_PRECONDITION (REVISION_TAKEN).
 func (s *Store) PutRevision(ctx context.Context, revision controller.Revision) error {
 	wanted, err := s.revisionMap(revision)
 	if err != nil {
@@ -52,8 +53,8 @@ func (s *Store) PutRevision(ctx context.Context, revision controller.Revision) e
 		return nil
 	}
 
-	there, err := s.GetRevision(ctx, revision.Agent, agentspec.Short(revision.Name))
-	if err == nil && there.Declaration != revision.Declaration {
+	_, err = s.GetRevision(ctx, revision.Agent, revision.Name)
+	if fault.Is(err, "REVISION_UNKNOWN") {
 		err = fault.New(codes.FailedPrecondition, "REVISION_TAKEN",
 			"ConfigMap %s is there, and holds something else than revision %s; delete it", wanted.Name, revision.Name)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/serinhq/serin/mesh/controller"
 )
 
-// PutRevision keeps a revision's content. The same again changes nothing.
+// PutRevision keeps a revision's content. The same again changes nothing, whatever else is declared with it.
 func (s *Store) PutRevision(ctx context.Context, revision controller.Revision) error {
 	return s.update(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO revisions (agent, short, revision, declaration) VALUES (?, ?, ?, ?)

@@ -73,6 +73,26 @@ func Revision(t *testing.T, agent, prompt string) controller.Revision {
 	return controller.Revision{Agent: agent, Name: agentspec.Revision(declared), Declaration: string(data)}
 }
 
+// resized is the same revision, declared with another size.
+func resized(t *testing.T, revision controller.Revision) controller.Revision {
+	t.Helper()
+
+	declared, err := agentspec.UnmarshalResolved([]byte(revision.Declaration))
+	must(t, err)
+
+	declared.Spec.Scaling.MaxConcurrentSegments = 3
+	data, err := agentspec.MarshalResolved(declared)
+	must(t, err)
+
+	if name := agentspec.Revision(declared); name != revision.Name || string(data) == revision.Declaration {
+		t.Fatalf("%s is not %s with another size", name, revision.Name)
+	}
+
+	revision.Declaration = string(data)
+
+	return revision
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 
@@ -153,6 +173,8 @@ func revisions(t *testing.T, place Place) {
 		for range 2 {
 			must(t, store.PutRevision(t.Context(), all[letter]))
 		}
+
+		must(t, store.PutRevision(t.Context(), resized(t, all[letter])))
 	}
 
 	short := func(letter string) string { return agentspec.Short(all[letter].Name) }
