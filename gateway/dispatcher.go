@@ -193,6 +193,10 @@ func (d *dispatcher) bring(turn *contextv1.Turn) {
 		case verdictRetry:
 			d.log.InfoContext(d.ctx, "turn not taken yet; trying again",
 				"turn", turn.GetTurnId(), "agent", turn.GetAgent(), "error", err.Error())
+
+			if revision, _ := rpc.Busy(err); turn.GetPinnedRevision() == "" {
+				turn.PinnedRevision = revision
+			}
 		}
 
 		if !retry.wait(d.ctx) {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/rpc"
 )
 
 func TestDispatcherTakesUpALostTurn(t *testing.T) {
@@ -186,6 +188,29 @@ func TestOneTurnIsDispatchedOnceAtATime(t *testing.T) {
 
 	if n := len(w.agents["triage"].asked); n != 1 {
 		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestABusyRevisionIsAskedAgain: whoever is refused keeps what was drawn, so that shares stay what the weights say.
+func TestABusyRevisionIsAskedAgain(t *testing.T) {
+	const stable, candidate = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
+
+	w := newWorld(t)
+	triage := w.agents["triage"]
+	triage.splits(candidate, stable, candidate)
+	triage.refuses(fault.New(codes.ResourceExhausted, "AGENT_BUSY", "full").With(rpc.BusyRevision, stable))
+
+	go func() {
+		<-triage.asked
+		triage.refuses(nil)
+	}()
+
+	if got := w.send(w.create(), "hello"); got.at("turn", "state") != "TURN_STATE_COMPLETED" {
+		t.Errorf("got %v", got.body)
+	}
+
+	if calls := triage.calls(); len(calls) != 1 || !strings.HasSuffix(calls[0], fmt.Sprintf("%q->%q", stable, stable)) {
+		t.Errorf("calls %v", calls)
 	}
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"testing"
 
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
@@ -32,4 +33,9 @@ func TestAHandoffWaitsForABusyAgent(t *testing.T) {
 	billing.service.background.Done()
 	w.eventually("the turn has ended", func() bool { return lastEvent(t, w).GetTurnCompleted() != nil })
 	w.verify()
+
+	calls := billing.wire.calls()
+	if calls[0] != "[acme] []" || slices.ContainsFunc(calls[1:], func(call string) bool { return call != "[acme] ["+billing.service.revision+"]" }) {
+		t.Errorf("the revision that the first call met must be asked again, and no other: %v", calls)
+	}
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -57,7 +58,10 @@ func (s *Service) pass(ctx context.Context, t *tenure, accepted func()) {
 			return
 		}
 
-		if ctx.Err() != nil || !retryable(err) && !misrouted(err) && !busy(err) {
+		revision, busy := rpc.Busy(err)
+		t.route.Revision = cmp.Or(t.route.Revision, revision)
+
+		if ctx.Err() != nil || !retryable(err) && !misrouted(err) && !busy {
 			s.config.Telemetry.Logger.InfoContext(ctx, "left to the dispatcher",
 				"agent", s.name, "turn", t.turnID, "to", t.next, "error", err)
 
@@ -67,10 +71,6 @@ func (s *Service) pass(ctx context.Context, t *tenure, accepted func()) {
 		pause(ctx, max(wait, fault.From(err).RetryAfter))
 	}
 }
-
-// busy reports whether the next agent runs as many segments as it may. It refuses at once instead of making anybody wait,
-// and may have room in a moment.
-func busy(err error) bool { return fault.Is(err, "AGENT_BUSY") }
 
 // routeTo is the route to the agent that owns the turn now: to the revision that the conversation keeps.
 func routeTo(agent string, turn *contextv1.Turn) rpc.Route {

@@ -69,7 +69,8 @@ func (s *Service) reserve(request *handoffv1.HandoffRequest) (taken *tenure, min
 
 	if limit := int(s.config.Agent.Spec.Scaling.MaxConcurrentSegments); len(s.tenures) >= limit {
 		return nil, false, fault.New(codes.ResourceExhausted, "AGENT_BUSY",
-			"%s runs as many segments as it may (%d); try again", s.name, limit).After(100 * time.Millisecond)
+			"%s runs as many segments as it may (%d); try again", s.name, limit).
+			With(rpc.BusyRevision, s.revision).After(100 * time.Millisecond)
 	}
 
 	leave, err := s.gate.Enter()
