@@ -153,7 +153,7 @@ func TestTwoControllers(t *testing.T) {
 		})
 		more(ctx, t, load, 10)
 
-		if now := p.rollout("billing"); placeOf(now) != placeOf(decided) || now.GetSequence() != decided.GetSequence() {
+		if now := p.rollout("billing"); placeOf(now) != placeOf(decided) {
 			t.Errorf("after the abort it was %s, and is %s: %s", placeOf(decided), placeOf(now), now.GetReason())
 		}
 

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -23,6 +24,7 @@ import (
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/rpc"
 	"github.com/serinhq/serin/mesh/e2e/install"
+	"github.com/serinhq/serin/mesh/istio"
 )
 
 // TestABusyAgentRefuses limits billing to four segments while 64 users want something of it. What it has no room for it
@@ -38,8 +40,8 @@ func TestABusyAgentRefuses(t *testing.T) {
 	)
 
 	p := serin(t)
-	p.scaled("billing", "maxConcurrentSegments", perPod)
 	t.Cleanup(func() { p.scaled("billing", "maxConcurrentSegments", 256) })
+	p.scaled("billing", "maxConcurrentSegments", perPod)
 
 	conversations := p.atBilling(users)
 	quiet := p.smallTalk(15)
@@ -86,8 +88,8 @@ func TestProviderDown(t *testing.T) {
 
 	p := serin(t)
 	provider := startDownProvider(t)
-	p.provider("triage", provider.url)
 	t.Cleanup(func() { p.provider("triage", "") })
+	p.provider("triage", provider.url)
 
 	p.refusedTurns(100) // what the ambassadors had saved up for retries is gone
 
@@ -136,14 +138,20 @@ func (p *platform) provider(agent, url string) {
 		}}}, "spec", "pod", "spec", "containers")
 	}, func(pod *corev1.Pod) bool {
 		at := slices.IndexFunc(pod.Spec.Containers, func(container corev1.Container) bool { return container.Name == "ambassador" })
+		has := ""
 
-		return (url != "") == slices.ContainsFunc(pod.Spec.Containers[at].Env, func(env corev1.EnvVar) bool {
-			return env.Name == "DOWN_BASE_URL" && env.Value == url
-		})
+		for _, env := range pod.Spec.Containers[at].Env {
+			if env.Name == "DOWN_BASE_URL" {
+				has = env.Value
+			}
+		}
+
+		return has == url
 	})
 }
 
-// patched changes an Agent in a way that starts no rollout, and waits until it has two ready pods, and only such.
+// patched changes an Agent in a way that starts no rollout, and waits until each of its revisions has two ready pods, and
+// only such.
 func (p *platform) patched(agent string, change func(map[string]any) error, fits func(*corev1.Pod) bool) {
 	p.Helper()
 
@@ -164,25 +172,27 @@ func (p *platform) patched(agent string, change func(map[string]any) error, fits
 		list := &corev1.PodList{}
 		p.must(shared.Client.List(ctx, list, client.InNamespace(install.Namespace), client.MatchingLabels{"app": agent}))
 
-		fitting := 0
+		fitting := map[string]int{}
 
 		for i := range list.Items {
 			if isReady(&list.Items[i]) && fits(&list.Items[i]) {
-				fitting++
+				fitting[list.Items[i].Labels[istio.RevisionLabel]]++
 			}
 		}
 
-		if fitting == 2 && len(list.Items) == 2 {
+		if len(fitting) > 0 && 2*len(fitting) == len(list.Items) && !slices.ContainsFunc(slices.Collect(maps.Values(fitting)), notTwo) {
 			return
 		}
 
 		select {
 		case <-deadline.Done():
-			p.Fatalf("%d of %d pods of %s are as wanted\n%s", fitting, len(list.Items), agent, pods(ctx))
+			p.Fatalf("of the %d pods of %s these are as wanted: %v\n%s", len(list.Items), agent, fitting, pods(ctx))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
+
+func notTwo(count int) bool { return count != 2 }
 
 // atBilling begins conversations that have been passed on to billing.
 func (p *platform) atBilling(count int) []string {

@@ -28,18 +28,18 @@ type platform struct {
 }
 
 var (
-	installed   sync.Once
-	installedAt error
+	installed  sync.Once
+	errInstall error
 )
 
 // serin installs Serin and the example agents, once, and waits until all serve.
 func serin(t *testing.T) *platform {
 	t.Helper()
 
-	installed.Do(func() { installedAt = installAll(t) })
+	installed.Do(func() { errInstall = installAll(t) })
 
-	if installedAt != nil {
-		t.Fatal(installedAt)
+	if errInstall != nil {
+		t.Fatal(errInstall)
 	}
 
 	p := &platform{T: t}

@@ -10,11 +10,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/serinhq/serin/mesh/e2e/binaries"
-	"github.com/serinhq/serin/mesh/e2e/kubelet"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/serinhq/serin/mesh/e2e/binaries"
+	"github.com/serinhq/serin/mesh/e2e/kubelet"
 )
 
 // Cluster is a cluster that runs. Make one with [Start] or [ForTest].

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os/exec"
@@ -14,7 +15,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/utils/ptr"
 )
 
 // chartKinds are what is taken from Istio's chart, in the order of applying. Its Deployment is the process that
@@ -144,7 +144,7 @@ func (c *Cluster) applyIstiodEndpoint(ctx context.Context) error {
 
 	for _, port := range service.Spec.Ports {
 		slice.Ports = append(slice.Ports, discoveryv1.EndpointPort{
-			Name: &port.Name, Port: ptr.To(targetPort(port)), Protocol: &port.Protocol,
+			Name: &port.Name, Port: new(targetPort(port)), Protocol: &port.Protocol,
 		})
 	}
 
@@ -177,7 +177,7 @@ func (c *Cluster) webhookReady(ctx context.Context) error {
 	}
 
 	if err == nil {
-		return fmt.Errorf("the API server does not ask istiod yet")
+		return errors.New("the API server does not ask istiod yet")
 	}
 
 	return err

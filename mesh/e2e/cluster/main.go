@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -56,7 +57,10 @@ func MainWith(run func() int, programs ...binaries.Program) int {
 // RunInNode runs the function inside a node, by starting this program again, and returns the exit code. The files are
 // inherited: descriptor 3 is the first. See [Main].
 func RunInNode(run func() int, progress io.Writer, programs []binaries.Program, files ...*os.File) int {
-	code, err := 0, error(nil)
+	var (
+		code int
+		err  error
+	)
 
 	switch os.Getenv(stageVariable) {
 	case stageNode:
@@ -221,9 +225,7 @@ func withPrograms(images map[string]string) map[string]string {
 		all[strings.ToLower(entry.Name())] = Program(entry.Name())
 	}
 
-	for image, path := range images {
-		all[image] = path
-	}
+	maps.Copy(all, images)
 
 	return all
 }

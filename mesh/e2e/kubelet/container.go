@@ -158,9 +158,10 @@ func (c *container) restarts(exit int32) bool {
 		return false
 	case corev1.RestartPolicyOnFailure:
 		return exit != 0
-	default:
-		return c.role == roleMain || exit != 0
+	case corev1.RestartPolicyAlways:
 	}
+
+	return c.role == roleMain || exit != 0
 }
 
 // waitBackoff waits before the next start, and says why.

@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -97,7 +98,7 @@ func (c *container) value(ctx context.Context, env map[string]string, variable c
 
 		return pick(data, err, "secret", ref.Name, ref.Key, ref.Optional)
 	default:
-		return "", false, fmt.Errorf("this kind of valueFrom is not supported")
+		return "", false, errors.New("this kind of valueFrom is not supported")
 	}
 }
 

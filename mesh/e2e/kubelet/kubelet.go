@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,8 +117,8 @@ func (k *Kubelet) startEvents() {
 func (k *Kubelet) Stop() {
 	k.cancel()
 
-	for i := len(k.closers) - 1; i >= 0; i-- {
-		k.closers[i]()
+	for _, closer := range slices.Backward(k.closers) {
+		closer()
 	}
 
 	k.tasks.Wait()

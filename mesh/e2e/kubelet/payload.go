@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -124,7 +125,7 @@ func (p *pod) projectionFiles(ctx context.Context, source *corev1.VolumeProjecti
 	case source.ServiceAccountToken != nil:
 		return p.tokenFile(ctx, source.ServiceAccountToken, mode, made)
 	default:
-		return nil, fmt.Errorf("this kind of projection is not supported")
+		return nil, errors.New("this kind of projection is not supported")
 	}
 }
 

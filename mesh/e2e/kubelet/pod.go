@@ -3,6 +3,7 @@ package kubelet
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -181,8 +182,8 @@ func (p *pod) stopSidecars() {
 		p.terminate(time.Duration(ptr.Deref(p.object().Spec.TerminationGracePeriodSeconds, 30)) * time.Second)
 	}
 
-	for i := len(p.inits) - 1; i >= 0; i-- {
-		p.inits[i].stopAside()
+	for _, container := range slices.Backward(p.inits) {
+		container.stopAside()
 	}
 }
 

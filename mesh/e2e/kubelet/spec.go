@@ -51,13 +51,14 @@ func (c *container) containerSpec(image string, env map[string]string) (*contain
 // argv is the container's command line: command replaces the image's program, args follow.
 func (c *container) argv(program string, env map[string]string) []string {
 	mapping := expansion.MappingFuncFor(env)
-	argv := []string{program}
+	words := slices.Concat(c.spec.Command, c.spec.Args)
+	argv := make([]string, 0, 1+len(words))
 
-	if len(c.spec.Command) > 0 {
-		argv = nil
+	if len(c.spec.Command) == 0 {
+		argv = append(argv, program)
 	}
 
-	for _, word := range append(slices.Clone(c.spec.Command), c.spec.Args...) {
+	for _, word := range words {
 		argv = append(argv, expansion.Expand(word, mapping))
 	}
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -62,9 +63,10 @@ func (p *pod) fillVolumes(ctx context.Context) error {
 }
 
 func (p *pod) makeDirs(object *corev1.Pod) error {
-	dirs := []string{p.rootDir()}
+	containers := slices.Concat(p.inits, p.mains)
+	dirs := append(make([]string, 0, 1+len(containers)+len(object.Spec.Volumes)), p.rootDir())
 
-	for _, container := range append(append([]*container{}, p.inits...), p.mains...) {
+	for _, container := range containers {
 		dirs = append(dirs, p.binDir(container.spec.Name))
 	}
 

@@ -71,7 +71,10 @@ func join(pid int) error {
 		name string
 		flag int
 	}{
-		{"pid", unix.CLONE_NEWPID}, {"net", unix.CLONE_NEWNET}, {"uts", unix.CLONE_NEWUTS}, {"ipc", unix.CLONE_NEWIPC},
+		{"pid", unix.CLONE_NEWPID},
+		{"net", unix.CLONE_NEWNET},
+		{"uts", unix.CLONE_NEWUTS},
+		{"ipc", unix.CLONE_NEWIPC},
 		{"mnt", unix.CLONE_NEWNS},
 	}
 
