@@ -29,6 +29,7 @@ third-party: ## Print the imported protos anew from their pinned Go modules
 .PHONY: lint
 lint: ## Run golangci-lint and buf lint
 	$(TOOL) golangci-lint run ./...
+	cd mesh/e2e && go tool -modfile=../../internal/tools/go.mod golangci-lint run --config ../../.golangci.yml ./...
 	$(TOOL) buf lint
 
 .PHONY: test
@@ -52,6 +53,7 @@ check: lint bin/grpcurl ## Everything strict: race detector, no skips, lint, bre
 .PHONY: e2e
 e2e: ## Run the suite on a real API server and istiod, without Docker; the first build of those takes 20 minutes
 	cd mesh/e2e && SERIN_TEST_REQUIRE=all go test -p 1 -count 1 -timeout 60m -run '$(E2E)' ./...
+
 
 .PHONY: cluster
 cluster: ## Start a Kubernetes API server with Istio whose pods are processes, for kubectl, until Ctrl-C; needs root

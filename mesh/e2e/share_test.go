@@ -10,20 +10,17 @@ import (
 	"github.com/serinhq/serin/loadtest"
 )
 
-// conversationsVariable says how many conversations TestShare has; the default is few, since they take their time.
+// conversationsVariable says how many conversations TestShare has.
 const conversationsVariable = "SERIN_E2E_CONVERSATIONS"
 
-// across are conversations that pass from triage to billing, and some on to scheduling. They are as short as can be: there
-// are many.
+// across are conversations that pass from triage to billing. They are as short as can be: there are many.
 var across = []loadtest.Dialogue{
-	{"List the customer invoices of the last months", "Which appointment slots are free?"},
-	{"Please explain the charges on my invoices", "Thank you, goodbye"},
-	{"Please explain the charges on my last invoice", "Thank you, that helps"},
-	{"Why are there two charges on my invoice?", "Thank you, goodbye"},
+	{"List the customer invoices of the last months"}, {"Please explain the charges on my invoices"},
+	{"Please explain the charges on my last invoice"}, {"Why are there two charges on my invoice?"},
 }
 
 // TestShare has two agents with a candidate at 10% each: of the conversations that meet them it gets what chance allows,
-// and each conversation keeps what it met, from turn to turn and over handoffs.
+// and each conversation keeps what it met, over handoffs. (From turn to turn it is TestNoStepIsNoticed that looks.)
 func TestShare(t *testing.T) {
 	p := serin(t)
 	conversations := p.conversations()
@@ -66,8 +63,12 @@ func (p *platform) conversations() int {
 	p.Helper()
 
 	wanted := os.Getenv(conversationsVariable)
-	if wanted == "" || testing.Short() {
+	switch {
+	case wanted != "":
+	case testing.Short():
 		return 200
+	default:
+		return 4000
 	}
 
 	count, err := strconv.Atoi(wanted)
