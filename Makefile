@@ -54,7 +54,6 @@ check: lint bin/grpcurl ## Everything strict: race detector, no skips, lint, bre
 e2e: ## Run the suite on a real API server and istiod, without Docker; the first build of those takes 20 minutes
 	cd mesh/e2e && SERIN_TEST_REQUIRE=all go test -p 1 -count 1 -timeout 60m -run '$(E2E)' ./...
 
-
 .PHONY: cluster
 cluster: ## Start a Kubernetes API server with Istio whose pods are processes, for kubectl, until Ctrl-C; needs root
 	cd mesh/e2e && go run ./cmd/serin-cluster

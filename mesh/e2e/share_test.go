@@ -15,8 +15,10 @@ const conversationsVariable = "SERIN_E2E_CONVERSATIONS"
 
 // across are conversations that pass from triage to billing. They are as short as can be: there are many.
 var across = []loadtest.Dialogue{
-	{"List the customer invoices of the last months"}, {"Please explain the charges on my invoices"},
-	{"Please explain the charges on my last invoice"}, {"Why are there two charges on my invoice?"},
+	{"List the customer invoices of the last months"},
+	{"Please explain the charges on my invoices"},
+	{"Please explain the charges on my last invoice"},
+	{"Why are there two charges on my invoice?"},
 }
 
 // TestShare has two agents with a candidate at 10% each: of the conversations that meet them it gets what chance allows,

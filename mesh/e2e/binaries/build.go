@@ -55,7 +55,7 @@ func (p Program) Build(ctx context.Context, into string) error {
 func goBuild(ctx context.Context, dir, path string, output io.Writer, args ...string) error {
 	half := path + ".half"
 
-	build := exec.CommandContext(ctx, "go", append([]string{"build", "-o", half}, args...)...) //nolint:gosec // fixed names
+	build := exec.CommandContext(ctx, "go", append([]string{"build", "-o", half}, args...)...)
 	build.Dir = dir
 	build.Stdout, build.Stderr = output, output
 	build.Cancel = func() error { return build.Process.Signal(os.Interrupt) }

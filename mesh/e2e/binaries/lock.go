@@ -13,7 +13,7 @@ import (
 
 // lock waits until nobody else holds the file's lock. The kernel gives it back when a holder dies.
 func lock(ctx context.Context, path string, progress io.Writer) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // a file in our own cache
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the builders' lock: %w", err)
 	}
@@ -31,7 +31,7 @@ func lock(ctx context.Context, path string, progress io.Writer) (unlock func(), 
 		}
 
 		if !told {
-			fmt.Fprintf(progress, "waiting for another build\n")
+			_, _ = fmt.Fprintf(progress, "waiting for another build\n")
 
 			told = true
 		}

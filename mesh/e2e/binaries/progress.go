@@ -27,7 +27,7 @@ type buildWatch struct {
 
 func watchBuild(name string, progress io.Writer) *buildWatch {
 	watch := &buildWatch{name: name, progress: progress, began: time.Now(), stop: make(chan struct{}), done: make(chan struct{})}
-	fmt.Fprintf(progress, "building %s\n", name)
+	_, _ = fmt.Fprintf(progress, "building %s\n", name)
 
 	go watch.tell()
 
@@ -56,7 +56,7 @@ func (w *buildWatch) tell() {
 		case <-w.stop:
 			return
 		case <-tick.C:
-			fmt.Fprintf(w.progress, "building %s: %d packages compiled, %s\n", w.name, w.compiled(), w.elapsed())
+			_, _ = fmt.Fprintf(w.progress, "building %s: %d packages compiled, %s\n", w.name, w.compiled(), w.elapsed())
 		}
 	}
 }
@@ -76,7 +76,7 @@ func (w *buildWatch) finish(err error) error {
 	<-w.done
 
 	if err == nil {
-		fmt.Fprintf(w.progress, "built %s in %s\n", w.name, w.elapsed())
+		_, _ = fmt.Fprintf(w.progress, "built %s in %s\n", w.name, w.elapsed())
 
 		return nil
 	}

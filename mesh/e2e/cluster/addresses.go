@@ -52,7 +52,7 @@ func loopbackAddresses() (addresses, error) {
 		if err != nil {
 			return addresses{}, fmt.Errorf("find a free port: %w", err)
 		}
-		defer listener.Close() //nolint:errcheck,gocritic // all stay open until the last is found, so that they differ
+		defer listener.Close() //nolint:errcheck // all stay open until the last is found, so that they differ
 
 		*address = listener.Addr().String()
 	}

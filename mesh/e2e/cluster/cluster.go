@@ -124,7 +124,7 @@ func (c *Cluster) say(format string, args ...any) {
 	c.progress.Lock()
 	defer c.progress.Unlock()
 
-	fmt.Fprintf(c.options.Progress, "%6.2fs %s\n", time.Since(c.began).Seconds(), fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(c.options.Progress, "%6.2fs %s\n", time.Since(c.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // Stop ends everything and removes it; with keep the logs stay, and the progress says where.

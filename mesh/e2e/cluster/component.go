@@ -94,7 +94,7 @@ func (c *Component) launch() error {
 	}
 	defer log.Close() //nolint:errcheck // the process has its own descriptor
 
-	command := exec.Command(c.path, c.args...) //nolint:noctx,gosec // it lives until it is stopped; a program that we built
+	command := exec.Command(c.path, c.args...) //nolint:noctx // it lives until it is stopped; a program that we built
 	command.Env = c.env
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

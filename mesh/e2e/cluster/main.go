@@ -165,7 +165,7 @@ func reap(pid int) (int, error) {
 
 // again is this program once more, in another stage.
 func again(stage string, files []*os.File) *exec.Cmd {
-	inner := exec.Command("/proc/self/exe", os.Args[1:]...) //nolint:noctx,gosec // signals are forwarded; this program
+	inner := exec.Command("/proc/self/exe", os.Args[1:]...) //nolint:noctx // signals are forwarded; this program
 	inner.Args[0] = os.Args[0]
 	inner.Env = append(os.Environ(), stageVariable+"="+stage)
 	inner.Stdin, inner.Stdout, inner.Stderr = os.Stdin, os.Stdout, os.Stderr

@@ -166,7 +166,7 @@ func Agents(ctx context.Context, c *cluster.Cluster, edits ...func(*unstructured
 		documents.WriteString("---\n")
 		documents.Write(data)
 
-		return err //nolint:wrapcheck // it names the file
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("read the example agents: %w", err)

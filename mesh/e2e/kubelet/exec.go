@@ -43,7 +43,7 @@ func (c *container) execIn(ctx context.Context, running *process, argv []string,
 	}
 
 	// The context of a client that has gone ends the program.
-	command := exec.CommandContext(ctx, c.pod.k.options.ContainerInit) //nolint:gosec // a program of ours
+	command := exec.CommandContext(ctx, c.pod.k.options.ContainerInit)
 	command.Stdout, command.Stderr = streams.out, streams.err
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) } // it ends the program, then itself
 	command.WaitDelay = outputWait
@@ -71,7 +71,7 @@ func (c *container) execIn(ctx context.Context, running *process, argv []string,
 		return utilexec.CodeExitError{Err: fmt.Errorf("command terminated with %w", err), Code: exit.ExitCode()}
 	}
 
-	return err //nolint:wrapcheck // nil as a rule
+	return err
 }
 
 // feed copies the input without making the command wait for its end: a client may never close it.

@@ -82,7 +82,7 @@ func Start(ctx context.Context, options Options) (*Kubelet, error) {
 	}
 
 	for _, dir := range []string{options.Dir, options.Logs} {
-		if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // containers' users pass through it
+		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return nil, fmt.Errorf("make the kubelet's directory: %w", err)
 		}
 	}

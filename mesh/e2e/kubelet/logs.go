@@ -22,7 +22,7 @@ type logFile struct {
 const longestLine = 16 << 10
 
 func openLog(path string) (*logFile, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // the path is the kubelet's own
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
@@ -50,7 +50,7 @@ func (l *logFile) finish() {
 }
 
 // Close closes the file.
-func (l *logFile) Close() error { return l.file.Close() } //nolint:wrapcheck // the caller says what for
+func (l *logFile) Close() error { return l.file.Close() }
 
 func (l *logFile) write(stream, tag string, text []byte) error {
 	l.mu.Lock()
@@ -58,7 +58,7 @@ func (l *logFile) write(stream, tag string, text []byte) error {
 
 	_, err := fmt.Fprintf(l.file, "%s %s %s %s\n", time.Now().Format(time.RFC3339Nano), stream, tag, text)
 
-	return err //nolint:wrapcheck // the caller says what for
+	return err
 }
 
 // logStream splits one output into lines.

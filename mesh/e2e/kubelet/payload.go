@@ -50,7 +50,7 @@ func (p *pod) configMapFiles(ctx context.Context, source *corev1.ConfigMapVolume
 		return nil, fmt.Errorf("read configmap %s: %w", source.Name, err)
 	}
 
-	return configmapvolume.MakePayload(source.Items, found, source.DefaultMode, optional) //nolint:wrapcheck // it names the key
+	return configmapvolume.MakePayload(source.Items, found, source.DefaultMode, optional)
 }
 
 func (p *pod) secretFiles(ctx context.Context, source *corev1.SecretVolumeSource) (files, error) {
@@ -65,7 +65,7 @@ func (p *pod) secretFiles(ctx context.Context, source *corev1.SecretVolumeSource
 		return nil, fmt.Errorf("read secret %s: %w", source.SecretName, err)
 	}
 
-	return secretvolume.MakePayload(source.Items, found, source.DefaultMode, optional) //nolint:wrapcheck // it names the key
+	return secretvolume.MakePayload(source.Items, found, source.DefaultMode, optional)
 }
 
 func (p *pod) downwardFiles(items []corev1.DownwardAPIVolumeFile, defaultMode *int32) (files, error) {

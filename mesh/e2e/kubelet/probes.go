@@ -146,19 +146,19 @@ func (c *container) probeNetwork(spec *corev1.Probe, ip string, timeout time.Dur
 	case spec.HTTPGet != nil:
 		request, err := httpprobe.NewRequestForHTTPGetAction(spec.HTTPGet, c.spec, ip, "probe")
 		if err != nil {
-			return probe.Failure, "", err //nolint:wrapcheck // it names the field
+			return probe.Failure, "", err
 		}
 
-		return httpprobe.New(false).Probe(request, timeout) //nolint:wrapcheck // it is told as it is
+		return httpprobe.New(false).Probe(request, timeout)
 	case spec.TCPSocket != nil:
 		port, err := c.portOf(spec.TCPSocket.Port)
 		if err != nil {
 			return probe.Failure, "", err
 		}
 
-		return tcpprobe.New().Probe(orElse(spec.TCPSocket.Host, ip), port, timeout) //nolint:wrapcheck // it is told as it is
+		return tcpprobe.New().Probe(orElse(spec.TCPSocket.Host, ip), port, timeout)
 	case spec.GRPC != nil:
-		return grpcprobe.New().Probe(ip, ptr.Deref(spec.GRPC.Service, ""), int(spec.GRPC.Port), timeout) //nolint:wrapcheck // it is told as it is
+		return grpcprobe.New().Probe(ip, ptr.Deref(spec.GRPC.Service, ""), int(spec.GRPC.Port), timeout)
 	default:
 		return probe.Failure, "", errors.New("this kind of probe is not supported")
 	}

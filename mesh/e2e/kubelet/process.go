@@ -33,7 +33,7 @@ type process struct {
 
 // launch starts a container's process in the Pod's network and in namespaces of its own.
 func (p *pod) launch(spec *containerspec.Spec, log *logFile) (*process, error) {
-	command := exec.Command(p.k.options.ContainerInit) //nolint:noctx,gosec // it lives until it is stopped; a program of ours
+	command := exec.Command(p.k.options.ContainerInit) //nolint:noctx // it lives until it is stopped; a program of ours
 	command.Stdout, command.Stderr = log.stream("stdout"), log.stream("stderr")
 	command.WaitDelay = outputWait
 	command.SysProcAttr = &syscall.SysProcAttr{
@@ -122,10 +122,10 @@ func memoryFile(spec *containerspec.Spec) (*os.File, error) {
 func exitOf(state *os.ProcessState) (code, signal int32) {
 	status, ok := state.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {
-		return 128 + int32(status.Signal()), int32(status.Signal()) //nolint:gosec // signals are small
+		return 128 + int32(status.Signal()), int32(status.Signal())
 	}
 
-	return int32(state.ExitCode()), 0 //nolint:gosec // so are exit codes
+	return int32(state.ExitCode()), 0
 }
 
 // kill sends a signal to the container's first process. As the first of its namespace it takes all others with it when

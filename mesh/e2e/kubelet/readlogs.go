@@ -58,7 +58,7 @@ func readLog(ctx context.Context, path string, container *container, options *co
 		to = io.Discard
 	}
 
-	return logs.ReadLogs(ctx, path, "", logOptions(options), alive{container: container}, to, stderr) //nolint:wrapcheck // it names the file
+	return logs.ReadLogs(ctx, path, "", logOptions(options), alive{container: container}, to, stderr)
 }
 
 func logOptions(asked *corev1.PodLogOptions) *logs.LogOptions {
@@ -119,8 +119,8 @@ type flushing struct {
 func (f flushing) Write(data []byte) (int, error) {
 	n, err := f.w.Write(data)
 	if err != nil {
-		return n, err //nolint:wrapcheck // the client is gone
+		return n, err
 	}
 
-	return n, f.control.Flush() //nolint:wrapcheck // so it is here
+	return n, f.control.Flush()
 }

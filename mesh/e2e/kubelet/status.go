@@ -26,7 +26,7 @@ func (p *pod) reportOnce(ctx context.Context) {
 	p.k.retry(ctx, func(ctx context.Context) error {
 		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": p.uid}, "status": p.status()})
 		if err != nil {
-			return err //nolint:wrapcheck // of our own types: can't happen
+			return err
 		}
 
 		_, err = p.k.client.CoreV1().Pods(p.namespace).Patch(

@@ -75,7 +75,7 @@ func (p *pod) makeDirs(object *corev1.Pod) error {
 	}
 
 	for _, dir := range dirs {
-		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // containers' users pass through it
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make the Pod's directories: %w", err)
 		}
 	}
@@ -95,7 +95,7 @@ func (p *pod) newVolume(spec *corev1.Volume) (*volume, error) {
 	case source.PersistentVolumeClaim != nil:
 		made.dir = filepath.Join(p.k.options.Dir, "claims", p.namespace+"_"+source.PersistentVolumeClaim.ClaimName)
 
-		return made, errors.Join(os.MkdirAll(made.dir, 0o777), p.own(made.dir, 0o777)) //nolint:gosec // for containers' users
+		return made, errors.Join(os.MkdirAll(made.dir, 0o777), p.own(made.dir, 0o777))
 	case source.HostPath != nil:
 		made.dir = source.HostPath.Path
 
@@ -178,7 +178,7 @@ func (p *pod) fsGroup() int {
 
 // shareWith lets a group read a tree.
 func shareWith(dir string, group int) error {
-	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error { //nolint:wrapcheck // named inside
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func shareWith(dir string, group int) error {
 
 		info, err := entry.Info()
 		if err != nil || entry.Type()&fs.ModeSymlink != 0 {
-			return err //nolint:wrapcheck // it names the file
+			return err
 		}
 
 		readable := info.Mode().Perm() | 0o040

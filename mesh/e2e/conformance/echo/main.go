@@ -107,7 +107,7 @@ func (s settings) run(ctx context.Context) error {
 		return nil
 	})
 
-	return group.Wait() //nolint:wrapcheck // each says what it was about
+	return group.Wait()
 }
 
 // certify asks istiod for a certificate and keeps it fresh.
@@ -150,7 +150,7 @@ func (s settings) writeBootstrap() error {
 		return fmt.Errorf("write the bootstrap: %w", err)
 	}
 
-	if err := os.WriteFile(os.Getenv("GRPC_XDS_BOOTSTRAP"), data, 0o600); err != nil { //nolint:gosec // as grpc-go reads it
+	if err := os.WriteFile(os.Getenv("GRPC_XDS_BOOTSTRAP"), data, 0o600); err != nil {
 		return fmt.Errorf("write the bootstrap: %w", err)
 	}
 

@@ -29,7 +29,7 @@ func enter(spec containerspec.Spec) (int, error) {
 	command := &exec.Cmd{
 		Path: path, Args: spec.Argv, Env: spec.Env, Dir: spec.Dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		SysProcAttr: &syscall.SysProcAttr{
-			Credential: &syscall.Credential{Uid: uint32(spec.UID), Gid: uint32(spec.GID), Groups: groups(spec.Groups)}, //nolint:gosec // Kubernetes checked them
+			Credential: &syscall.Credential{Uid: uint32(spec.UID), Gid: uint32(spec.GID), Groups: groups(spec.Groups)},
 		},
 	}
 
@@ -55,7 +55,7 @@ func enter(spec containerspec.Spec) (int, error) {
 
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
-		return 0, err //nolint:wrapcheck // nil as a rule
+		return 0, err
 	}
 
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
@@ -107,7 +107,7 @@ func join(pid int) error {
 func groups(ids []int) []uint32 {
 	converted := make([]uint32, len(ids))
 	for i, id := range ids {
-		converted[i] = uint32(id) //nolint:gosec // Kubernetes checked it
+		converted[i] = uint32(id)
 	}
 
 	return converted

@@ -26,7 +26,7 @@ func main() {
 
 	code, err := run()
 	if err != nil {
-		fmt.Fprint(problem, err)
+		_, _ = fmt.Fprint(problem, err)
 		os.Exit(exitStart)
 	}
 

@@ -91,7 +91,7 @@ func writeFiles(spec containerspec.Spec) error {
 			return fmt.Errorf("make the directory of %s: %w", name, err)
 		}
 
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil { //nolint:gosec // names and hosts, for everybody
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
@@ -143,14 +143,14 @@ func makePlace(target string, dir bool) error {
 	}
 
 	if dir {
-		return os.MkdirAll(target, 0o755) //nolint:wrapcheck // the caller says what for
+		return os.MkdirAll(target, 0o755)
 	}
 
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-		return err //nolint:wrapcheck // the caller says what for
+		return err
 	}
 
-	return os.WriteFile(target, nil, 0o644) //nolint:wrapcheck,gosec // the caller says what for; it is mounted over
+	return os.WriteFile(target, nil, 0o644)
 }
 
 // pivot makes the new root the root, and forgets the old.

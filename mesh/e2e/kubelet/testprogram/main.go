@@ -88,7 +88,7 @@ func routes() http.Handler {
 	mux.HandleFunc("/env", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(os.Environ()) })
 	mux.HandleFunc("/id", func(w http.ResponseWriter, _ *http.Request) {
 		host, _ := os.Hostname()
-		fmt.Fprintf(w, "pid=%d uid=%d gid=%d host=%s", os.Getpid(), os.Getuid(), os.Getgid(), host)
+		_, _ = fmt.Fprintf(w, "pid=%d uid=%d gid=%d host=%s", os.Getpid(), os.Getuid(), os.Getgid(), host)
 	})
 	mux.HandleFunc("/file", func(w http.ResponseWriter, r *http.Request) { serveFile(w, r.URL.Query().Get("path")) })
 	mux.HandleFunc("/write", func(w http.ResponseWriter, r *http.Request) {
