@@ -9,6 +9,7 @@ import (
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
+	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/telemetry"
 )
 
@@ -28,16 +29,16 @@ type Config struct {
 	// Hosts are further names by which a gateway without tokens may be addressed on a loopback address, besides
 	// localhost and addresses. A web page that rebinds its own name to 127.0.0.1 is refused by this.
 	Hosts []string
+	// Door is what outsiders may; default every one of them as much as it likes, and no web pages.
+	Door Door
 	// DispatchInterval is the time between looks for turns that nobody executes; default 500 ms.
 	DispatchInterval time.Duration
 	// MaxDispatches limits turns that are dispatched at once; more wait for the next look. Default 4096.
 	MaxDispatches int
 	// Heartbeat is the silence after which an SSE stream gets a comment; default 15 s.
 	Heartbeat time.Duration
-	// WriteTimeout ends an SSE stream whose client does not take what it is sent; default 30 s.
+	// WriteTimeout ends an answer whose client does not take what it is sent; default 30 s.
 	WriteTimeout time.Duration
-	// MaxBodyBytes limits a request's body, and a gRPC request message; default 1 MiB.
-	MaxBodyBytes int64
 	// RequestTimeout limits every call but those that wait for a turn, and the reading of a body; default 30 s.
 	RequestTimeout time.Duration
 	// DrainGrace is how long calls that wait for a turn's end go on after draining began; default 5 s.
@@ -72,11 +73,15 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("gateway: Config needs Context and Handoff")
 	}
 
+	if violations := c.Door.Check(c.Tokens != nil); len(violations) > 0 {
+		return c, fmt.Errorf("gateway: %w", fault.Invalid(violations...))
+	}
+
 	c.DispatchInterval = positive(c.DispatchInterval, 500*time.Millisecond)
 	c.MaxDispatches = positive(c.MaxDispatches, 4096)
 	c.Heartbeat = positive(c.Heartbeat, 15*time.Second)
 	c.WriteTimeout = positive(c.WriteTimeout, 30*time.Second)
-	c.MaxBodyBytes = positive(c.MaxBodyBytes, 1<<20)
+	c.Door.MaxBodyBytes = positive(c.Door.MaxBodyBytes, 1<<20)
 	c.RequestTimeout = positive(c.RequestTimeout, 30*time.Second)
 	c.DrainGrace = positive(c.DrainGrace, 5*time.Second)
 

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/proto"
 
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
@@ -135,6 +136,10 @@ func (s *Service) admit(ctx context.Context) (context.Context, Principal, error)
 		authorization = values[0]
 	}
 
+	if err := s.perClient.take(clientOf(peerOf(ctx), incoming.Get("x-forwarded-for"), s.cfg.Door.TrustedProxies)); err != nil {
+		return ctx, Principal{}, err
+	}
+
 	principal, err := s.identify(authorization)
 	if err != nil {
 		return ctx, principal, err
@@ -147,6 +152,15 @@ func (s *Service) admit(ctx context.Context) (context.Context, Principal, error)
 	}
 
 	return ctx, principal, nil
+}
+
+// peerOf is the address of a gRPC call's other end; empty within the process.
+func peerOf(ctx context.Context) string {
+	if found, ok := peer.FromContext(ctx); ok && found.Addr != nil {
+		return found.Addr.String()
+	}
+
+	return ""
 }
 
 func withoutReserved(incoming metadata.MD) metadata.MD {

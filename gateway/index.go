@@ -19,7 +19,7 @@ func (s *Service) indexPage() []byte {
 		"streams": "send Accept: text/event-stream to POST …/messages, GET …/events and GET /v1/rollouts",
 	}
 	if s.cfg.OpenAPI != nil {
-		page["openapi"] = "/openapi.json"
+		page["openapi"], page["docs"] = "/openapi.json", docsPath
 	}
 
 	data, err := json.MarshalIndent(page, "", "  ")

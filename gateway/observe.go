@@ -11,19 +11,26 @@ import (
 // requestIDHeader carries a request's id in both directions.
 const requestIDHeader = "X-Request-ID"
 
-// recorder remembers how a request was answered.
+// recorder remembers how a request was answered, and gives its client a time to take what is written.
 type recorder struct {
 	http.ResponseWriter
 
-	status int
-	bytes  int64
+	control *http.ResponseController
+	// patience is how long the client may take for what is written at once.
+	patience time.Duration
+	status   int
+	bytes    int64
 }
+
+// extend gives the client more time. Where there are no deadlines, the server's own limits must do.
+func (r *recorder) extend() { _ = r.control.SetWriteDeadline(time.Now().Add(r.patience)) }
 
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
 	}
 
+	r.extend()
 	r.ResponseWriter.WriteHeader(status)
 }
 
@@ -31,6 +38,8 @@ func (r *recorder) Write(data []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+
+	r.extend()
 
 	n, err := r.ResponseWriter.Write(data)
 	r.bytes += int64(n)
@@ -47,7 +56,8 @@ func (d *rest) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		known := &call{requestID: requestID(r.Header.Get(requestIDHeader)), route: "unmatched"}
-		recorded := &recorder{ResponseWriter: w}
+		recorded := &recorder{ResponseWriter: w, control: http.NewResponseController(w), patience: d.cfg.WriteTimeout}
+		_ = recorded.control.SetWriteDeadline(time.Time{}) // that of the connection's request before
 
 		ctx, span := d.cfg.Telemetry.Tracer.Start(withCall(r.Context(), known), "rest", trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -40,7 +41,7 @@ func (p Principal) maySee(conversation *contextv1.Conversation) bool {
 	return p.Role == RoleOperator || conversation.GetUser() == p.User
 }
 
-// identify finds out who calls from the value of an Authorization header or metadata entry.
+// identify finds out who calls from the value of an Authorization header or metadata entry, and whether it calls too often.
 func (s *Service) identify(authorization string) (Principal, error) {
 	if s.cfg.Tokens == nil {
 		return localPrincipal(), nil
@@ -57,12 +58,14 @@ func (s *Service) identify(authorization string) (Principal, error) {
 			"authorization: must be `Bearer <token>`")
 	}
 
-	principal, ok := s.cfg.Tokens.Authenticate(strings.TrimSpace(token))
+	token = strings.TrimSpace(token)
+
+	principal, ok := s.cfg.Tokens.Authenticate(token)
 	if !ok {
 		return Principal{}, fault.New(codes.Unauthenticated, "TOKEN_INVALID", "authorization: this token is not known here")
 	}
 
-	return principal, nil
+	return principal, s.perToken.take(sha256.Sum256([]byte(token)))
 }
 
 // call is what is known about the request being served.

@@ -30,7 +30,7 @@ func (s *Service) NewPublicServer(config *tls.Config) *grpc.Server {
 
 	server := grpc.NewServer(
 		grpc.Creds(transport),
-		grpc.MaxRecvMsgSize(int(s.cfg.MaxBodyBytes)),
+		grpc.MaxRecvMsgSize(int(s.cfg.Door.MaxBodyBytes)),
 		grpc.MaxConcurrentStreams(1000),
 		grpc.MaxHeaderListSize(64<<10),
 		grpc.ConnectionTimeout(10*time.Second),

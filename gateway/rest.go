@@ -21,18 +21,18 @@ import (
 type rest struct {
 	*Service
 
-	door    guarded
-	routes  []*route
-	mux     *runtime.ServeMux
-	origins *http.CrossOriginProtection
-	index   []byte
+	door   guarded
+	routes []*route
+	mux    *runtime.ServeMux
+	index  []byte
+	docs   http.Handler
 }
 
-// Handler serves REST: the routes of ConversationService's and RolloutService's annotations, SSE on those that stream, an index at / and
-// the API's description at /openapi.json.
+// Handler serves REST: the routes of ConversationService's and RolloutService's annotations, SSE on those that stream, an
+// index at /, the API's description at /openapi.json, and that as a page for people at /docs.
 func (s *Service) Handler() http.Handler {
 	d := &rest{
-		Service: s, door: guarded{Service: s}, routes: routesOf(), origins: http.NewCrossOriginProtection(), index: s.indexPage(),
+		Service: s, door: guarded{Service: s}, routes: routesOf(), index: s.indexPage(), docs: newDocs(),
 	}
 	d.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, jsonCodec{}),
@@ -55,16 +55,24 @@ func (s *Service) Handler() http.Handler {
 		panic(err)
 	}
 
-	return d.observed(http.HandlerFunc(d.serve))
+	return d.observed(d.crossOrigin(http.HandlerFunc(d.serve)))
 }
 
 // serve tells pages from the API.
 func (d *rest) serve(w http.ResponseWriter, r *http.Request) {
+	if err := d.perClient.take(clientOf(r.RemoteAddr, r.Header.Values("X-Forwarded-For"), d.cfg.Door.TrustedProxies)); err != nil {
+		writeError(w, r, err)
+
+		return
+	}
+
 	switch {
 	case r.URL.Path == "/":
 		d.page(w, r, d.index)
 	case r.URL.Path == "/openapi.json" && d.cfg.OpenAPI != nil:
 		d.page(w, r, d.cfg.OpenAPI)
+	case isDocs(r.URL.Path) && d.cfg.OpenAPI != nil:
+		d.docsPage(w, r)
 	case strings.HasPrefix(r.URL.Path, "/v1/"):
 		d.api(w, r)
 	default:
@@ -126,7 +134,7 @@ func (d *rest) routed(next runtime.HandlerFunc) runtime.HandlerFunc {
 		}
 
 		if r.Method == http.MethodPost {
-			body, err := readBody(w, r, d.cfg.MaxBodyBytes, d.cfg.RequestTimeout)
+			body, err := readBody(w, r, d.cfg.Door.MaxBodyBytes, d.cfg.RequestTimeout)
 			if err != nil {
 				writeError(w, r, err)
 

@@ -81,7 +81,7 @@ func TestCreate(t *testing.T) {
 }
 
 func TestErrorsHaveOneShape(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.MaxBodyBytes = 2000 })
+	w := newWorld(t, func(c *Config) { c.Door.MaxBodyBytes = 2000 })
 	id := w.create()
 	messages := "/v1/conversations/" + id + "/messages"
 

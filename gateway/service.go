@@ -2,7 +2,11 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,6 +26,10 @@ type Service struct {
 	agents   roster
 	dispatch *dispatcher
 	metrics  *metrics
+	origins  *http.CrossOriginProtection
+
+	perClient *limiter[netip.Addr]
+	perToken  *limiter[[sha256.Size]byte]
 
 	// draining ends when streams shall end, stopping when calls that wait for a turn shall.
 	draining context.Context
@@ -46,6 +54,10 @@ func New(cfg Config) (*Service, error) {
 		cfg: cfg, log: cfg.Telemetry.Logger, store: cfg.Context, metrics: instruments,
 		dispatch: newDispatcher(cfg, instruments),
 	}
+	if err := s.protect(); err != nil {
+		return nil, err
+	}
+
 	if err := s.SetAgents(cfg.Agents); err != nil {
 		return nil, err
 	}
@@ -54,6 +66,17 @@ func New(cfg Config) (*Service, error) {
 	s.stopping, s.stop = context.WithCancel(context.Background())
 
 	return s, nil
+}
+
+// protect makes what keeps outsiders at bay.
+func (s *Service) protect() error {
+	var errs [3]error
+
+	s.origins, errs[0] = newProtection(s.cfg.Door.Origins)
+	s.perClient, errs[1] = newLimiter[netip.Addr](s.cfg.Door.PerClient, "one client")
+	s.perToken, errs[2] = newLimiter[[sha256.Size]byte](s.cfg.Door.PerToken, "one token")
+
+	return errors.Join(errs[:]...)
 }
 
 // Register serves ConversationService and RolloutService on a gRPC server. Calls are authenticated by their metadata.

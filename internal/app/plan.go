@@ -140,7 +140,9 @@ func (p *Platform) planController() error {
 func (p *Platform) planGateway() error {
 	if err := p.add(stageDoors, workloadConfig{
 		Room: "gateway", Name: rpc.Gateway,
-		Gateway: &gatewaySettings{TokenFile: p.config.TokenFile, PublicCertificates: p.data.join("certs", publicName)},
+		Gateway: &gatewaySettings{
+			TokenFile: p.config.TokenFile, PublicCertificates: p.data.join("certs", publicName), Door: p.config.Door,
+		},
 	}, "http", "public"); err != nil {
 		return err
 	}

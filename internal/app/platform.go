@@ -38,6 +38,8 @@ type PlatformConfig struct {
 	TokenFile string
 	// InsecureNoAuth allows doors beyond loopback without authentication.
 	InsecureNoAuth bool
+	// Door is what users may beside that.
+	Door gateway.Door
 	// LogLevel of the workloads' logs: debug, info (default), warn, error.
 	LogLevel string
 	// LeaseTTL is how long a dead agent's turn waits for another executor; 5 s by default.
@@ -120,6 +122,10 @@ func (p *Platform) open() (err error) {
 		if _, err := gateway.LoadTokens(p.config.TokenFile); err != nil {
 			return usageErrorf("--auth-token-file: %w", err)
 		}
+	}
+
+	if violations := p.config.Door.Check(p.config.TokenFile != ""); len(violations) > 0 {
+		return usageErrorf("%w", fault.Invalid(violations...))
 	}
 
 	// Files first: a mistake in them is the newcomer's most likely one, and costs nothing to report.

@@ -72,6 +72,10 @@ func (c *workloadConfig) checkGateway(problems *problems) {
 			`"": must be a file with the users' tokens, or nobody would have to authenticate; gateway.insecureNoAuth says that this is wanted`)
 	}
 
+	for _, violation := range settings.Door.Check(settings.TokenFile != "") {
+		problems.add("gateway."+violation.Field, "%s", violation.Message)
+	}
+
 	if public := c.Listen["public"]; (settings.PublicTLS == "") != (public == "") {
 		problems.add("gateway.publicTLS", "%q: must be a directory with tls.crt and tls.key if listen.public is set, and absent if not; that is %q",
 			settings.PublicTLS, public)

@@ -38,7 +38,7 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 
 	config := gateway.Config{
 		Context: store, Handoff: w.knownAgent(&agents), Rollouts: rolloutv1.NewRolloutServiceClient(controller),
-		Telemetry: w.telemetry, Version: version(), OpenAPI: w.env.OpenAPI,
+		Telemetry: w.telemetry, Version: version(), OpenAPI: w.env.OpenAPI, Door: w.config.Gateway.Door,
 	}
 
 	if w.config.Gateway.TokenFile != "" {

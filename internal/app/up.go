@@ -36,7 +36,8 @@ without, they use the simulated one, which says so in every answer.`,
   serin up -f ./agents                      # your own
   serin up --http 127.0.0.1:0 --grpc 127.0.0.1:0 --data /tmp/serin   # any free ports
   OPENAI_API_KEY=sk-... serin up            # a real model
-  serin up --http 0.0.0.0:8080 --auth-token-file tokens.yaml`,
+  serin up --http 0.0.0.0:8080 --auth-token-file tokens.yaml --rate-per-token 20
+  serin up --origin http://localhost:5173   # a web page in development`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := checkUpOutput(output); err != nil {
@@ -54,6 +55,9 @@ without, they use the simulated one, which says so in every answer.`,
 	flags.StringVar(&config.GRPC, "grpc", "127.0.0.1:9000", "address of the gRPC door (TLS)")
 	flags.StringVar(&config.TokenFile, "auth-token-file", "", "YAML file of bearer tokens; turns authentication on")
 	flags.BoolVar(&config.InsecureNoAuth, "insecure-no-auth", false, "allow doors beyond loopback without authentication")
+	flags.StringSliceVar(&config.Door.Origins, "origin", nil, "origin of a web page that may use the API from a browser; may be repeated")
+	flags.Float64Var(&config.Door.PerClient.PerSecond, "rate-per-client", 0, "requests a second that one client may make (default no limit)")
+	flags.Float64Var(&config.Door.PerToken.PerSecond, "rate-per-token", 0, "requests a second that may be made with one token (default no limit)")
 	flags.StringVar(&config.LogLevel, "log-level", "info", "of the workloads' logs: debug, info, warn, error")
 	flags.StringVarP(&output, "output", "o", "text", "text, or json: one object once ready, then one per change")
 
@@ -273,7 +277,8 @@ func thingsToTry(env *Env, platform *Platform) string {
   1. %[1]s "%[2]s"
   2. ID=$(curl -s%[5]s %[4]s/v1/conversations --json '{}' | sed 's/.*"conversationId":"\([^"]*\)".*/\1/')
      curl -s%[5]s %[4]s/v1/conversations/$ID/messages --json '{"text":"%[3]s"}'
-  3. curl -sN%[5]s %[4]s/v1/conversations/$ID/events -H 'Accept: text/event-stream'`, chat, hello, booking, url, token)
+  3. curl -sN%[5]s %[4]s/v1/conversations/$ID/events -H 'Accept: text/event-stream'
+  4. open %[4]s/docs in a browser: the whole API`, chat, hello, booking, url, token)
 }
 
 // selfCommand is how the user started this binary, for things to try.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/serinhq/serin/gateway"
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/rpc"
 )
@@ -61,6 +62,7 @@ type gatewaySettings struct {
 	// PublicTLS is a directory with tls.crt and tls.key in its stead, where no supervisor issues one. Without it, there is
 	// no gRPC for the outside.
 	PublicTLS string `json:"publicTLS,omitempty"`
+	gateway.Door
 }
 
 type agentSettings struct {
