@@ -96,7 +96,9 @@ func (m *podMaker) ambassadorConfig(agent string) workloadConfig {
 // Template is the pod of a revision.
 func (m *podMaker) Template(agent agentspec.Agent, revision string) (corev1.PodTemplateSpec, error) {
 	template := corev1.PodTemplateSpec{}
-	template.Annotations = map[string]string{}
+	template.Annotations = map[string]string{ // as Istio's samples of Prometheus look for pods
+		"prometheus.io/scrape": "true", "prometheus.io/port": "8080", "prometheus.io/path": "/metrics",
+	}
 	template.Labels = map[string]string{}
 
 	switch m.dataPlane.Mode {

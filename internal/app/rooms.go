@@ -19,6 +19,7 @@ import (
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
 	toolsv1 "github.com/serinhq/serin/gen/serin/tools/v1"
+	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/health"
 	"github.com/serinhq/serin/internal/rpc"
@@ -28,9 +29,11 @@ import (
 
 // workload is one supervised process: what all rooms need.
 type workload struct {
-	config      *workloadConfig
-	env         *Env
-	telemetry   *telemetry.Telemetry
+	config    *workloadConfig
+	env       *Env
+	telemetry *telemetry.Telemetry
+	// traffic is nil where a proxy sees it.
+	traffic     *rpc.Traffic
 	credentials rpc.Credentials
 
 	// What a process has that gets its certificates itself; nil elsewhere.
@@ -54,7 +57,9 @@ func newWorkload(env *Env, config *workloadConfig) (*workload, error) {
 		return nil, fmt.Errorf("start telemetry: %w", err)
 	}
 
-	return &workload{config: config, env: env, telemetry: telemetry, conns: map[string]*grpc.ClientConn{}}, nil
+	made := &workload{config: config, env: env, telemetry: telemetry, conns: map[string]*grpc.ClientConn{}}
+
+	return made, made.observeTraffic()
 }
 
 func (w *workload) close() error {
@@ -103,6 +108,22 @@ func (w *workload) room(ctx context.Context) (*room, error) {
 	}
 }
 
+// observeTraffic records calls as Istio's proxies would, where there are none.
+func (w *workload) observeTraffic() (err error) {
+	if plane := w.config.plane(); plane == planeSidecar || plane == planeNone {
+		return nil
+	}
+
+	revision := ""
+	if w.config.Agent != nil {
+		revision = agentspec.Short(w.config.Agent.Revision)
+	}
+
+	w.traffic, err = rpc.NewTraffic(w.telemetry.Meter, w.config.identity(w.config.Name), revision)
+
+	return err
+}
+
 // dial returns the one connection to another workload.
 func (w *workload) dial(name string) (*grpc.ClientConn, error) {
 	w.mu.Lock()
@@ -123,7 +144,8 @@ func (w *workload) dial(name string) (*grpc.ClientConn, error) {
 	}
 
 	conn, err := rpc.Dial(target, w.config.identity(name), rpc.ClientConfig{
-		Credentials: w.credentials, Telemetry: w.telemetry, DialOptions: crashPoints(w.env.Getenv, w.config.Name),
+		Credentials: w.credentials, Telemetry: w.telemetry, Traffic: w.traffic,
+		DialOptions: crashPoints(w.env.Getenv, w.config.Name),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", name, err)

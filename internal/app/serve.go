@@ -177,6 +177,7 @@ func (w *workload) grpcServer(room *room) (*rpc.Server, error) {
 
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		Credentials: w.credentials, Namespace: w.config.Namespace, Policy: room.policy, Telemetry: w.telemetry,
+		Traffic: w.traffic,
 		// The control plane can't wait for itself, and beside a sidecar there is nothing to wait for.
 		Mesh: w.config.Room != "mesh" && w.config.plane() != planeSidecar,
 	})

@@ -108,7 +108,7 @@ func (a *attempts) left() {
 type attemptsKey struct{}
 
 // attemptCounter sees what leaves the process, which nobody else does where grpc-go tries again.
-type attemptCounter struct{}
+type attemptCounter struct{ noConnections }
 
 var _ stats.Handler = attemptCounter{}
 
@@ -126,10 +126,6 @@ func (attemptCounter) HandleRPC(ctx context.Context, event stats.RPCStats) {
 		}
 	}
 }
-
-func (attemptCounter) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-
-func (attemptCounter) HandleConn(context.Context, stats.ConnStats) {}
 
 func attemptsOf(ctx context.Context) *attempts {
 	call, _ := ctx.Value(attemptsKey{}).(*attempts)

@@ -24,6 +24,8 @@ type ClientConfig struct {
 	Credentials Credentials
 	// Telemetry defaults to one that discards.
 	Telemetry *telemetry.Telemetry
+	// Traffic records calls into the mesh; nil where a proxy does.
+	Traffic *Traffic
 	// UnaryTimeout is the deadline of unary RPCs whose context has none; 0 means 30 s.
 	UnaryTimeout time.Duration
 	// MaxMessageBytes is the largest answer; 0 means 8 MiB.
@@ -55,6 +57,9 @@ func Dial(target string, peer Identity, config ClientConfig) (*grpc.ClientConn, 
 	}
 
 	options := append(append(config.options(target), transport...), config.DialOptions...)
+	if config.Traffic != nil && isMesh(target) {
+		options = append(options, grpc.WithStatsHandler(clientTraffic{traffic: config.Traffic, peer: peer}))
+	}
 
 	connection, err := grpc.NewClient(target, options...)
 	if err != nil {

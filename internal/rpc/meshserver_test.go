@@ -28,10 +28,17 @@ type meshServer struct {
 	addr  string
 }
 
-func (p *plane) startServer(policy rpc.Policy, register func(grpc.ServiceRegistrar)) *meshServer {
+func (p *plane) startServer(
+	policy rpc.Policy, register func(grpc.ServiceRegistrar), change ...func(*rpc.ServerConfig),
+) *meshServer {
 	p.t.Helper()
 
-	server, err := rpc.NewServer(rpc.ServerConfig{Credentials: p.credentials(self), Policy: policy, Mesh: true})
+	config := rpc.ServerConfig{Credentials: p.credentials(self), Policy: policy, Mesh: true}
+	for _, change := range change {
+		change(&config)
+	}
+
+	server, err := rpc.NewServer(config)
 	if err != nil {
 		p.t.Fatal(err)
 	}

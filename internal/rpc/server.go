@@ -48,6 +48,8 @@ type ServerConfig struct {
 	Policy Policy
 	// Telemetry defaults to one that discards.
 	Telemetry *telemetry.Telemetry
+	// Traffic records calls out of the mesh; nil where a proxy does. It needs Mesh.
+	Traffic *Traffic
 	// DefaultTimeout is the deadline of unary RPCs that come without one; 0 means 30 s.
 	DefaultTimeout time.Duration
 	// MaxMessageBytes is the largest request; 0 means 8 MiB.
@@ -168,7 +170,7 @@ func (c ServerConfig) options(auth authorizer) []grpc.ServerOption {
 	answer := answerer{logger: c.Telemetry.Logger}
 	panics := recovery.WithRecoveryHandlerContext(panicHandler(c.Telemetry.Logger))
 
-	return []grpc.ServerOption{
+	options := []grpc.ServerOption{
 		grpc.StatsHandler(otelgrpc.NewServerHandler(serverOtel(c.Telemetry)...)),
 		grpc.MaxRecvMsgSize(c.MaxMessageBytes),
 		grpc.ConnectionTimeout(connectionTimeout),
@@ -184,6 +186,11 @@ func (c ServerConfig) options(auth authorizer) []grpc.ServerOption {
 			auth.stream, validateStream,
 		),
 	}
+	if c.Traffic != nil && c.Mesh {
+		options = append(options, grpc.StatsHandler(serverTraffic{traffic: c.Traffic}))
+	}
+
+	return options
 }
 
 // Run serves on the listener until ctx ends; then it says NOT_SERVING, takes nothing new, gives open RPCs StopTimeout
