@@ -114,18 +114,8 @@ func (p *Platform) open() (err error) {
 		return usageErrorf("--log-level %q: want debug, info, warn or error", p.config.LogLevel)
 	}
 
-	if p.config.TokenFile != "" {
-		if p.config.TokenFile, err = filepath.Abs(p.config.TokenFile); err != nil {
-			return usageErrorf("--auth-token-file: %w", err)
-		}
-
-		if _, err := gateway.LoadTokens(p.config.TokenFile); err != nil {
-			return usageErrorf("--auth-token-file: %w", err)
-		}
-	}
-
-	if violations := p.config.Door.Check(p.config.TokenFile != ""); len(violations) > 0 {
-		return usageErrorf("%w", fault.Invalid(violations...))
+	if err := p.config.checkUsers(); err != nil {
+		return err
 	}
 
 	// Files first: a mistake in them is the newcomer's most likely one, and costs nothing to report.
@@ -193,6 +183,25 @@ func checkDoors(config PlatformConfig) error {
 			return usageErrorf("%s %q is reachable from outside and nobody would have to authenticate: "+
 				"add --auth-token-file FILE, or --insecure-no-auth if that is what you want", flag, address)
 		}
+	}
+
+	return nil
+}
+
+// checkUsers says what is wrong with what users may.
+func (c *PlatformConfig) checkUsers() (err error) {
+	if c.TokenFile != "" {
+		if c.TokenFile, err = filepath.Abs(c.TokenFile); err != nil {
+			return usageErrorf("--auth-token-file: %w", err)
+		}
+
+		if _, err := gateway.LoadTokens(c.TokenFile); err != nil {
+			return usageErrorf("--auth-token-file: %w", err)
+		}
+	}
+
+	if violations := c.Door.Check(c.TokenFile != ""); len(violations) > 0 {
+		return usageErrorf("%w", fault.Invalid(violations...))
 	}
 
 	return nil

@@ -72,7 +72,7 @@ func (c *workloadConfig) checkGateway(problems *problems) {
 			`"": must be a file with the users' tokens, or nobody would have to authenticate; gateway.insecureNoAuth says that this is wanted`)
 	}
 
-	for _, violation := range settings.Door.Check(settings.TokenFile != "") {
+	for _, violation := range settings.Check(settings.TokenFile != "") {
 		problems.add("gateway."+violation.Field, "%s", violation.Message)
 	}
 

@@ -54,6 +54,8 @@ type contextSettings struct {
 }
 
 type gatewaySettings struct {
+	gateway.Door
+
 	TokenFile string `json:"tokenFile,omitempty"`
 	// InsecureNoAuth says that in a pod, too, everyone may do everything without a token.
 	InsecureNoAuth bool `json:"insecureNoAuth,omitempty"`
@@ -62,7 +64,6 @@ type gatewaySettings struct {
 	// PublicTLS is a directory with tls.crt and tls.key in its stead, where no supervisor issues one. Without it, there is
 	// no gRPC for the outside.
 	PublicTLS string `json:"publicTLS,omitempty"`
-	gateway.Door
 }
 
 type agentSettings struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -103,7 +104,7 @@ func (k *trafficKey) labels() attribute.Set {
 		security = "mutual_tls"
 	}
 
-	labels := []attribute.KeyValue{
+	labels := slices.Concat(k.source.labels("source"), k.destination.labels("destination"), []attribute.KeyValue{
 		attribute.String("reporter", k.reporter),
 		attribute.String("request_protocol", "grpc"),
 		attribute.String("response_code", response),
@@ -113,9 +114,9 @@ func (k *trafficKey) labels() attribute.Set {
 		attribute.String("destination_service", Host(k.destination.id.Namespace, k.destination.id.Name)),
 		attribute.String("destination_service_name", k.destination.id.Name),
 		attribute.String("destination_service_namespace", k.destination.id.Namespace),
-	}
+	})
 
-	return attribute.NewSet(append(append(labels, k.source.labels("source")...), k.destination.labels("destination")...)...)
+	return attribute.NewSet(labels...)
 }
 
 func (w *workload) labels(end string) []attribute.KeyValue {

@@ -83,7 +83,7 @@ func quick(object *unstructured.Unstructured) {
 
 	data, _, _ := unstructured.NestedStringMap(object.Object, "data")
 	data["controller.json"] = replaced(data["controller.json"], `"llmSecret": "serin-llm"`,
-		`"llmSecret": "serin-llm", "leaseDuration": "3s", "deleteAfter": "2s"`)
+		`"llmSecret": "serin-llm", "leaseDuration": "5s", "deleteAfter": "2s"`)
 	_ = unstructured.SetNestedStringMap(object.Object, data, "data") // strings always fit
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,12 +36,16 @@ type Store struct {
 	mu sync.Mutex
 	// documents are the records as they were read or written last.
 	documents map[string]*document
+	// turns are those at writing an Agent.
+	turns     map[string]*semaphore.Weighted
 	overtaken chan struct{}
 	once      sync.Once
 }
 
 func newStore(config *Config) *Store {
-	return &Store{config: config, documents: map[string]*document{}, overtaken: make(chan struct{})}
+	return &Store{
+		config: config, documents: map[string]*document{}, turns: map[string]*semaphore.Weighted{}, overtaken: make(chan struct{}),
+	}
 }
 
 // Overtaken is closed once a record was written by someone else: who holds the Store must not go on.

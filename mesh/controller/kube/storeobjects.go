@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,9 +19,16 @@ import (
 
 var errNotHeld = errors.New("the finalizer is missing")
 
-// edit reads an Agent and writes what of it shall be changed, as often as others come between.
+// edit reads an Agent and writes what of it shall be changed, as often as others come between. That are never parts of this
+// process, which take turns: a decision must not wait for what is published of the one before to be tried again.
 func (s *Store) edit(ctx context.Context, name, what string, write func(*v1alpha1.Agent) error) error {
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	turns := s.turnsAt(name)
+	if err := turns.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("agent %s: %s: %w", name, what, err)
+	}
+	defer turns.Release(1)
+
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		agent := &v1alpha1.Agent{}
 		if err := s.config.Reader.Get(ctx, client.ObjectKey{Namespace: s.config.Namespace, Name: name}, agent); err != nil {
 			return err //nolint:wrapcheck // wrapped below
@@ -33,6 +41,18 @@ func (s *Store) edit(ctx context.Context, name, what string, write func(*v1alpha
 	}
 
 	return nil
+}
+
+// turnsAt are the turns at writing one Agent.
+func (s *Store) turnsAt(name string) *semaphore.Weighted {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.turns[name] == nil {
+		s.turns[name] = semaphore.NewWeighted(1)
+	}
+
+	return s.turns[name]
 }
 
 // editStatus changes an Agent's status. It returns the Agent as it is then.
