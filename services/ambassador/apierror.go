@@ -49,7 +49,7 @@ func apiErrorOf(failed *failure) *apiError {
 	}
 
 	switch failed.class { //nolint:exhaustive // the others are told as they are
-	case classInvalid, classContext, classModel:
+	case classInvalid, classContext, classModel, classUnsupported:
 		told.raw, told.Type = failed.body, "invalid_request_error"
 		if failed.status != 0 {
 			told.status = failed.status

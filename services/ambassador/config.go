@@ -15,6 +15,8 @@ import (
 const (
 	// KindOpenAI is any server that speaks OpenAI's chat completions: OpenAI, vLLM, Ollama, another ambassador.
 	KindOpenAI = "openai"
+	// KindAnthropic is a server that speaks Anthropic's Messages API.
+	KindAnthropic = "anthropic"
 	// KindSimulated is Serin's own simulated provider; its answers are marked as simulated.
 	KindSimulated = "simulated"
 )
@@ -58,9 +60,9 @@ type Config struct { //nolint:recvcheck // withDefaults works on a copy
 type ProviderConfig struct {
 	// Name is what PRIMARY_PROVIDER, metrics and the header serin-provider call it.
 	Name string
-	// Kind is KindOpenAI (default) or KindSimulated.
+	// Kind is KindOpenAI (default), KindAnthropic or KindSimulated.
 	Kind string
-	// BaseURL ends before /chat/completions, such as https://api.openai.com/v1.
+	// BaseURL ends before /chat/completions or /messages, such as https://api.openai.com/v1.
 	BaseURL string
 	// APIKeys are used in turn; one that is refused or limited makes way for the next.
 	APIKeys []string
@@ -237,9 +239,9 @@ func (p ProviderConfig) validate() []fault.Violation {
 		bad = append(bad, fault.Violation{Field: "providers.name", Message: "is empty"})
 	}
 
-	if p.Kind != KindOpenAI && p.Kind != KindSimulated {
+	if !slices.Contains([]string{KindOpenAI, KindAnthropic, KindSimulated}, p.Kind) {
 		bad = append(bad, fault.Violation{
-			Field: field + ".kind", Message: "is " + p.Kind + "; openai and simulated are allowed",
+			Field: field + ".kind", Message: "is " + p.Kind + "; openai, anthropic and simulated are allowed",
 		})
 	}
 

@@ -2,6 +2,7 @@ package ambassador_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -113,7 +114,7 @@ func provider(t *testing.T, handle func(number int, writer http.ResponseWriter, 
 
 		made.mu.Lock()
 		made.bodies = append(made.bodies, string(body))
-		made.keys = append(made.keys, strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))
+		made.keys = append(made.keys, cmp.Or(request.Header.Get("X-Api-Key"), strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer ")))
 		number := len(made.bodies)
 		made.mu.Unlock()
 

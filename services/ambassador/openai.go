@@ -30,18 +30,20 @@ func (openAI) request(ctx context.Context, try outgoing) (*http.Request, error) 
 		request.Header["Accept"] = []string{"text/event-stream"}
 	}
 
-	authorize(request, try.key)
+	openAI{}.authorize(request, try.key)
 
 	return request, nil
 }
 
 const userAgent = "serin-ambassador"
 
-func authorize(request *http.Request, key string) {
+func (openAI) authorize(request *http.Request, key string) {
 	if key != "" {
 		request.Header["Authorization"] = []string{"Bearer " + key}
 	}
 }
+
+func (openAI) ignored(*chatRequest) []string { return nil }
 
 func (openAI) answer(body []byte) ([]byte, error) { return body, nil }
 
@@ -52,6 +54,8 @@ func (openAI) failure(status int, header http.Header, body []byte, now time.Time
 func (openAI) stream() translator { return &openAIStream{} }
 
 type openAIStream struct{ chunk [1][]byte }
+
+func (*openAIStream) seen() usage { return usage{} }
 
 var doneMark = []byte("[DONE]")
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -30,6 +31,8 @@ type stream struct {
 type source struct {
 	provider, model string
 	simulated       bool
+	// ignored are fields of the request that the provider has nothing for.
+	ignored []string
 }
 
 func (s source) headers(header http.Header) {
@@ -38,6 +41,10 @@ func (s source) headers(header http.Header) {
 
 	if s.simulated {
 		header["Serin-Simulated"] = []string{"true"}
+	}
+
+	if len(s.ignored) > 0 {
+		header["Serin-Ignored"] = []string{strings.Join(s.ignored, ", ")}
 	}
 }
 
@@ -147,6 +154,7 @@ func (t *try) relay(body io.Reader, out *stream, sum *tally) *failure {
 	defer events.close()
 
 	translator := t.target.provider.dialect.stream()
+	defer func() { t.seen = translator.seen() }()
 
 	for {
 		event, err := events.next()

@@ -2,6 +2,7 @@ package ambassador
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -39,13 +40,16 @@ type try struct {
 	ctx       context.Context
 	dog       *watchdog
 	simulated bool
+	ignored   []string
 	used      usage
+	// seen is what the provider said about the usage of a stream that may have broken off.
+	seen usage
 	// produced are the bytes of content that arrived.
 	produced int
 }
 
 func (t *try) source() source {
-	return source{provider: t.target.provider.Name, model: t.target.model, simulated: t.simulated}
+	return source{provider: t.target.provider.Name, model: t.target.model, simulated: t.simulated, ignored: t.ignored}
 }
 
 // run asks the provider and passes its answer on. It settles the permit.
@@ -92,7 +96,14 @@ func (t *try) spent(failed *failure) usage {
 		return t.used
 	}
 
-	return estimate(len(t.chat.body), t.produced)
+	guess := estimate(len(t.chat.body), t.produced)
+	if t.seen.known {
+		t.seen.completion = max(t.seen.completion, guess.completion)
+
+		return t.seen
+	}
+
+	return guess
 }
 
 // ask sends the request and reads the answer under the watchdog.
@@ -113,7 +124,7 @@ func (t *try) ask(ctx context.Context) *failure {
 		chat: t.chat, baseURL: provider.BaseURL, model: t.target.model, key: t.key, number: t.number,
 	})
 	if err != nil {
-		return &failure{class: classInvalid, message: err.Error()}
+		return unsent(err)
 	}
 
 	response, err := provider.transport.RoundTrip(request)
@@ -130,6 +141,8 @@ func (t *try) ask(ctx context.Context) *failure {
 	}
 
 	t.simulated = provider.Kind == KindSimulated || response.Header.Get("Serin-Simulated") == "true"
+	t.ignored = provider.dialect.ignored(t.chat)
+
 	if id := response.Header["X-Request-Id"]; len(id) > 0 {
 		t.writer.Header()["X-Request-Id"] = id
 	}
@@ -139,6 +152,17 @@ func (t *try) ask(ctx context.Context) *failure {
 	}
 
 	return t.whole(response)
+}
+
+// unsent tells why there is no request to send.
+func unsent(err error) *failure {
+	if refused, ok := errors.AsType[*unsupported](err); ok {
+		told := badRequest(refused.field, refused.Error())
+
+		return &failure{class: classUnsupported, message: refused.Error(), body: told.body()}
+	}
+
+	return &failure{class: classInvalid, message: err.Error()}
 }
 
 // unreached tells why there was no answer at all. Errors of the network name addresses only.
