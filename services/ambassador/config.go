@@ -38,6 +38,10 @@ type Config struct { //nolint:recvcheck // withDefaults works on a copy
 	// DefaultModel is the default model of providers that have none of their own.
 	DefaultModel string
 
+	// PricesFile names a YAML file of prices that win over the built-in ones; see prices.yaml. It is read again when it
+	// changes.
+	PricesFile string
+
 	// Deadlines limit the parts of one upstream answer.
 	Deadlines Deadlines
 	// Retry says how often and when failures are tried again.

@@ -27,13 +27,14 @@ const (
 // ("openai=3,vllm=1") name providers; of each provider NAME it reads NAME_BASE_URL, NAME_API_KEY (several with
 // commas), NAME_API_KEY_FILE, NAME_MODEL and NAME_KIND (openai or anthropic: the API that it speaks). openai is known when
 // OPENAI_API_KEY or OPENAI_API_KEY_FILE is set, anthropic likewise, ollama when OLLAMA_HOST is; with none of all that the
-// simulated provider is used. Errors name the variables.
+// simulated provider is used. LLM_PRICES_FILE is Config.PricesFile. Errors name the variables.
 func FromEnv(getenv func(string) string) (Config, error) {
 	env := environment{getenv: getenv}
 	cfg := Config{
 		Primary:      getenv("PRIMARY_PROVIDER"),
 		Fallback:     getenv("FALLBACK_PROVIDER"),
 		DefaultModel: getenv("DEFAULT_MODEL"),
+		PricesFile:   getenv("LLM_PRICES_FILE"),
 	}
 
 	weights := env.weights()

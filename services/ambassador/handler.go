@@ -11,6 +11,7 @@ func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/chat/completions", s.serveChat)
 	mux.HandleFunc("GET /v1/models", s.serveModels)
+	mux.HandleFunc("GET /v1/prices", s.servePrices)
 	mux.HandleFunc("/", serveNothing)
 
 	return mux
@@ -44,15 +45,20 @@ func (s *Service) serveChat(writer http.ResponseWriter, request *http.Request) {
 
 	targets := s.targets(ctx, chat.models)
 	if len(targets) == 0 {
-		unknown := badRequest("model", "no provider serves the model "+chat.models[0])
-		unknown.status = http.StatusNotFound
-		unknown.write(writer)
+		unserved(chat.models[0]).write(writer)
 
 		return
 	}
 
 	s.budget.deposit()
 	answer(writer, (&call{service: s, chat: chat, writer: writer}).run(ctx, targets))
+}
+
+func unserved(model string) *apiError {
+	unknown := badRequest("model", "no provider serves the model "+model)
+	unknown.status = http.StatusNotFound
+
+	return unknown
 }
 
 // answer tells a failure, if there is one: as an HTTP error while nothing was sent, as the last event of a stream

@@ -33,6 +33,8 @@ type source struct {
 	simulated       bool
 	// ignored are fields of the request that the provider has nothing for.
 	ignored []string
+	// cost is what the answer cost in US dollars, as JSON; empty as long as that is not known.
+	cost []byte
 }
 
 func (s source) headers(header http.Header) {
@@ -41,6 +43,10 @@ func (s source) headers(header http.Header) {
 
 	if s.simulated {
 		header["Serin-Simulated"] = []string{"true"}
+	}
+
+	if len(s.cost) > 0 {
+		header["Serin-Cost-Usd"] = []string{string(s.cost)}
 	}
 
 	if len(s.ignored) > 0 {
@@ -60,6 +66,10 @@ func (s source) field(estimated bool) []byte {
 
 	if estimated {
 		field = append(field, `,"usage_estimated":true`...)
+	}
+
+	if len(s.cost) > 0 {
+		field = append(append(field, `,"cost_usd":`...), s.cost...)
 	}
 
 	return append(field, '}')
@@ -200,6 +210,10 @@ func (t *try) pass(data []byte, out *stream, sum *tally) *failure {
 		return nil // asked for by the ambassador, not by the client
 	}
 
+	if found.usage != nil && t.chat.usage { // the chunk that tells the usage tells the cost, too
+		data = t.billed(sum.usage).mark(data, false)
+	}
+
 	if out.send(data, found.content) != nil {
 		return clientGone()
 	}
@@ -244,7 +258,7 @@ func (t *try) usageChunk(sum *tally) []byte {
 		}
 	}
 
-	return t.source().mark(data, true)
+	return t.billed(used).mark(data, true)
 }
 
 // broken says why reading from the provider ended early.

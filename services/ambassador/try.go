@@ -48,6 +48,16 @@ type try struct {
 	produced int
 }
 
+// billed is the source with the cost of its answer.
+func (t *try) billed(used usage) source {
+	made := t.source()
+	if cost, priced := t.cost(used); priced {
+		made.cost = strconv.AppendFloat(nil, cost, 'f', -1, 64)
+	}
+
+	return made
+}
+
 func (t *try) source() source {
 	return source{provider: t.target.provider.Name, model: t.target.model, simulated: t.simulated, ignored: t.ignored}
 }
@@ -81,7 +91,19 @@ func (t *try) settle(ctx context.Context, failed *failure) {
 		t.permit.cool(scopeProvider, failed.retryAfter)
 	}
 
-	t.service.metrics.tried(ctx, t.target, failed, t.spent(failed))
+	spent := t.spent(failed)
+	cost, _ := t.cost(spent)
+	t.service.metrics.tried(ctx, t.target, failed, spent, cost)
+}
+
+// cost is what a usage costs, in US dollars; false if the model has no price.
+func (t *try) cost(used usage) (float64, bool) {
+	known, priced := t.service.prices.find(t.target.provider.Name, t.target.model)
+	if !priced {
+		return 0, false
+	}
+
+	return known.cost(used), true
 }
 
 // succeeded is called at the commit point: the key works, whatever becomes of the rest.
@@ -270,14 +292,16 @@ func (t *try) complete(answer []byte) []byte {
 		}
 	}
 
-	return t.source().mark(answer, estimated)
+	source := t.billed(t.spent(nil))
+	source.headers(t.writer.Header())
+
+	return source.mark(answer, estimated)
 }
 
 func (t *try) write(answer []byte) *failure {
 	header := t.writer.Header()
 	header["Content-Type"] = []string{"application/json"}
 	header["Content-Length"] = []string{strconv.Itoa(len(answer))}
-	t.source().headers(header)
 	t.writer.WriteHeader(http.StatusOK)
 
 	if _, err := t.writer.Write(answer); err != nil {
