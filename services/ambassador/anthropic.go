@@ -5,6 +5,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/tidwall/sjson"
 )
 
 const (
@@ -20,7 +22,7 @@ const (
 type anthropic struct{}
 
 func (anthropic) request(ctx context.Context, try outgoing) (*http.Request, error) {
-	body, err := messagesBody(try.chat, try.model)
+	body, err := anthropicBody(try.chat, try.model)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +43,25 @@ func (anthropic) request(ctx context.Context, try outgoing) (*http.Request, erro
 
 	anthropic{}.authorize(request, try.key)
 
+	for name, values := range try.chat.header {
+		request.Header[name] = values
+	}
+
 	return request, nil
+}
+
+// anthropicBody is what the provider is asked: what the client asked in its own words, else a translation.
+func anthropicBody(chat *chatRequest, model string) ([]byte, error) {
+	if !chat.native {
+		return messagesBody(chat, model)
+	}
+
+	body := chat.withModel(model)
+	if !chat.fields.models.Exists() {
+		return body, nil
+	}
+
+	return sjson.DeleteBytes(body, "models") //nolint:wrapcheck // can only fail for bodies that readChat refused
 }
 
 func (anthropic) authorize(request *http.Request, key string) {
@@ -52,7 +72,13 @@ func (anthropic) authorize(request *http.Request, key string) {
 	}
 }
 
-func (anthropic) ignored(chat *chatRequest) []string { return ignoredFields(chat.body) }
+func (anthropic) ignored(chat *chatRequest) []string {
+	if chat.native {
+		return nil
+	}
+
+	return ignoredFields(chat.body)
+}
 
 func (anthropic) answer(body []byte) ([]byte, error) { return completionOf(body, time.Now()) }
 

@@ -262,6 +262,30 @@ func (r *rig) raw(body string) (*http.Response, string, error) {
 	return response, string(answer), err
 }
 
+// post sends a body to a path and returns the answer's.
+func (r *rig) post(path, body string, header http.Header) string {
+	r.t.Helper()
+
+	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.server.URL+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+
+	for name, values := range header {
+		request.Header[name] = values
+	}
+
+	response, err := r.http.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+
+	answer, _ := io.ReadAll(response.Body) // a cut one is judged by what came
+
+	return string(answer)
+}
+
 const (
 	streamed    = `{"model":"default","messages":[{"role":"user","content":"hi"}],"stream":true}`
 	notStreamed = `{"model":"default","messages":[{"role":"user","content":"hi"}]}`

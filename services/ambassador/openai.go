@@ -11,7 +11,12 @@ import (
 type openAI struct{}
 
 func (openAI) request(ctx context.Context, try outgoing) (*http.Request, error) {
-	body, err := try.chat.upstream(try.model)
+	chat, err := try.chat.chat()
+	if err != nil {
+		return nil, err
+	}
+
+	body, err := chat.upstream(try.model)
 	if err != nil {
 		return nil, err
 	}

@@ -213,7 +213,7 @@ func (t *try) streamed(response *http.Response) *failure {
 	deadline, _ := t.ctx.Deadline()
 	out := &stream{
 		writer: t.writer, control: http.NewResponseController(t.writer), source: t.source(),
-		limit: t.service.cfg.HoldBytes, onCommit: t.succeeded, deadline: deadline.Add(time.Second),
+		encoder: t.chat.door.stream(), limit: t.service.cfg.HoldBytes, onCommit: t.succeeded, deadline: deadline.Add(time.Second),
 	}
 
 	t.dog.expect(errLateToken, t.service.cfg.Deadlines.FirstToken)
@@ -258,7 +258,12 @@ func (t *try) whole(response *http.Response) *failure {
 		return failed
 	}
 
-	return t.write(t.complete(answer))
+	told, err := t.chat.door.answer(t.complete(answer), body, t.target.provider.dialect)
+	if err != nil {
+		return &failure{class: classMalformed, message: err.Error()}
+	}
+
+	return t.write(told)
 }
 
 // judge refuses what is not an answer.
