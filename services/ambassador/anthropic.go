@@ -52,7 +52,10 @@ func (anthropic) request(ctx context.Context, try outgoing) (*http.Request, erro
 
 // anthropicBody is what the provider is asked: what the client asked in its own words, else a translation.
 func anthropicBody(chat *chatRequest, model string) ([]byte, error) {
-	if !chat.native {
+	switch {
+	case chat.path == embeddingsPath:
+		return nil, refuse("", "Anthropic's API has no embeddings")
+	case !chat.native:
 		return messagesBody(chat, model)
 	}
 

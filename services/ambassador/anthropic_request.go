@@ -33,8 +33,14 @@ type messages struct {
 // unsupported says what a provider's API can't express. Another provider may answer.
 type unsupported struct{ field, message string }
 
-// Error returns the message with the field.
-func (u *unsupported) Error() string { return u.field + ": " + u.message }
+// Error returns the message with the field, if it is one that is meant.
+func (u *unsupported) Error() string {
+	if u.field == "" {
+		return u.message
+	}
+
+	return u.field + ": " + u.message
+}
 
 func refuse(field, format string, args ...any) error {
 	return &unsupported{field: field, message: fmt.Sprintf(format, args...)}

@@ -46,6 +46,9 @@ type Config struct { //nolint:recvcheck // withDefaults works on a copy
 	Deadlines Deadlines
 	// Retry says how often and when failures are tried again.
 	Retry Retry
+	// BreakAfter is how many tries in a row may fail by a provider's own trouble before it is left alone for a while, for
+	// that model; default 10, negative means never.
+	BreakAfter int
 	// MaxBodyBytes is the largest request; default 8 MiB.
 	MaxBodyBytes int64
 	// MaxAnswerBytes is the largest answer that is not streamed, and the largest event of a stream; default 32 MiB.
@@ -135,6 +138,10 @@ func (c *Config) UseSimulator(baseURL string) bool {
 func (c Config) withDefaults() Config {
 	c.Deadlines = c.Deadlines.withDefaults()
 	c.Retry = c.Retry.withDefaults()
+	if c.BreakAfter == 0 {
+		c.BreakAfter = 10
+	}
+
 	c.MaxBodyBytes = positive(c.MaxBodyBytes, 8<<20)
 	c.MaxAnswerBytes = positive(c.MaxAnswerBytes, 32<<20)
 	c.HoldBytes = positive(c.HoldBytes, 64<<10)

@@ -28,6 +28,7 @@ const (
 	classUnsupported class = "unsupported"
 	classQueueFull   class = "queue_full"
 	classCooling     class = "cooling"
+	classBroken      class = "circuit_open"
 	classCancelled   class = "cancelled"
 )
 
@@ -75,6 +76,8 @@ func (c class) handling() handling {
 		return handling{fallback: true, status: http.StatusNotFound}
 	case classContext:
 		return handling{fallback: true, status: http.StatusBadRequest}
+	case classBroken:
+		return handling{fallback: true, status: http.StatusServiceUnavailable}
 	case classUnsupported: // another provider's API may be able to express it
 		return handling{fallback: true, status: http.StatusBadRequest}
 	case classQueueFull, classCooling:

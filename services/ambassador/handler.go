@@ -5,12 +5,14 @@ import (
 	"net/http"
 )
 
-// Handler serves POST /v1/chat/completions and GET /v1/models in OpenAI's format, and POST /v1/messages in Anthropic's. It needs an http.Server without a
+// Handler serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models in OpenAI's format, POST /v1/messages in
+// Anthropic's, and GET /v1/prices. It needs an http.Server without a
 // WriteTimeout; Deadlines.Total bounds each request. http.Server.Shutdown lets running streams finish.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/chat/completions", s.serveChat)
 	mux.HandleFunc("POST /v1/messages", s.serveMessages)
+	mux.HandleFunc("POST /v1/embeddings", s.serveEmbeddings)
 	mux.HandleFunc("GET /v1/models", s.serveModels)
 	mux.HandleFunc("GET /v1/prices", s.servePrices)
 	mux.HandleFunc("/", serveNothing)
@@ -20,7 +22,7 @@ func (s *Service) Handler() http.Handler {
 
 func serveNothing(writer http.ResponseWriter, request *http.Request) {
 	nothing := badRequest("", "there is no "+request.Method+" "+request.URL.Path+
-		"; POST /v1/chat/completions, POST /v1/messages and GET /v1/models are served")
+		"; POST /v1/chat/completions, POST /v1/messages, POST /v1/embeddings, GET /v1/models and GET /v1/prices are served")
 	nothing.status = http.StatusNotFound
 	nothing.write(writer)
 }

@@ -224,7 +224,7 @@ func TestMessagesFallBack(t *testing.T) {
 func TestMessagesUnsupportedByChat(t *testing.T) {
 	for content, want := range map[string]string{
 		`{"tools":[{"type":"web_search_20250305","name":"web_search"}],`: "tools[0].type",
-		`{"tools":[{"name":"a"}],`:                                        "tools[0].input_schema",
+		`{"tools":[{"name":"a"}],`:                                       "tools[0].input_schema",
 	} {
 		upstream := provider(t, serves)
 		answer := start(t, only(upstream.config("one"))).post("/v1/messages",

@@ -21,7 +21,7 @@ func (openAI) request(ctx context.Context, try outgoing) (*http.Request, error) 
 		return nil, err
 	}
 
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, try.baseURL+"/chat/completions", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, try.baseURL+chat.path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the base URL was checked by New
 	}

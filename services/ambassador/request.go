@@ -20,6 +20,8 @@ type chatRequest struct {
 	usage bool
 	// door is how the client is answered.
 	door door
+	// path is where OpenAI's API takes the request.
+	path string
 	// native: the body is of the Messages API, and header are the client's headers that belong to it.
 	native bool
 	header http.Header
@@ -43,7 +45,7 @@ func readChat(body []byte) (*chatRequest, *apiError) {
 
 	fields, twice := readFields(root)
 	request := &chatRequest{
-		door: chatDoor{}, body: body, stream: fields.stream.Bool(), usage: fields.options.Get("include_usage").Bool(), fields: fields,
+		door: chatDoor{}, path: chatPath, body: body, stream: fields.stream.Bool(), usage: fields.options.Get("include_usage").Bool(), fields: fields,
 	}
 
 	switch {

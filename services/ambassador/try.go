@@ -89,6 +89,8 @@ func (t *try) settle(ctx context.Context, failed *failure) {
 		t.permit.cool(cool, failed.retryAfter)
 	} else if failed.retryAfter > 0 && failed.class.handling().retry {
 		t.permit.cool(scopeProvider, failed.retryAfter)
+	} else if failed.class.handling().retry {
+		t.permit.fail(t.service.cfg.BreakAfter)
 	}
 
 	spent := t.spent(failed)
@@ -272,13 +274,13 @@ func (t *try) judge(answer []byte, header http.Header) *failure {
 		return &failure{class: classMalformed, message: "the provider's answer is not valid JSON"}
 	}
 
-	found := gjson.GetManyBytes(answer, "error", "choices.0")
+	found := gjson.GetManyBytes(answer, "error", t.chat.first())
 
 	switch {
 	case found[0].Exists() && found[0].Type != gjson.Null:
 		return classifyObject(answer, header, time.Now())
 	case !found[1].IsObject():
-		return &failure{class: classMalformed, message: "the provider's answer has no choices"}
+		return &failure{class: classMalformed, message: "the provider's answer has no " + strings.TrimSuffix(t.chat.first(), ".0")}
 	default:
 		return nil
 	}
