@@ -7,7 +7,7 @@ import (
 )
 
 // CostMicros is the cost budget in millionths of a US dollar; 0 if there is none. Errors name what is not an amount.
-func (b Budgets) CostMicros() (int64, error) {
+func (b *Budgets) CostMicros() (int64, error) {
 	if b.CostUSD == "" {
 		return 0, nil
 	}

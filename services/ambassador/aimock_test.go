@@ -61,7 +61,7 @@ func aimock(t *testing.T) string {
 }
 
 // mocked are the two kinds of providers that aimock mocks, each behind an ambassador.
-func mocked(t *testing.T, test func(t *testing.T, kind string, rig *rig)) {
+func mocked(t *testing.T, test func(rig *rig, kind string)) {
 	t.Helper()
 
 	url := aimock(t)
@@ -72,7 +72,7 @@ func mocked(t *testing.T, test func(t *testing.T, kind string, rig *rig)) {
 				Name: "one", Kind: kind, BaseURL: url + "/v1", APIKeys: []string{"a"}, DefaultModel: "claude-opus-4-5",
 			})
 			cfg.Retry.Max = 1
-			test(t, kind, start(t, cfg))
+			test(start(t, cfg), kind)
 		})
 	}
 }
@@ -115,7 +115,9 @@ func (a asked) said() openai.ChatCompletionChoice {
 }
 
 func TestMockText(t *testing.T) {
-	mocked(t, func(t *testing.T, _ string, rig *rig) {
+	mocked(t, func(rig *rig, _ string) {
+		t := rig.t
+
 		for how, got := range rig.both(asks("hello")) {
 			if got.err != nil || got.said().Message.Content != "Hello! How can I help you today?" || got.said().FinishReason != "stop" ||
 				got.Usage.PromptTokens != 16 || got.Usage.CompletionTokens != 40 || got.Usage.TotalTokens != 56 {
@@ -132,7 +134,9 @@ func TestMockText(t *testing.T) {
 }
 
 func TestMockParallelTools(t *testing.T) {
-	mocked(t, func(t *testing.T, _ string, rig *rig) {
+	mocked(t, func(rig *rig, _ string) {
+		t := rig.t
+
 		params := asks("weather")
 		params.Tools = []openai.ChatCompletionToolUnionParam{openai.ChatCompletionFunctionTool(openai.FunctionDefinitionParam{
 			Name: "weather", Parameters: openai.FunctionParameters{"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}},
@@ -160,7 +164,9 @@ func TestMockParallelTools(t *testing.T) {
 }
 
 func TestMockThinking(t *testing.T) {
-	mocked(t, func(t *testing.T, kind string, rig *rig) {
+	mocked(t, func(rig *rig, kind string) {
+		t := rig.t
+
 		for how, got := range rig.both(asks("think")) {
 			if got.err != nil || got.said().Message.Content != "42" {
 				t.Errorf("%s: got %+v, %v", how, got.said(), got.err)
@@ -184,7 +190,9 @@ func TestMockThinking(t *testing.T) {
 }
 
 func TestMockStreamCutMidAnswer(t *testing.T) {
-	mocked(t, func(t *testing.T, _ string, rig *rig) {
+	mocked(t, func(rig *rig, _ string) {
+		t := rig.t
+
 		got := rig.both(asks("cut"))["stream"]
 		if got.err == nil || !strings.HasPrefix(got.said().Message.Content, "This") {
 			t.Errorf("the SDK reports success: %+v, %v", got.said(), got.err)
@@ -193,7 +201,9 @@ func TestMockStreamCutMidAnswer(t *testing.T) {
 }
 
 func TestMockFaults(t *testing.T) {
-	mocked(t, func(t *testing.T, _ string, rig *rig) {
+	mocked(t, func(rig *rig, _ string) {
+		t := rig.t
+
 		for text, want := range map[string]int{
 			"wrong": http.StatusBadRequest, "drop": http.StatusBadGateway, "break": http.StatusBadGateway,
 		} {
@@ -221,7 +231,9 @@ func TestMockOverloadedIsRetried(t *testing.T) {
 }
 
 func TestMockRetryAfterIsTold(t *testing.T) {
-	mocked(t, func(t *testing.T, kind string, rig *rig) {
+	mocked(t, func(rig *rig, kind string) {
+		t := rig.t
+
 		var response *http.Response
 
 		params := asks("limited")

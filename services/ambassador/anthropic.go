@@ -3,6 +3,7 @@ package ambassador
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
 	"time"
 
@@ -43,9 +44,7 @@ func (anthropic) request(ctx context.Context, try outgoing) (*http.Request, erro
 
 	anthropic{}.authorize(request, try.key)
 
-	for name, values := range try.chat.header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, try.chat.header)
 
 	return request, nil
 }

@@ -77,7 +77,9 @@ func TestEmbeddingsRefused(t *testing.T) {
 }
 
 func TestMockEmbeddings(t *testing.T) {
-	mocked(t, func(t *testing.T, kind string, rig *rig) {
+	mocked(t, func(rig *rig, kind string) {
+		t := rig.t
+
 		got, err := rig.client.Embeddings.New(t.Context(), embedded("finch"))
 		if kind == ambassador.KindAnthropic {
 			if err == nil {

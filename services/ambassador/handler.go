@@ -99,7 +99,7 @@ func answer(writer http.ResponseWriter, door door, failed *failure) {
 	case !failed.committed:
 		apiErrorOf(failed).through(door, writer)
 	default:
-		_, _ = writer.Write(door.last(apiErrorOf(failed))) // the client may be gone
+		_, _ = writer.Write(door.last(apiErrorOf(failed))) //nolint:gosec // JSON in an event; the client may be gone
 		_ = http.NewResponseController(writer).Flush()
 
 		panic(http.ErrAbortHandler)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -271,9 +272,7 @@ func (r *rig) post(path, body string, header http.Header) string {
 		r.t.Fatal(err)
 	}
 
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 
 	response, err := r.http.Do(request)
 	if err != nil {

@@ -65,7 +65,9 @@ func (r *rig) messages(params anthropic.MessageNewParams) map[string]messageAske
 }
 
 func TestMockMessagesText(t *testing.T) {
-	mocked(t, func(t *testing.T, _ string, rig *rig) {
+	mocked(t, func(rig *rig, _ string) {
+		t := rig.t
+
 		for how, got := range rig.messages(messagesAsk("hello")) {
 			if got.err != nil || got.text() != "Hello! How can I help you today?" || got.StopReason != "end_turn" ||
 				got.Usage.InputTokens != 16 && how == "whole" || got.Usage.OutputTokens != 40 {
@@ -82,7 +84,9 @@ func TestMockMessagesText(t *testing.T) {
 }
 
 func TestMockMessagesParallelTools(t *testing.T) {
-	mocked(t, func(t *testing.T, _ string, rig *rig) {
+	mocked(t, func(rig *rig, _ string) {
+		t := rig.t
+
 		params := messagesAsk("weather")
 		params.System = []anthropic.TextBlockParam{{Text: "Be brief."}}
 		params.Tools = []anthropic.ToolUnionParam{{OfTool: &anthropic.ToolParam{
@@ -125,7 +129,9 @@ func TestMockMessagesFaults(t *testing.T) {
 		"limited": {http.StatusTooManyRequests, "rate_limit_error"},
 		"drop":    {http.StatusBadGateway, "api_error"},
 	} {
-		mocked(t, func(t *testing.T, _ string, rig *rig) {
+		mocked(t, func(rig *rig, _ string) {
+			t := rig.t
+
 			for how, got := range rig.messages(messagesAsk(text)) {
 				refused, ok := errors.AsType[*anthropic.Error](got.err)
 				if !ok || refused.StatusCode != want.status || gjson.Get(refused.RawJSON(), "error.type").String() != want.kind {
@@ -137,7 +143,9 @@ func TestMockMessagesFaults(t *testing.T) {
 }
 
 func TestMockMessagesStreamCut(t *testing.T) {
-	mocked(t, func(t *testing.T, _ string, rig *rig) {
+	mocked(t, func(rig *rig, _ string) {
+		t := rig.t
+
 		if got := rig.messages(messagesAsk("cut"))["stream"]; got.err == nil || !strings.HasPrefix(got.text(), "This") {
 			t.Errorf("the SDK reports success: %s, %v", got.text(), got.err)
 		}

@@ -31,8 +31,9 @@ type price struct {
 
 // longPrice applies to requests whose prompt has more tokens than Prompt.
 type longPrice struct {
+	price `yaml:",inline"`
+
 	Prompt int64 `yaml:"prompt"`
-	price  `yaml:",inline"`
 }
 
 // priceTable has prices by MODEL, PROVIDER/MODEL or PROVIDER/*.

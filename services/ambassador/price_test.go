@@ -120,7 +120,7 @@ func TestPriceFileIsReadAgain(t *testing.T) {
 	want := func(input float64) {
 		t.Helper()
 
-		if found, known := read.find("p", "m"); !known || *found.Input != input {
+		if found, known := read.find(t.Context(), "p", "m"); !known || *found.Input != input {
 			t.Errorf("got %v, want %v", found.Input, input)
 		}
 	}
@@ -141,7 +141,7 @@ func TestPriceFileIsReadAgain(t *testing.T) {
 	write("prices: {m: {input: 3, output: 1}}")
 	want(3)
 
-	if _, known := read.find("openai", "gpt-5-mini"); !known {
+	if _, known := read.find(t.Context(), "openai", "gpt-5-mini"); !known {
 		t.Error("the defaults are gone")
 	}
 }
@@ -155,7 +155,7 @@ func TestDefaultModelsHavePrices(t *testing.T) {
 	for provider, model := range map[string]string{
 		"openai": openAIModel, "anthropic": anthropicModel, "simulated": "simulated", "ollama": "llama3.2",
 	} {
-		if _, known := read.find(provider, model); !known {
+		if _, known := read.find(t.Context(), provider, model); !known {
 			t.Errorf("%s has no price", model)
 		}
 	}

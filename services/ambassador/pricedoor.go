@@ -28,7 +28,7 @@ func (s *Service) servePrices(writer http.ResponseWriter, request *http.Request)
 
 	targets := s.targets(request.Context(), models)
 	for _, target := range targets {
-		known, priced := s.prices.find(target.provider.Name, target.model)
+		known, priced := s.prices.find(request.Context(), target.provider.Name, target.model)
 		if !priced {
 			found.unknown(target)
 

@@ -53,17 +53,17 @@ func newPrices(path string, logger *slog.Logger) (*prices, error) {
 }
 
 // find returns what a model costs; false if nobody knows.
-func (p *prices) find(provider, model string) (price, bool) {
+func (p *prices) find(ctx context.Context, provider, model string) (price, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
-	p.refresh()
+	p.refresh(ctx)
 
 	return p.table.find(provider, model)
 }
 
 // refresh looks at the file now and then. A file that is wrong, or gone, changes nothing: the last good one holds.
-func (p *prices) refresh() {
+func (p *prices) refresh(ctx context.Context) {
 	now := p.now()
 	if p.path == "" || now.Sub(p.checked) < keyCheck {
 		return
@@ -77,13 +77,13 @@ func (p *prices) refresh() {
 	}
 
 	if err = p.read(); err != nil {
-		p.logger.LogAttrs(context.Background(), slog.LevelWarn, "price file can't be read; the last prices hold",
+		p.logger.LogAttrs(ctx, slog.LevelWarn, "price file can't be read; the last prices hold",
 			slog.String("file", p.path), slog.Any("error", err))
 
 		return
 	}
 
-	p.logger.LogAttrs(context.Background(), slog.LevelInfo, "prices changed", slog.String("file", p.path))
+	p.logger.LogAttrs(ctx, slog.LevelInfo, "prices changed", slog.String("file", p.path))
 }
 
 // read takes the file's prices over the defaults.

@@ -100,7 +100,7 @@ func (t *try) settle(ctx context.Context, failed *failure) {
 
 // cost is what a usage costs, in US dollars; false if the model has no price.
 func (t *try) cost(used usage) (float64, bool) {
-	known, priced := t.service.prices.find(t.target.provider.Name, t.target.model)
+	known, priced := t.service.prices.find(t.ctx, t.target.provider.Name, t.target.model)
 	if !priced {
 		return 0, false
 	}
