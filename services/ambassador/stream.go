@@ -92,26 +92,31 @@ func (s *stream) send(data []byte, content bool) error {
 		data = s.source.mark(data, false)
 	}
 
-	return s.add(content, func(buffer []byte) ([]byte, error) { return s.encoder.chunk(buffer, data) })
-}
-
-// pass passes a provider's own event on, or holds it until there is content.
-func (s *stream) pass(event event, content bool) error {
-	return s.add(content, func(buffer []byte) ([]byte, error) { return appendEvent(buffer, event.name, event.data), nil })
-}
-
-// add writes what an encoding adds to a buffer, or holds it until there is content.
-func (s *stream) add(content bool, encode func([]byte) ([]byte, error)) error {
-	if s.committed {
-		s.held = s.held[:0]
-	}
-
-	held, err := encode(s.held)
+	encoded, err := s.encoder.chunk(s.room(), data)
 	if err != nil {
 		return &failure{class: classMalformed, message: err.Error()}
 	}
 
-	s.held = held
+	return s.put(encoded, content)
+}
+
+// pass passes a provider's own event on, or holds it until there is content.
+func (s *stream) pass(event event, content bool) error {
+	return s.put(appendEvent(s.room(), event.name, event.data), content)
+}
+
+// room is what the next encoding is added to.
+func (s *stream) room() []byte {
+	if s.committed {
+		return s.held[:0]
+	}
+
+	return s.held
+}
+
+// put writes what was encoded, or holds it until there is content.
+func (s *stream) put(encoded []byte, content bool) error {
+	s.held = encoded
 
 	if s.committed {
 		_, err := s.writer.Write(s.held)
