@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"math"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -147,15 +145,13 @@ func (w *workload) publicTLS(ctx context.Context) (*tls.Config, func(), error) {
 }
 
 func gatewayAgent(agent agentEntry) (gateway.Agent, error) {
-	budget := &eventv1.Budget{Steps: agent.Budgets.Steps, Tokens: agent.Budgets.Tokens, Hops: agent.Budgets.Hops}
+	cost, err := agent.Budgets.CostMicros()
+	if err != nil {
+		return gateway.Agent{}, usageErrorf("agent %s: spec.budgets.costUSD: %v", agent.Name, err)
+	}
 
-	if agent.Budgets.CostUSD != "" {
-		dollars, err := strconv.ParseFloat(agent.Budgets.CostUSD, 64)
-		if err != nil {
-			return gateway.Agent{}, usageErrorf("agent %s: spec.budgets.costUSD %q is not a number", agent.Name, agent.Budgets.CostUSD)
-		}
-
-		budget.CostMicros = int64(math.Round(dollars * 1e6))
+	budget := &eventv1.Budget{
+		Steps: agent.Budgets.Steps, Tokens: agent.Budgets.Tokens, Hops: agent.Budgets.Hops, CostMicros: cost,
 	}
 
 	return gateway.Agent{

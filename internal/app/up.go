@@ -30,7 +30,7 @@ func newUpCommand(env *Env) *cobra.Command {
 		Long: `Runs one process per agent and the services that they share, with mTLS between them,
 and serves users over REST and gRPC. Processes that die are restarted; Ctrl-C drains.
 
-With OPENAI_API_KEY (and OPENAI_BASE_URL) or OLLAMA_HOST set, agents use that provider;
+With OPENAI_API_KEY (and OPENAI_BASE_URL), ANTHROPIC_API_KEY or OLLAMA_HOST set, agents use that provider;
 without, they use the simulated one, which says so in every answer.`,
 		Example: `  serin up                                  # the example agents
   serin up -f ./agents                      # your own
@@ -249,7 +249,7 @@ func table(summary UpFile) string {
 
 func provider(platform *Platform) string {
 	if platform.simulated {
-		return "SIMULATED: no model is called. Set OPENAI_API_KEY or OLLAMA_HOST for a real one."
+		return "SIMULATED: no model is called. Set OPENAI_API_KEY, ANTHROPIC_API_KEY or OLLAMA_HOST for a real one."
 	}
 
 	return "from the environment"

@@ -13,8 +13,10 @@ type (
 	callModel struct {
 		step     int32
 		reserved int64
-		system   string
-		prompt   []chat
+		// cost is reserved, too, in millionths of a US dollar; 0 where no budget limits it.
+		cost   int64
+		system string
+		prompt []chat
 	}
 	// settle records results of calls that no tool ran.
 	settle struct{ results []settled }

@@ -10,7 +10,7 @@ import (
 // callModel reserves the budget in the log, asks the model and notes its answer.
 func (x *execution) callModel(next callModel) error {
 	x.emit(next.step, &eventv1.Event{Kind: &eventv1.Event_StepStarted{StepStarted: &eventv1.StepStarted{
-		ReservedTokens: next.reserved, Model: x.rules.model,
+		ReservedTokens: next.reserved, Model: x.rules.model, ReservedCostMicros: next.cost,
 	}}})
 
 	if err := x.flush(); err != nil {

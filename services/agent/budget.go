@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
@@ -29,6 +30,36 @@ func exhausted(s *state, r *rules, reserve int64) string {
 	}
 }
 
+// unaffordable says why another model call that reserves so many millionths of a US dollar can't be paid for; empty if it
+// can. A cost budget without a price to reckon with allows nothing: it would be none.
+func unaffordable(s *state, r *rules, reserve int64) string {
+	segment := &s.turn.segment
+
+	switch {
+	case !limitsCost(s, r):
+		return ""
+	case r.prices.missing != "":
+		return fmt.Sprintf("the turn has a cost budget and no price is known of %s: add it to the ambassador's price file "+
+			"(LLM_PRICES_FILE), or take spec.budgets.costUSD away", r.prices.missing)
+	case over(s.turn.cost+reserve, s.turn.budget.GetCostMicros()):
+		return fmt.Sprintf("the turn used %s of its %s, and the next model call may cost %s",
+			dollars(s.turn.cost), dollars(s.turn.budget.GetCostMicros()), dollars(reserve))
+	case over(segment.cost+reserve, r.costMicros):
+		return fmt.Sprintf("%s used %s of its %s (spec.budgets.costUSD), and the next model call may cost %s",
+			r.agent, dollars(segment.cost), dollars(r.costMicros), dollars(reserve))
+	default:
+		return ""
+	}
+}
+
+// dollars is an amount as people read it: millionths matter, zeros at the end do not.
+func dollars(micros int64) string {
+	text := strings.TrimRight(fmt.Sprintf("%d.%06d", micros/1e6, micros%1e6), "0")
+	whole, fraction, _ := strings.Cut(text, ".")
+
+	return "$" + whole + "." + fraction + strings.Repeat("0", max(0, 2-len(fraction)))
+}
+
 // nothingFor says which budget leaves the next agent nothing to work with; empty if none does. The next agent works
 // within what is left of the turn's budget and of the handing agent's own.
 func nothingFor(s *state, r *rules, to string) string {
@@ -45,6 +76,12 @@ func nothingFor(s *state, r *rules, to string) string {
 	case over(s.turn.tokens+1, s.turn.budget.GetTokens()):
 		return fmt.Sprintf("the turn used %d of its %d tokens and has nothing left for %s",
 			s.turn.tokens, s.turn.budget.GetTokens(), to)
+	case over(segment.cost+1, r.costMicros):
+		return fmt.Sprintf("%s used %s: spec.budgets.costUSD: %s leaves nothing for %s",
+			r.agent, dollars(segment.cost), dollars(r.costMicros), to)
+	case over(s.turn.cost+1, s.turn.budget.GetCostMicros()):
+		return fmt.Sprintf("the turn used %s of its %s and has nothing left for %s",
+			dollars(s.turn.cost), dollars(s.turn.budget.GetCostMicros()), to)
 	default:
 		return ""
 	}
@@ -63,6 +100,10 @@ func remaining(s *state, r *rules) *eventv1.Budget {
 
 	if r.budgets.Tokens > 0 {
 		left.Tokens = r.budgets.Tokens - s.turn.segment.tokens
+	}
+
+	if r.costMicros > 0 {
+		left.CostMicros = r.costMicros - s.turn.segment.cost
 	}
 
 	return left

@@ -97,7 +97,7 @@ func (x *execution) run() (outcome handoffv1.Finished_Outcome) {
 
 func (x *execution) loop() handoffv1.Finished_Outcome {
 	for {
-		if err := x.refresh(); err != nil {
+		if err := errors.Join(x.refresh(), x.refreshPrices()); err != nil {
 			return x.interrupted(err)
 		}
 

@@ -17,6 +17,8 @@ type fakeModel struct {
 
 	t      testing.TB
 	script func(modelAsked) modelReply
+	// prices is what GET /v1/prices answers; nothing is there if it is empty.
+	prices string
 
 	mu       sync.Mutex
 	requests []modelAsked
@@ -67,6 +69,7 @@ type modelReply struct {
 	hang   bool   // never ends: until the client goes away
 	silent bool   // reports no usage
 	finish string // why it stops, if not for what its answer is
+	cost   string // what it costs in US dollars; nobody knows if it is empty
 }
 
 type modelCall struct{ name, arguments string }
@@ -89,6 +92,12 @@ func (m *fakeModel) asked() []modelAsked {
 }
 
 func (m *fakeModel) serve(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/v1/prices" && m.prices != "" {
+		_, _ = fmt.Fprint(w, m.prices)
+
+		return
+	}
+
 	if r.URL.Path != "/v1/chat/completions" {
 		http.NotFound(w, r)
 
@@ -199,7 +208,12 @@ func (m *fakeModel) finish(w http.ResponseWriter, reply modelReply) {
 	m.chunk(w, map[string]any{"delta": map[string]any{}, "finish_reason": reason})
 
 	if !reply.silent {
-		m.send(w, map[string]any{"choices": []any{}, "usage": map[string]any{"prompt_tokens": 10, "completion_tokens": 5}})
+		used := map[string]any{"choices": []any{}, "usage": map[string]any{"prompt_tokens": 10, "completion_tokens": 5}}
+		if reply.cost != "" {
+			used["serin"] = map[string]any{"provider": "script", "cost_usd": json.Number(reply.cost)}
+		}
+
+		m.send(w, used)
 	}
 
 	fmt.Fprint(w, "data: [DONE]\n\n")

@@ -108,6 +108,11 @@ func (s *state) step(event *eventv1.Event, started *eventv1.StepStarted) {
 	s.turn.segment.step, s.turn.segment.open, s.turn.segment.reserved = event.GetStep(), true, reserved
 	s.turn.segment.steps++
 	s.turn.segment.tokens += reserved
+
+	cost := started.GetReservedCostMicros()
+	s.turn.cost += cost
+	s.turn.segment.cost += cost
+	s.turn.segment.reservedCost = cost
 }
 
 func (s *state) say(event *eventv1.Event, said *eventv1.AgentMessage) {
@@ -148,6 +153,23 @@ func (s *state) settle(usage *eventv1.Usage) {
 	s.turn.tokens += change
 	s.turn.segment.tokens += change
 	s.turn.segment.reserved = 0
+
+	s.settleCost(usage)
+}
+
+// settleCost replaces the reserved cost by what the call really cost. While nobody knows that, the reservation stays.
+func (s *state) settleCost(usage *eventv1.Usage) {
+	if usage == nil || usage.CostMicros == nil {
+		return
+	}
+
+	total := s.turn.usage.GetCostMicros() + usage.GetCostMicros()
+	s.turn.usage.CostMicros = &total
+
+	change := usage.GetCostMicros() - s.turn.segment.reservedCost
+	s.turn.cost += change
+	s.turn.segment.cost += change
+	s.turn.segment.reservedCost = 0
 }
 
 func (s *state) visit(agent string) {

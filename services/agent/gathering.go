@@ -34,6 +34,8 @@ type gatheredCall struct {
 type extra struct {
 	Simulated bool   `json:"simulated"`
 	Provider  string `json:"provider"`
+	// CostUSD is absent where no price is known.
+	CostUSD *float64 `json:"cost_usd"`
 }
 
 // add takes a chunk and returns the text in it.
@@ -113,6 +115,11 @@ func (g *gathering) answer(request modelRequest, response *http.Response) *answe
 			InputTokens:  int64(len(request.system)+size(request.prompt))/bytesPerToken + 1,
 			OutputTokens: int64(written)/bytesPerToken + 1,
 		}
+	}
+
+	if g.extra.CostUSD != nil {
+		cost := micros(*g.extra.CostUSD)
+		whole.usage.CostMicros = &cost
 	}
 
 	if response != nil {

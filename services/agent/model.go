@@ -30,6 +30,8 @@ type modelClient struct {
 	completions openai.ChatCompletionService
 	spec        agentspec.Model
 	propagator  propagation.TextMapPropagator
+	// base is the API's root.
+	base *url.URL
 }
 
 // modelRequest is one model call.
@@ -63,7 +65,7 @@ func newModelClient(config Config) (*modelClient, error) {
 		base.Path = "/v1"
 	}
 
-	return &modelClient{spec: config.Agent.Spec.Model, propagator: config.Telemetry.Propagator, completions: openai.NewChatCompletionService(
+	return &modelClient{base: base, spec: config.Agent.Spec.Model, propagator: config.Telemetry.Propagator, completions: openai.NewChatCompletionService(
 		option.WithBaseURL(base.String()), option.WithHTTPClient(config.LLM.HTTPClient), option.WithMaxRetries(0),
 		option.WithHeader(headerAgent, config.Agent.Metadata.Name),
 	)}, nil

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
@@ -85,11 +86,16 @@ func model(s *state, r *rules, step int32) action {
 	}
 
 	prompt := s.prompt(r.agent)
-	reserved := int64(len(system)+size(prompt)+r.tools.bytes)/bytesPerToken + 1 + r.maxOutput
+	input := int64(len(system)+size(prompt)+r.tools.bytes)/bytesPerToken + 1
+	reserved, cost := input+r.maxOutput, int64(0)
 
-	if message := exhausted(s, r, reserved); message != "" {
+	if limitsCost(s, r) {
+		cost = r.prices.reserve(input, r.maxOutput)
+	}
+
+	if message := cmp.Or(exhausted(s, r, reserved), unaffordable(s, r, cost)); message != "" {
 		return fail{reason: reasonBudget, message: message}
 	}
 
-	return callModel{step: step, reserved: reserved, system: system, prompt: prompt}
+	return callModel{step: step, reserved: reserved, cost: cost, system: system, prompt: prompt}
 }

@@ -16,10 +16,14 @@ type rules struct {
 	model     string
 	maxOutput int64
 	budgets   agentspec.Budgets
-	system    string
-	routes    []route
-	input     []guard
-	output    []guard
+	// costMicros is the agent's own cost budget, in millionths of a US dollar; 0 is none.
+	costMicros int64
+	// prices are what its models cost now; only looked at where a budget limits costs.
+	prices prices
+	system string
+	routes []route
+	input  []guard
+	output []guard
 	// tools are the agent's own tools, as the tools service lists them now.
 	tools toolset
 }
@@ -46,8 +50,13 @@ func newRules(agent agentspec.Agent, peers []Peer) (*rules, error) {
 		return nil, err
 	}
 
+	cost, err := costLimit(spec.Budgets)
+	if err != nil {
+		return nil, err
+	}
+
 	rules := &rules{
-		agent: agent.Metadata.Name, model: spec.Model.Name, maxOutput: spec.Model.MaxOutputTokens,
+		costMicros: cost, agent: agent.Metadata.Name, model: spec.Model.Name, maxOutput: spec.Model.MaxOutputTokens,
 		budgets: spec.Budgets, routes: newRoutes(spec.Handoffs, peers), input: input, output: output,
 	}
 	if rules.maxOutput == 0 {

@@ -39,6 +39,8 @@ type script struct {
 	segment  int32
 	step     int32
 	calls    []*eventv1.ToolCall
+	// bill is what the next message costs, in millionths of a US dollar; nil if nobody knows.
+	bill *int64
 }
 
 func (s *script) events(lines string) []*eventv1.Event {
@@ -47,7 +49,10 @@ func (s *script) events(lines string) []*eventv1.Event {
 	var events []*eventv1.Event
 
 	for line := range strings.SplitSeq(lines, "\n") {
-		if words := split(s.t, line); len(words) > 0 {
+		if words := split(s.t, line); len(words) > 0 && words[0] == "bill" {
+			cost := number(s.t, words[1])
+			s.bill = &cost
+		} else if len(words) > 0 {
 			events = append(events, s.event(words[0], words[1:]))
 		}
 	}
@@ -79,7 +84,11 @@ func (s *script) event(verb string, words []string) *eventv1.Event {
 		if len(words) > 0 {
 			reserved = number(s.t, words[0])
 		}
-		kind.Kind = &eventv1.Event_StepStarted{StepStarted: &eventv1.StepStarted{ReservedTokens: reserved}}
+		cost := int64(0)
+		if len(words) > 1 {
+			cost = number(s.t, words[1])
+		}
+		kind.Kind = &eventv1.Event_StepStarted{StepStarted: &eventv1.StepStarted{ReservedTokens: reserved, ReservedCostMicros: cost}}
 	case "again":
 		kind.Kind = &eventv1.Event_StepStarted{StepStarted: &eventv1.StepStarted{ReservedTokens: 100}}
 	case "says":
@@ -143,7 +152,9 @@ func (s *script) late(event *eventv1.Event, verb string, words []string) {
 }
 
 func (s *script) says(finish string, words []string) *eventv1.Event_AgentMessage {
-	s.calls = nil
+	bill := s.bill
+	s.calls, s.bill = nil, nil
+
 	for i := 1; i+2 < len(words); i += 3 {
 		s.calls = append(s.calls, &eventv1.ToolCall{
 			CallId: fmt.Sprintf("%s-%d-%d-%d", s.turnID, s.segment, s.step, len(s.calls)+1), Tool: words[i+1], Arguments: words[i+2],
@@ -151,7 +162,7 @@ func (s *script) says(finish string, words []string) *eventv1.Event_AgentMessage
 	}
 
 	return &eventv1.Event_AgentMessage{AgentMessage: &eventv1.AgentMessage{
-		Text: words[0], ToolCalls: s.calls, FinishReason: finish, Usage: &eventv1.Usage{InputTokens: 10, OutputTokens: 5},
+		Text: words[0], ToolCalls: s.calls, FinishReason: finish, Usage: &eventv1.Usage{InputTokens: 10, OutputTokens: 5, CostMicros: bill},
 	}}
 }
 
@@ -222,6 +233,8 @@ func budgetOf(t testing.TB, words []string) *eventv1.Budget {
 			budget.Steps = int32(number(t, value))
 		case "tokens":
 			budget.Tokens = number(t, value)
+		case "cost":
+			budget.CostMicros = number(t, value)
 		case "hops":
 			budget.Hops = int32(number(t, value))
 		}

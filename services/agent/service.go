@@ -23,6 +23,7 @@ type Service struct {
 	rules    *rules
 	model    *modelClient
 	tools    *toolCache
+	prices   *priceCache
 	metrics  *metrics
 	gate     drain.Gate
 
@@ -63,7 +64,7 @@ func New(config Config) (*Service, error) {
 
 	return &Service{
 		config: config, name: config.Agent.Metadata.Name, revision: short,
-		rules: rules, model: model, metrics: metrics, alive: alive, kill: kill,
+		rules: rules, model: model, prices: newPriceCache(config, model.base), metrics: metrics, alive: alive, kill: kill,
 		tools:   newToolCache(config.Tools, config.Agent.Spec.Tools, config.ToolsTTL),
 		tenures: map[string]*tenure{},
 	}, nil

@@ -74,9 +74,11 @@ type turn struct {
 	budget   *eventv1.Budget
 	visited  []*contextv1.Visit
 
-	// Used by the whole turn; usage is what models reported, tokens also counts what is reserved.
+	// Used by the whole turn; usage is what models reported, tokens and cost also count what is reserved. Cost is in
+	// millionths of a US dollar.
 	steps  int32
 	tokens int64
+	cost   int64
 	hops   int32
 	usage  *eventv1.Usage
 
@@ -98,6 +100,8 @@ type segment struct {
 	step     int32
 	open     bool
 	reserved int64
+	// reservedCost is the cost that its model call may have.
+	reservedCost int64
 	// message is the index of the last message of the segment, -1 if it has none.
 	message int
 	// finish is why the model stopped writing that message, in OpenAI's words.
@@ -106,6 +110,7 @@ type segment struct {
 	empty  int
 	steps  int32
 	tokens int64
+	cost   int64
 	// handedTo is set once control has passed on.
 	handedTo string
 }

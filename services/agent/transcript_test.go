@@ -101,14 +101,18 @@ func (r *transcript) run(input string) string {
 	return strings.Join(out, "\n")
 }
 
-// agentLine makes rules out of NAME and any of: tools=a,b! (! needs approval), handoffs=x,y, steps=N, tokens=N, in=WORD,
-// out=WORD (words that guardrails stop).
+// agentLine makes rules out of NAME and any of: tools=a,b! (! needs approval), handoffs=x,y, steps=N, tokens=N, cost=USD,
+// price=INPUT/OUTPUT (US dollars per million tokens) or price=MODEL (whose price nobody knows), in=WORD, out=WORD (words
+// that guardrails stop).
 func (r *transcript) agentLine(words []string) *rules {
 	spec := agentspec.Agent{Metadata: agentspec.Metadata{Name: words[0]}}
 	spec.Spec.Prompt.Inline = "You are " + words[0] + "."
 	spec.Spec.Model = agentspec.Model{Name: "default", MaxOutputTokens: 50}
 
-	var set toolset
+	var (
+		set   toolset
+		known prices
+	)
 
 	for _, word := range words[1:] {
 		key, value, _ := strings.Cut(word, "=")
@@ -125,6 +129,10 @@ func (r *transcript) agentLine(words []string) *rules {
 			spec.Spec.Budgets.Steps = int32(number(r.t, value))
 		case "tokens":
 			spec.Spec.Budgets.Tokens = number(r.t, value)
+		case "cost":
+			spec.Spec.Budgets.CostUSD = value
+		case "price":
+			known = pricesOf(r.t, value)
 		case "in":
 			spec.Spec.Guardrails.Input = []agentspec.Guardrail{{Name: "no-" + value, Words: []string{value}}}
 		case "out":
@@ -137,9 +145,20 @@ func (r *transcript) agentLine(words []string) *rules {
 		r.t.Fatal(err)
 	}
 
-	made.tools = set
+	made.tools, made.prices = set, known
 
 	return made
+}
+
+func pricesOf(t *testing.T, text string) prices {
+	t.Helper()
+
+	input, output, both := strings.Cut(text, "/")
+	if !both {
+		return prices{missing: text}
+	}
+
+	return prices{input: float64(number(t, input)), output: float64(number(t, output))}
 }
 
 func (r *transcript) show(prompt bool) string {
@@ -203,12 +222,26 @@ func describePrompt(call callModel) string {
 	return strings.Join(lines, "\n")
 }
 
+// leaving is what a handoff leaves of a cost budget, if there is one.
+func leaving(remaining *eventv1.Budget) string {
+	if remaining.GetCostMicros() == 0 {
+		return ""
+	}
+
+	return ", leaving " + dollars(remaining.GetCostMicros())
+}
+
 func oneLine(text string) string { return strings.ReplaceAll(text, "\n", " / ") }
 
 func describeAction(next action) string {
 	switch next := next.(type) {
 	case callModel:
-		return fmt.Sprintf("call the model: step %d, reserving %d tokens", next.step, next.reserved)
+		text := fmt.Sprintf("call the model: step %d, reserving %d tokens", next.step, next.reserved)
+		if next.cost > 0 {
+			text += " and " + dollars(next.cost)
+		}
+
+		return text
 	case settle:
 		lines := []string{}
 		for _, settled := range next.results {
@@ -233,7 +266,8 @@ func describeAction(next action) string {
 		return strings.Join(lines, "\n")
 	case handOff:
 		return fmt.Sprintf("hand off to %s (%s): %q, %q", next.handoff.GetToAgent(),
-			strings.TrimPrefix(next.handoff.GetHistory().GetMode().String(), "MODE_"), next.handoff.GetReason(), next.handoff.GetSummary())
+			strings.TrimPrefix(next.handoff.GetHistory().GetMode().String(), "MODE_"), next.handoff.GetReason(), next.handoff.GetSummary()) +
+			leaving(next.handoff.GetRemaining())
 	case finish:
 		return "finish: " + next.text
 	case fail:

@@ -49,7 +49,7 @@ func apiErrorOf(failed *failure) *apiError {
 	}
 
 	switch failed.class { //nolint:exhaustive // the others are told as they are
-	case classInvalid, classContext, classModel:
+	case classInvalid, classContext, classModel, classUnsupported:
 		told.raw, told.Type = failed.body, "invalid_request_error"
 		if failed.status != 0 {
 			told.status = failed.status
@@ -84,9 +84,12 @@ func (e *apiError) body() []byte {
 	return body
 }
 
-// write answers with the error. The ambassador has retried what makes sense, so clients are told not to, unless they
+// write answers with the error, in OpenAI's words.
+func (e *apiError) write(writer http.ResponseWriter) { e.through(chatDoor{}, writer) }
+
+// through answers with the error. The ambassador has retried what makes sense, so clients are told not to, unless they
 // are told when.
-func (e *apiError) write(writer http.ResponseWriter) {
+func (e *apiError) through(door door, writer http.ResponseWriter) {
 	header := writer.Header()
 	header.Set("Content-Type", "application/json")
 
@@ -97,5 +100,5 @@ func (e *apiError) write(writer http.ResponseWriter) {
 	}
 
 	writer.WriteHeader(e.status)
-	_, _ = writer.Write(e.body()) //nolint:gosec // it is JSON and says so; a client that is gone needs no answer
+	_, _ = writer.Write(door.error(e)) //nolint:gosec // it is JSON and says so; a client that is gone needs no answer
 }

@@ -66,7 +66,7 @@ func (c *call) pass(ctx context.Context, targets []target) *failure {
 
 		failed.provider = next.provider.Name
 
-		if told == nil || told.class == classCooling {
+		if told == nil || told.class == classCooling || told.class == classBroken {
 			told = failed
 		}
 	}
@@ -101,7 +101,7 @@ func (c *call) walk(ctx context.Context, next target) *failure {
 			soonest = sooner(soonest, wait)
 
 			if failed.status == 0 {
-				failed = &failure{class: classCooling, message: "the provider asked to be left alone for now"}
+				failed = c.resting(next)
 			}
 
 			continue

@@ -15,6 +15,8 @@ import (
 const (
 	// KindOpenAI is any server that speaks OpenAI's chat completions: OpenAI, vLLM, Ollama, another ambassador.
 	KindOpenAI = "openai"
+	// KindAnthropic is a server that speaks Anthropic's Messages API.
+	KindAnthropic = "anthropic"
 	// KindSimulated is Serin's own simulated provider; its answers are marked as simulated.
 	KindSimulated = "simulated"
 )
@@ -36,10 +38,17 @@ type Config struct { //nolint:recvcheck // withDefaults works on a copy
 	// DefaultModel is the default model of providers that have none of their own.
 	DefaultModel string
 
+	// PricesFile names a YAML file of prices that win over the built-in ones; see prices.yaml. It is read again when it
+	// changes.
+	PricesFile string
+
 	// Deadlines limit the parts of one upstream answer.
 	Deadlines Deadlines
 	// Retry says how often and when failures are tried again.
 	Retry Retry
+	// BreakAfter is how many tries in a row may fail by a provider's own trouble before it is left alone for a while, for
+	// that model; default 10, negative means never.
+	BreakAfter int
 	// MaxBodyBytes is the largest request; default 8 MiB.
 	MaxBodyBytes int64
 	// MaxAnswerBytes is the largest answer that is not streamed, and the largest event of a stream; default 32 MiB.
@@ -58,9 +67,9 @@ type Config struct { //nolint:recvcheck // withDefaults works on a copy
 type ProviderConfig struct {
 	// Name is what PRIMARY_PROVIDER, metrics and the header serin-provider call it.
 	Name string
-	// Kind is KindOpenAI (default) or KindSimulated.
+	// Kind is KindOpenAI (default), KindAnthropic or KindSimulated.
 	Kind string
-	// BaseURL ends before /chat/completions, such as https://api.openai.com/v1.
+	// BaseURL ends before /chat/completions or /messages, such as https://api.openai.com/v1.
 	BaseURL string
 	// APIKeys are used in turn; one that is refused or limited makes way for the next.
 	APIKeys []string
@@ -128,6 +137,10 @@ func (c *Config) UseSimulator(baseURL string) bool {
 func (c Config) withDefaults() Config {
 	c.Deadlines = c.Deadlines.withDefaults()
 	c.Retry = c.Retry.withDefaults()
+	if c.BreakAfter == 0 {
+		c.BreakAfter = 10
+	}
+
 	c.MaxBodyBytes = positive(c.MaxBodyBytes, 8<<20)
 	c.MaxAnswerBytes = positive(c.MaxAnswerBytes, 32<<20)
 	c.HoldBytes = positive(c.HoldBytes, 64<<10)
@@ -236,9 +249,9 @@ func (p ProviderConfig) validate() []fault.Violation {
 		bad = append(bad, fault.Violation{Field: "providers.name", Message: "is empty"})
 	}
 
-	if p.Kind != KindOpenAI && p.Kind != KindSimulated {
+	if !slices.Contains([]string{KindOpenAI, KindAnthropic, KindSimulated}, p.Kind) {
 		bad = append(bad, fault.Violation{
-			Field: field + ".kind", Message: "is " + p.Kind + "; openai and simulated are allowed",
+			Field: field + ".kind", Message: "is " + p.Kind + "; openai, anthropic and simulated are allowed",
 		})
 	}
 

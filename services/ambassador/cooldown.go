@@ -24,6 +24,8 @@ type cooldowns struct {
 
 	mu      sync.Mutex
 	entries map[cooled]*rest
+	// failures are those in a row, by circuit; see circuit.go.
+	failures map[cooled]int
 }
 
 // cooled is what rests: with an empty model the key for all models, with an empty key all keys for the model.
@@ -34,10 +36,12 @@ type rest struct {
 	strikes int
 	// probing: the rest is over, and one request finds out whether it may end for all.
 	probing bool
+	// broken: it rests because it kept failing.
+	broken bool
 }
 
 func newCooldowns() *cooldowns {
-	return &cooldowns{now: time.Now, entries: map[cooled]*rest{}}
+	return &cooldowns{now: time.Now, entries: map[cooled]*rest{}, failures: map[cooled]int{}}
 }
 
 // permit is the right to try one key for one model. It must be settled once: by ok, cool or release.
@@ -110,6 +114,8 @@ func (r *rest) wait(now time.Time) time.Duration {
 // ok says that the key answered: it does not rest any more.
 func (p *permit) ok() {
 	p.settle(func() {
+		delete(p.cooldowns.failures, p.target.circuit())
+
 		for _, target := range p.probes {
 			delete(p.cooldowns.entries, target)
 		}
@@ -185,6 +191,10 @@ func unasked(scope scope, strikes int) time.Duration {
 
 // sweep forgets what has been over for long: models are named by clients, and there may be many.
 func (c *cooldowns) sweep(now time.Time) {
+	if len(c.failures) >= cooldownLimit {
+		clear(c.failures)
+	}
+
 	if len(c.entries) < cooldownLimit {
 		return
 	}

@@ -3,6 +3,7 @@ package ambassador
 import (
 	"cmp"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,18 +15,26 @@ const (
 	openAIBaseURL = "https://api.openai.com/v1"
 	openAIModel   = "gpt-5-mini"
 	ollamaPort    = "11434"
+
+	anthropicBaseURL = "https://api.anthropic.com/v1"
+	anthropicModel   = "claude-haiku-4-5"
+
+	providerOpenAI    = "openai"
+	providerAnthropic = "anthropic"
 )
 
 // FromEnv reads the configuration from the environment. PRIMARY_PROVIDER, FALLBACK_PROVIDER and PROVIDER_WEIGHTS
 // ("openai=3,vllm=1") name providers; of each provider NAME it reads NAME_BASE_URL, NAME_API_KEY (several with
-// commas), NAME_API_KEY_FILE and NAME_MODEL. openai is known when OPENAI_API_KEY or OPENAI_API_KEY_FILE is set, ollama
-// when OLLAMA_HOST is; with none of all that the simulated provider is used. Errors name the variables.
+// commas), NAME_API_KEY_FILE, NAME_MODEL and NAME_KIND (openai or anthropic: the API that it speaks). openai is known when
+// OPENAI_API_KEY or OPENAI_API_KEY_FILE is set, anthropic likewise, ollama when OLLAMA_HOST is; with none of all that the
+// simulated provider is used. LLM_PRICES_FILE is Config.PricesFile. Errors name the variables.
 func FromEnv(getenv func(string) string) (Config, error) {
 	env := environment{getenv: getenv}
 	cfg := Config{
 		Primary:      getenv("PRIMARY_PROVIDER"),
 		Fallback:     getenv("FALLBACK_PROVIDER"),
 		DefaultModel: getenv("DEFAULT_MODEL"),
+		PricesFile:   getenv("LLM_PRICES_FILE"),
 	}
 
 	weights := env.weights()
@@ -98,8 +107,10 @@ func (e *environment) providers(primary, fallback string, weights map[string]int
 		names = append(names, name)
 	}
 
-	if len(weights) == 0 && e.getenv("OPENAI_API_KEY")+e.getenv("OPENAI_API_KEY_FILE") != "" {
-		names = append(names, "openai")
+	for _, name := range []string{providerOpenAI, providerAnthropic} {
+		if len(weights) == 0 && e.getenv(variable(name, "API_KEY"))+e.getenv(variable(name, "API_KEY_FILE")) != "" {
+			names = append(names, name)
+		}
 	}
 
 	if len(weights) == 0 && e.getenv("OLLAMA_HOST") != "" {
@@ -115,9 +126,10 @@ func (e *environment) providers(primary, fallback string, weights map[string]int
 	return slices.Compact(names)
 }
 
-// firstChoice is the primary when nobody chose one: a key beats a local server, and both beat the simulation.
+// firstChoice is the primary when nobody chose one: a key beats a local server, and both beat the simulation. Of two keys
+// the first in this order is used; PRIMARY_PROVIDER says otherwise.
 func (e *environment) firstChoice(cfg Config) string {
-	for _, name := range []string{"openai", "ollama", KindSimulated} {
+	for _, name := range []string{providerOpenAI, providerAnthropic, "ollama", KindSimulated} {
 		known := slices.ContainsFunc(cfg.Providers, func(p ProviderConfig) bool { return p.Name == name })
 		if known && name != cfg.Fallback {
 			return name
@@ -130,7 +142,7 @@ func (e *environment) firstChoice(cfg Config) string {
 func (e *environment) provider(name string) ProviderConfig {
 	provider := ProviderConfig{
 		Name:         name,
-		Kind:         KindOpenAI,
+		Kind:         cmp.Or(e.getenv(variable(name, "KIND")), KindOpenAI),
 		BaseURL:      e.getenv(variable(name, "BASE_URL")),
 		APIKeys:      list(e.getenv(variable(name, "API_KEY"))),
 		APIKeyFiles:  list(e.getenv(variable(name, "API_KEY_FILE"))),
@@ -140,9 +152,9 @@ func (e *environment) provider(name string) ProviderConfig {
 	switch name {
 	case KindSimulated:
 		provider.Kind = KindSimulated
-	case "anthropic":
-		e.bad("PRIMARY_PROVIDER or FALLBACK_PROVIDER", "names anthropic, which is not supported yet")
-	case "openai":
+	case providerAnthropic:
+		e.anthropic(&provider)
+	case providerOpenAI:
 		e.openAI(&provider)
 	case "ollama":
 		provider.BaseURL = cmp.Or(provider.BaseURL, ollamaURL(e.getenv("OLLAMA_HOST")))
@@ -163,6 +175,21 @@ func (e *environment) openAI(provider *ProviderConfig) {
 		if len(provider.APIKeys)+len(provider.APIKeyFiles) == 0 {
 			e.bad("OPENAI_API_KEY", "is empty, and so is OPENAI_API_KEY_FILE; the provider openai needs one of them")
 		}
+	}
+}
+
+// anthropic completes the provider. ANTHROPIC_BASE_URL is read as Anthropic's own clients do, too: without the version.
+func (e *environment) anthropic(provider *ProviderConfig) {
+	provider.Kind = KindAnthropic
+	provider.BaseURL = strings.TrimRight(cmp.Or(provider.BaseURL, anthropicBaseURL), "/")
+	provider.DefaultModel = cmp.Or(provider.DefaultModel, e.getenv("DEFAULT_MODEL"), anthropicModel)
+
+	if base, err := url.Parse(provider.BaseURL); err == nil && base.Path == "" {
+		provider.BaseURL += "/v1"
+	}
+
+	if provider.BaseURL == anthropicBaseURL && len(provider.APIKeys)+len(provider.APIKeyFiles) == 0 {
+		e.bad("ANTHROPIC_API_KEY", "is empty, and so is ANTHROPIC_API_KEY_FILE; the provider anthropic needs one of them")
 	}
 }
 

@@ -22,6 +22,31 @@ func TestFromEnv(t *testing.T) {
 		"key": {map[string]string{"OPENAI_API_KEY": "a, b"}, ambassador.Config{Primary: "openai", Providers: []ambassador.ProviderConfig{
 			{Name: "openai", Kind: "openai", BaseURL: "https://api.openai.com/v1", APIKeys: []string{"a", "b"}, APIKeyFiles: none, DefaultModel: "gpt-5-mini"},
 		}}},
+		"anthropic": {map[string]string{"ANTHROPIC_API_KEY": "a", "ANTHROPIC_MODEL": "m"}, ambassador.Config{
+			Primary: "anthropic", Providers: []ambassador.ProviderConfig{{
+				Name: "anthropic", Kind: "anthropic", BaseURL: "https://api.anthropic.com/v1", APIKeys: []string{"a"},
+				APIKeyFiles: none, DefaultModel: "m",
+			}},
+		}},
+		"an Anthropic base URL without a version, beside a key for OpenAI": {
+			map[string]string{"ANTHROPIC_API_KEY_FILE": "/k", "ANTHROPIC_BASE_URL": "http://127.0.0.1:1/", "OPENAI_API_KEY": "b"},
+			ambassador.Config{Primary: "openai", Providers: []ambassador.ProviderConfig{
+				{
+					Name: "anthropic", Kind: "anthropic", BaseURL: "http://127.0.0.1:1/v1", APIKeys: none,
+					APIKeyFiles: []string{"/k"}, DefaultModel: "claude-haiku-4-5",
+				},
+				{
+					Name: "openai", Kind: "openai", BaseURL: "https://api.openai.com/v1", APIKeys: []string{"b"},
+					APIKeyFiles: none, DefaultModel: "gpt-5-mini",
+				},
+			}},
+		},
+		"another that speaks Anthropic's API": {
+			map[string]string{"PRIMARY_PROVIDER": "eu", "EU_BASE_URL": "http://eu/v1", "EU_KIND": "anthropic"},
+			ambassador.Config{Primary: "eu", Providers: []ambassador.ProviderConfig{
+				{Name: "eu", Kind: "anthropic", BaseURL: "http://eu/v1", APIKeys: none, APIKeyFiles: none},
+			}},
+		},
 		"ollama": {map[string]string{"OLLAMA_HOST": "0.0.0.0", "OLLAMA_MODEL": "llama3.2"}, ambassador.Config{
 			Primary: "ollama", Providers: []ambassador.ProviderConfig{
 				{Name: "ollama", Kind: "openai", BaseURL: "http://127.0.0.1:11434/v1", APIKeys: none, APIKeyFiles: none, DefaultModel: "llama3.2"},
@@ -63,12 +88,12 @@ func TestFromEnv(t *testing.T) {
 
 func TestFromEnvErrors(t *testing.T) {
 	for want, env := range map[string]map[string]string{
-		"VLLM_BASE_URL: is empty":                     {"PRIMARY_PROVIDER": "vllm"},
-		"OPENAI_API_KEY: is empty":                    {"PRIMARY_PROVIDER": "openai"},
-		"names anthropic, which is not supported yet": {"PRIMARY_PROVIDER": "anthropic"},
-		`PROVIDER_WEIGHTS: has "openai"`:              {"PROVIDER_WEIGHTS": "openai"},
-		`PROVIDER_WEIGHTS: has "openai=0"`:            {"PROVIDER_WEIGHTS": "openai=0"},
-		"PROVIDER_WEIGHTS: is set together with":      {"PROVIDER_WEIGHTS": "simulated=1", "PRIMARY_PROVIDER": "simulated"},
+		"VLLM_BASE_URL: is empty":                {"PRIMARY_PROVIDER": "vllm"},
+		"OPENAI_API_KEY: is empty":               {"PRIMARY_PROVIDER": "openai"},
+		"ANTHROPIC_API_KEY: is empty":            {"FALLBACK_PROVIDER": "anthropic"},
+		`PROVIDER_WEIGHTS: has "openai"`:         {"PROVIDER_WEIGHTS": "openai"},
+		`PROVIDER_WEIGHTS: has "openai=0"`:       {"PROVIDER_WEIGHTS": "openai=0"},
+		"PROVIDER_WEIGHTS: is set together with": {"PROVIDER_WEIGHTS": "simulated=1", "PRIMARY_PROVIDER": "simulated"},
 	} {
 		_, err := ambassador.FromEnv(func(name string) string { return env[name] })
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -12,22 +12,24 @@ import (
 type class string
 
 const (
-	classRateLimit  class = "rate_limit"
-	classQuota      class = "quota"
-	classOverloaded class = "overloaded"
-	classServer     class = "server_error"
-	classConnect    class = "connect"
-	classTimeout    class = "timeout"
-	classCut        class = "cut_stream"
-	classMalformed  class = "malformed"
-	classCredential class = "credential"
-	classRegion     class = "region"
-	classModel      class = "model_not_found"
-	classContext    class = "context_length"
-	classInvalid    class = "invalid_request"
-	classQueueFull  class = "queue_full"
-	classCooling    class = "cooling"
-	classCancelled  class = "cancelled"
+	classRateLimit   class = "rate_limit"
+	classQuota       class = "quota"
+	classOverloaded  class = "overloaded"
+	classServer      class = "server_error"
+	classConnect     class = "connect"
+	classTimeout     class = "timeout"
+	classCut         class = "cut_stream"
+	classMalformed   class = "malformed"
+	classCredential  class = "credential"
+	classRegion      class = "region"
+	classModel       class = "model_not_found"
+	classContext     class = "context_length"
+	classInvalid     class = "invalid_request"
+	classUnsupported class = "unsupported"
+	classQueueFull   class = "queue_full"
+	classCooling     class = "cooling"
+	classBroken      class = "circuit_open"
+	classCancelled   class = "cancelled"
 )
 
 // scope is how much of a provider rests after a failure.
@@ -73,6 +75,10 @@ func (c class) handling() handling {
 	case classModel:
 		return handling{fallback: true, status: http.StatusNotFound}
 	case classContext:
+		return handling{fallback: true, status: http.StatusBadRequest}
+	case classBroken:
+		return handling{fallback: true, status: http.StatusServiceUnavailable}
+	case classUnsupported: // another provider's API may be able to express it
 		return handling{fallback: true, status: http.StatusBadRequest}
 	case classQueueFull, classCooling:
 		return handling{fallback: true, status: http.StatusTooManyRequests}
@@ -189,8 +195,14 @@ func classifyObject(body []byte, header http.Header, now time.Time) *failure {
 		status = statusOverloaded
 	case strings.Contains(words, "authentication"), strings.Contains(words, "invalid_api_key"):
 		status = http.StatusUnauthorized
-	case strings.Contains(words, "model_not_found"):
+	case strings.Contains(words, "permission"):
+		status = http.StatusForbidden
+	case strings.Contains(words, "not_found"):
 		status = http.StatusNotFound
+	case strings.Contains(words, "too_large"):
+		status = http.StatusRequestEntityTooLarge
+	case strings.Contains(words, "timeout"):
+		status = http.StatusGatewayTimeout
 	case strings.Contains(words, "invalid_request"), about(words, contextWords):
 		status = http.StatusBadRequest
 	default:

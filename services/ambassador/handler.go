@@ -5,12 +5,16 @@ import (
 	"net/http"
 )
 
-// Handler serves POST /v1/chat/completions and GET /v1/models in OpenAI's format. It needs an http.Server without a
+// Handler serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models in OpenAI's format, POST /v1/messages in
+// Anthropic's, and GET /v1/prices. It needs an http.Server without a
 // WriteTimeout; Deadlines.Total bounds each request. http.Server.Shutdown lets running streams finish.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/chat/completions", s.serveChat)
+	mux.HandleFunc("POST /v1/messages", s.serveMessages)
+	mux.HandleFunc("POST /v1/embeddings", s.serveEmbeddings)
 	mux.HandleFunc("GET /v1/models", s.serveModels)
+	mux.HandleFunc("GET /v1/prices", s.servePrices)
 	mux.HandleFunc("/", serveNothing)
 
 	return mux
@@ -18,7 +22,7 @@ func (s *Service) Handler() http.Handler {
 
 func serveNothing(writer http.ResponseWriter, request *http.Request) {
 	nothing := badRequest("", "there is no "+request.Method+" "+request.URL.Path+
-		"; POST /v1/chat/completions and GET /v1/models are served")
+		"; POST /v1/chat/completions, POST /v1/messages, POST /v1/embeddings, GET /v1/models and GET /v1/prices are served")
 	nothing.status = http.StatusNotFound
 	nothing.write(writer)
 }
@@ -38,38 +42,64 @@ func (s *Service) serveChat(writer http.ResponseWriter, request *http.Request) {
 		return
 	}
 
+	s.serve(writer, request, chat)
+}
+
+// serveMessages is Anthropic's door.
+func (s *Service) serveMessages(writer http.ResponseWriter, request *http.Request) {
+	body, refused := readBody(writer, request, s.cfg.MaxBodyBytes)
+	if refused != nil {
+		refused.through(messagesDoor{}, writer)
+
+		return
+	}
+
+	chat, refused := readMessages(body, request.Header)
+	if refused != nil {
+		refused.through(messagesDoor{}, writer)
+
+		return
+	}
+
+	s.serve(writer, request, chat)
+}
+
+// serve routes a request and answers it.
+func (s *Service) serve(writer http.ResponseWriter, request *http.Request, chat *chatRequest) {
 	// The client's own context: when it goes away, the provider stops.
 	ctx, cancel := context.WithTimeoutCause(request.Context(), s.cfg.Deadlines.Total, errLateAnswer)
 	defer cancel()
 
 	targets := s.targets(ctx, chat.models)
 	if len(targets) == 0 {
-		unknown := badRequest("model", "no provider serves the model "+chat.models[0])
-		unknown.status = http.StatusNotFound
-		unknown.write(writer)
+		unserved(chat.models[0]).through(chat.door, writer)
 
 		return
 	}
 
 	s.budget.deposit()
-	answer(writer, (&call{service: s, chat: chat, writer: writer}).run(ctx, targets))
+	answer(writer, chat.door, (&call{service: s, chat: chat, writer: writer}).run(ctx, targets))
+}
+
+func unserved(model string) *apiError {
+	unknown := badRequest("model", "no provider serves the model "+model)
+	unknown.status = http.StatusNotFound
+
+	return unknown
 }
 
 // answer tells a failure, if there is one: as an HTTP error while nothing was sent, as the last event of a stream
 // afterwards. The connection is then cut off without the end of the body, so that not even a client that skips the
 // event takes the answer for a whole one.
-func answer(writer http.ResponseWriter, failed *failure) {
+func answer(writer http.ResponseWriter, door door, failed *failure) {
 	switch {
 	case failed == nil:
 	case failed.class == classCancelled:
 		panic(http.ErrAbortHandler)
 	case !failed.committed:
-		apiErrorOf(failed).write(writer)
+		apiErrorOf(failed).through(door, writer)
 	default:
-		told := apiErrorOf(failed)
-		told.raw = nil
-
-		_, _ = writer.Write(appendFrame(nil, told.body())) // the client may be gone
+		_, _ = writer.Write(door.last(apiErrorOf(failed))) //nolint:gosec // JSON in an event; the client may be gone
 		_ = http.NewResponseController(writer).Flush()
 
 		panic(http.ErrAbortHandler)

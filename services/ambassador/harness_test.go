@@ -2,9 +2,11 @@ package ambassador_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -113,7 +115,7 @@ func provider(t *testing.T, handle func(number int, writer http.ResponseWriter, 
 
 		made.mu.Lock()
 		made.bodies = append(made.bodies, string(body))
-		made.keys = append(made.keys, strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))
+		made.keys = append(made.keys, cmp.Or(request.Header.Get("X-Api-Key"), strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer ")))
 		number := len(made.bodies)
 		made.mu.Unlock()
 
@@ -259,6 +261,28 @@ func (r *rig) raw(body string) (*http.Response, string, error) {
 	answer, err := io.ReadAll(response.Body)
 
 	return response, string(answer), err
+}
+
+// post sends a body to a path and returns the answer's.
+func (r *rig) post(path, body string, header http.Header) string {
+	r.t.Helper()
+
+	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.server.URL+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+
+	maps.Copy(request.Header, header)
+
+	response, err := r.http.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+
+	answer, _ := io.ReadAll(response.Body) // a cut one is judged by what came
+
+	return string(answer)
 }
 
 const (

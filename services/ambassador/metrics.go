@@ -17,6 +17,7 @@ const maxModels = 200
 type metrics struct {
 	requests metric.Int64Counter
 	tokens   metric.Int64Counter
+	costs    metric.Float64Counter
 	waits    metric.Float64Histogram
 	depth    metric.Registration
 
@@ -30,7 +31,7 @@ type seriesKey struct{ provider, model, kind string }
 func newMetrics(meter metric.Meter, providers []*provider) (*metrics, error) {
 	made := &metrics{models: map[string]bool{}}
 
-	var errs [5]error
+	var errs [6]error
 
 	made.requests, errs[0] = meter.Int64Counter("serin_llm_requests_total",
 		metric.WithDescription("Tries at LLM providers by outcome."))
@@ -39,6 +40,9 @@ func newMetrics(meter metric.Meter, providers []*provider) (*metrics, error) {
 	made.waits, errs[2] = meter.Float64Histogram("serin_llm_queue_wait_seconds",
 		metric.WithDescription("Time that requests waited for a provider's slot."),
 		metric.WithExplicitBucketBoundaries(0.001, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60))
+
+	made.costs, errs[5] = meter.Float64Counter("serin_llm_cost_usd_total",
+		metric.WithDescription("US dollars that LLM providers bill, by the price table; models without a price are left out."))
 
 	depth, err := meter.Int64ObservableGauge("llm_request_queue_depth",
 		metric.WithDescription("Requests that wait for a provider's slot."))
@@ -66,8 +70,12 @@ func (m *metrics) label(key seriesKey, name string) metric.MeasurementOption {
 	}
 
 	attributes := []attribute.KeyValue{attribute.String("provider", key.provider)}
+	if key.model != "" {
+		attributes = append(attributes, attribute.String("model", key.model))
+	}
+
 	if name != "" {
-		attributes = append(attributes, attribute.String("model", key.model), attribute.String(name, key.kind))
+		attributes = append(attributes, attribute.String(name, key.kind))
 	}
 
 	option := metric.WithAttributeSet(attribute.NewSet(attributes...))
@@ -94,8 +102,8 @@ func (m *metrics) waited(ctx context.Context, provider string, wait time.Duratio
 	m.waits.Record(ctx, wait.Seconds(), m.label(seriesKey{provider: provider}, ""))
 }
 
-// tried counts one try at a provider and the tokens that it cost.
-func (m *metrics) tried(ctx context.Context, target target, failed *failure, used usage) {
+// tried counts one try at a provider, the tokens that it used and what they cost.
+func (m *metrics) tried(ctx context.Context, target target, failed *failure, used usage, cost float64) {
 	outcome := "ok"
 	if failed != nil {
 		outcome = string(failed.class)
@@ -109,5 +117,10 @@ func (m *metrics) tried(ctx context.Context, target target, failed *failure, use
 			key.kind = kind
 			m.tokens.Add(ctx, count, m.label(key, "kind"))
 		}
+	}
+
+	if cost > 0 {
+		key.kind = ""
+		m.costs.Add(ctx, cost, m.label(key, ""))
 	}
 }

@@ -11,12 +11,17 @@ import (
 type openAI struct{}
 
 func (openAI) request(ctx context.Context, try outgoing) (*http.Request, error) {
-	body, err := try.chat.upstream(try.model)
+	chat, err := try.chat.chat()
 	if err != nil {
 		return nil, err
 	}
 
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, try.baseURL+"/chat/completions", bytes.NewReader(body))
+	body, err := chat.upstream(try.model)
+	if err != nil {
+		return nil, err
+	}
+
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, try.baseURL+chat.path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the base URL was checked by New
 	}
@@ -30,18 +35,20 @@ func (openAI) request(ctx context.Context, try outgoing) (*http.Request, error) 
 		request.Header["Accept"] = []string{"text/event-stream"}
 	}
 
-	authorize(request, try.key)
+	openAI{}.authorize(request, try.key)
 
 	return request, nil
 }
 
 const userAgent = "serin-ambassador"
 
-func authorize(request *http.Request, key string) {
+func (openAI) authorize(request *http.Request, key string) {
 	if key != "" {
 		request.Header["Authorization"] = []string{"Bearer " + key}
 	}
 }
+
+func (openAI) ignored(*chatRequest) []string { return nil }
 
 func (openAI) answer(body []byte) ([]byte, error) { return body, nil }
 
@@ -52,6 +59,8 @@ func (openAI) failure(status int, header http.Header, body []byte, now time.Time
 func (openAI) stream() translator { return &openAIStream{} }
 
 type openAIStream struct{ chunk [1][]byte }
+
+func (*openAIStream) seen() usage { return usage{} }
 
 var doneMark = []byte("[DONE]")
 

@@ -42,19 +42,24 @@ type provider struct {
 }
 
 func newProvider(cfg ProviderConfig, service Config) *provider {
-	made := &provider{
+	return &provider{
 		ProviderConfig: cfg,
-		dialect:        openAI{},
+		dialect:        dialectOf(cfg.Kind),
 		transport:      newTransport(service.Deadlines),
 		keys:           newKeyring(cfg.APIKeys, cfg.APIKeyFiles, service.Telemetry.Logger),
 		queue:          newQueue(cfg.MaxConcurrent, cfg.MaxQueue),
 	}
+}
 
-	if cfg.Kind == KindSimulated {
-		made.dialect = simulated{}
+func dialectOf(kind string) dialect {
+	switch kind {
+	case KindAnthropic:
+		return anthropic{}
+	case KindSimulated:
+		return simulated{}
+	default:
+		return openAI{}
 	}
-
-	return made
 }
 
 // newTransport is the provider's own: its connections and its limits are nobody else's.
@@ -134,7 +139,7 @@ func (p *provider) get(ctx context.Context, path string) ([]byte, error) {
 	request.Header.Set("User-Agent", userAgent)
 
 	if keys := p.keys.order(); len(keys) > 0 { //nolint:contextcheck // only logs, of all requests' keys
-		authorize(request, keys[0])
+		p.dialect.authorize(request, keys[0])
 	}
 
 	response, err := p.transport.RoundTrip(request)

@@ -18,6 +18,13 @@ type chatRequest struct {
 	stream bool
 	// usage: the client asked for the stream's usage chunk.
 	usage bool
+	// door is how the client is answered.
+	door door
+	// path is where OpenAI's API takes the request.
+	path string
+	// native: the body is of the Messages API, and header are the client's headers that belong to it.
+	native bool
+	header http.Header
 	// fields are those that routing reads, with their places in the body.
 	fields routed
 }
@@ -38,7 +45,7 @@ func readChat(body []byte) (*chatRequest, *apiError) {
 
 	fields, twice := readFields(root)
 	request := &chatRequest{
-		body: body, stream: fields.stream.Bool(), usage: fields.options.Get("include_usage").Bool(), fields: fields,
+		door: chatDoor{}, path: chatPath, body: body, stream: fields.stream.Bool(), usage: fields.options.Get("include_usage").Bool(), fields: fields,
 	}
 
 	switch {

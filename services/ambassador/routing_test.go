@@ -453,6 +453,7 @@ func TestRetryBudget(t *testing.T) {
 	down := provider(t, failing(500, "server_error", "oops"))
 	cfg := with(down, down)
 	cfg.Retry.Ratio = 0.1
+	cfg.BreakAfter = -1
 	rig := start(t, cfg)
 
 	const requests = 300

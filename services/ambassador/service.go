@@ -28,6 +28,7 @@ type Service struct {
 	drawn     []*provider
 	cooldowns *cooldowns
 	budget    *budget
+	prices    *prices
 	metrics   *metrics
 }
 
@@ -53,6 +54,10 @@ func New(cfg Config) (*Service, error) {
 	}
 
 	var err error
+	if service.prices, err = newPrices(cfg.PricesFile, cfg.Telemetry.Logger); err != nil {
+		return nil, err
+	}
+
 	service.metrics, err = newMetrics(cfg.Telemetry.Meter, service.listed)
 
 	return service, err

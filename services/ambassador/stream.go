@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -16,6 +17,7 @@ type stream struct {
 	writer  http.ResponseWriter
 	control *http.ResponseController
 	source  source
+	encoder encoder
 	// held are chunks, already framed, that wait for the commit point.
 	held      []byte
 	limit     int
@@ -30,6 +32,10 @@ type stream struct {
 type source struct {
 	provider, model string
 	simulated       bool
+	// ignored are fields of the request that the provider has nothing for.
+	ignored []string
+	// cost is what the answer cost in US dollars, as JSON; empty as long as that is not known.
+	cost []byte
 }
 
 func (s source) headers(header http.Header) {
@@ -38,6 +44,14 @@ func (s source) headers(header http.Header) {
 
 	if s.simulated {
 		header["Serin-Simulated"] = []string{"true"}
+	}
+
+	if len(s.cost) > 0 {
+		header["Serin-Cost-Usd"] = []string{string(s.cost)}
+	}
+
+	if len(s.ignored) > 0 {
+		header["Serin-Ignored"] = []string{strings.Join(s.ignored, ", ")}
 	}
 }
 
@@ -53,6 +67,10 @@ func (s source) field(estimated bool) []byte {
 
 	if estimated {
 		field = append(field, `,"usage_estimated":true`...)
+	}
+
+	if len(s.cost) > 0 {
+		field = append(append(field, `,"cost_usd":`...), s.cost...)
 	}
 
 	return append(field, '}')
@@ -74,11 +92,38 @@ func (s *stream) send(data []byte, content bool) error {
 		data = s.source.mark(data, false)
 	}
 
-	if s.committed {
-		return s.frame(data)
+	encoded, err := s.encoder.chunk(s.room(), data)
+	if err != nil {
+		return &failure{class: classMalformed, message: err.Error()}
 	}
 
-	s.held = appendFrame(s.held, data)
+	return s.put(encoded, content)
+}
+
+// pass passes a provider's own event on, or holds it until there is content.
+func (s *stream) pass(event event, content bool) error {
+	return s.put(appendEvent(s.room(), event.name, event.data), content)
+}
+
+// room is what the next encoding is added to.
+func (s *stream) room() []byte {
+	if s.committed {
+		return s.held[:0]
+	}
+
+	return s.held
+}
+
+// put writes what was encoded, or holds it until there is content.
+func (s *stream) put(encoded []byte, content bool) error {
+	s.held = encoded
+
+	if s.committed {
+		_, err := s.writer.Write(s.held)
+
+		return err //nolint:wrapcheck // only ever means that the client is gone
+	}
+
 	if content || len(s.held) > s.limit {
 		return s.commit()
 	}
@@ -93,14 +138,7 @@ var (
 	doneFrame  = []byte("data: [DONE]\n\n")
 )
 
-// frame writes one event. Each line of its data needs its own prefix, but JSON on one line is the rule.
-func (s *stream) frame(data []byte) error {
-	s.held = appendFrame(s.held[:0], data)
-	_, err := s.writer.Write(s.held)
-
-	return err //nolint:wrapcheck // only ever means that the client is gone
-}
-
+// appendFrame writes one event. Each line of its data needs its own prefix, but JSON on one line is the rule.
 func appendFrame(buffer, data []byte) []byte {
 	for {
 		line, rest, more := bytes.Cut(data, lineEnd)
@@ -155,6 +193,8 @@ func (t *try) relay(body io.Reader, out *stream, sum *tally) *failure {
 		}
 
 		chunks, done, err := translator.translate(event)
+		t.seen = translator.seen()
+
 		if err != nil {
 			return &failure{class: classMalformed, message: err.Error()}
 		}
@@ -163,10 +203,8 @@ func (t *try) relay(body io.Reader, out *stream, sum *tally) *failure {
 			return classifyObject(event.data, nil, time.Now())
 		}
 
-		for _, data := range chunks {
-			if failed := t.pass(data, out, sum); failed != nil {
-				return failed
-			}
+		if failed := t.passAll(event, chunks, done, out, sum); failed != nil {
+			return failed
 		}
 
 		if done {
@@ -179,20 +217,68 @@ func (t *try) relay(body io.Reader, out *stream, sum *tally) *failure {
 	}
 }
 
-// pass judges one chunk and sends it.
-func (t *try) pass(data []byte, out *stream, sum *tally) *failure {
+// passAll judges the chunks of one event and sends them, or the event itself to a client of the provider's own API.
+func (t *try) passAll(event event, chunks [][]byte, done bool, out *stream, sum *tally) *failure {
+	native := t.chat.door.native(t.target.provider.dialect)
+	content := false
+
+	for _, data := range chunks {
+		found, failed := t.judgeChunk(data, sum)
+		if failed == nil && !native {
+			failed = t.pass(data, found, out, sum)
+		}
+
+		if failed != nil {
+			return failed
+		}
+
+		content = content || found.content
+	}
+
+	if !native || done && !sum.complete() { // finish says what is wrong
+		return nil
+	}
+
+	if event.name == "message_delta" { // it tells the usage, and so the cost
+		event.data = t.billed(t.seen).mark(event.data, false)
+	}
+
+	return t.sent(out.pass(event, content), out)
+}
+
+func (t *try) judgeChunk(data []byte, sum *tally) (chunk, *failure) {
 	found := sum.read(data)
 
 	switch {
 	case !found.valid:
-		return &failure{class: classMalformed, message: "the provider's stream has a chunk that is not a JSON object"}
+		return found, &failure{class: classMalformed, message: "the provider's stream has a chunk that is not a JSON object"}
 	case found.failed:
-		return classifyObject(data, nil, time.Now())
-	case found.only && !t.chat.usage:
+		return found, classifyObject(data, nil, time.Now())
+	default:
+		return found, nil
+	}
+}
+
+// pass sends one chunk.
+func (t *try) pass(data []byte, found chunk, out *stream, sum *tally) *failure {
+	if found.only && !t.chat.usage {
 		return nil // asked for by the ambassador, not by the client
 	}
 
-	if out.send(data, found.content) != nil {
+	if found.usage != nil && t.chat.usage { // the chunk that tells the usage tells the cost, too
+		data = t.billed(sum.usage).mark(data, false)
+	}
+
+	return t.sent(out.send(data, found.content), out)
+}
+
+// sent says what became of sending, and begins to wait for the next chunk.
+func (t *try) sent(err error, out *stream) *failure {
+	if failed, ok := errors.AsType[*failure](err); ok {
+		return failed
+	}
+
+	if err != nil {
 		return clientGone()
 	}
 
@@ -209,13 +295,21 @@ func (t *try) finish(out *stream, sum *tally) *failure {
 		return &failure{class: classCut, message: "the provider ended the stream without finishing its answer"}
 	}
 
+	if t.chat.door.native(t.target.provider.dialect) { // the provider's own end has passed
+		if out.flush() != nil {
+			return clientGone()
+		}
+
+		return nil
+	}
+
 	if t.chat.usage && !sum.usage.known {
 		if out.send(t.usageChunk(sum), false) != nil {
 			return clientGone()
 		}
 	}
 
-	_, err := out.writer.Write(doneFrame)
+	_, err := out.writer.Write(out.encoder.done(nil))
 	if err != nil || out.flush() != nil {
 		return clientGone()
 	}
@@ -236,7 +330,7 @@ func (t *try) usageChunk(sum *tally) []byte {
 		}
 	}
 
-	return t.source().mark(data, true)
+	return t.billed(used).mark(data, true)
 }
 
 // broken says why reading from the provider ended early.

@@ -421,7 +421,7 @@ func TestSimulatedIsSaid(t *testing.T) {
 
 	completion, err := rig.client.Chat.Completions.New(t.Context(), hello(), option.WithResponseInto(&response))
 	if err != nil || response.Header.Get("serin-simulated") != "true" || response.Header.Get("serin-provider") != "simulated" ||
-		completion.JSON.ExtraFields["serin"].Raw() != `{"provider":"simulated","simulated":true}` {
+		completion.JSON.ExtraFields["serin"].Raw() != `{"provider":"simulated","simulated":true,"cost_usd":0}` {
 		t.Errorf("got %v, %v, %s", err, response.Header, completion.RawJSON())
 	}
 

@@ -2,6 +2,7 @@ package ambassador
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -39,13 +40,26 @@ type try struct {
 	ctx       context.Context
 	dog       *watchdog
 	simulated bool
+	ignored   []string
 	used      usage
+	// seen is what the provider said about the usage of a stream that may have broken off.
+	seen usage
 	// produced are the bytes of content that arrived.
 	produced int
 }
 
+// billed is the source with the cost of its answer.
+func (t *try) billed(used usage) source {
+	made := t.source()
+	if cost, priced := t.cost(used); priced {
+		made.cost = strconv.AppendFloat(nil, cost, 'f', -1, 64)
+	}
+
+	return made
+}
+
 func (t *try) source() source {
-	return source{provider: t.target.provider.Name, model: t.target.model, simulated: t.simulated}
+	return source{provider: t.target.provider.Name, model: t.target.model, simulated: t.simulated, ignored: t.ignored}
 }
 
 // run asks the provider and passes its answer on. It settles the permit.
@@ -75,9 +89,23 @@ func (t *try) settle(ctx context.Context, failed *failure) {
 		t.permit.cool(cool, failed.retryAfter)
 	} else if failed.retryAfter > 0 && failed.class.handling().retry {
 		t.permit.cool(scopeProvider, failed.retryAfter)
+	} else if failed.class.handling().retry {
+		t.permit.fail(t.service.cfg.BreakAfter)
 	}
 
-	t.service.metrics.tried(ctx, t.target, failed, t.spent(failed))
+	spent := t.spent(failed)
+	cost, _ := t.cost(spent)
+	t.service.metrics.tried(ctx, t.target, failed, spent, cost)
+}
+
+// cost is what a usage costs, in US dollars; false if the model has no price.
+func (t *try) cost(used usage) (float64, bool) {
+	known, priced := t.service.prices.find(t.ctx, t.target.provider.Name, t.target.model)
+	if !priced {
+		return 0, false
+	}
+
+	return known.cost(used), true
 }
 
 // succeeded is called at the commit point: the key works, whatever becomes of the rest.
@@ -92,7 +120,14 @@ func (t *try) spent(failed *failure) usage {
 		return t.used
 	}
 
-	return estimate(len(t.chat.body), t.produced)
+	guess := estimate(len(t.chat.body), t.produced)
+	if t.seen.known {
+		t.seen.completion = max(t.seen.completion, guess.completion)
+
+		return t.seen
+	}
+
+	return guess
 }
 
 // ask sends the request and reads the answer under the watchdog.
@@ -113,7 +148,7 @@ func (t *try) ask(ctx context.Context) *failure {
 		chat: t.chat, baseURL: provider.BaseURL, model: t.target.model, key: t.key, number: t.number,
 	})
 	if err != nil {
-		return &failure{class: classInvalid, message: err.Error()}
+		return unsent(err)
 	}
 
 	response, err := provider.transport.RoundTrip(request)
@@ -130,6 +165,8 @@ func (t *try) ask(ctx context.Context) *failure {
 	}
 
 	t.simulated = provider.Kind == KindSimulated || response.Header.Get("Serin-Simulated") == "true"
+	t.ignored = provider.dialect.ignored(t.chat)
+
 	if id := response.Header["X-Request-Id"]; len(id) > 0 {
 		t.writer.Header()["X-Request-Id"] = id
 	}
@@ -139,6 +176,17 @@ func (t *try) ask(ctx context.Context) *failure {
 	}
 
 	return t.whole(response)
+}
+
+// unsent tells why there is no request to send.
+func unsent(err error) *failure {
+	if refused, ok := errors.AsType[*unsupported](err); ok {
+		told := badRequest(refused.field, refused.Error())
+
+		return &failure{class: classUnsupported, message: refused.Error(), body: told.body()}
+	}
+
+	return &failure{class: classInvalid, message: err.Error()}
 }
 
 // unreached tells why there was no answer at all. Errors of the network name addresses only.
@@ -167,7 +215,7 @@ func (t *try) streamed(response *http.Response) *failure {
 	deadline, _ := t.ctx.Deadline()
 	out := &stream{
 		writer: t.writer, control: http.NewResponseController(t.writer), source: t.source(),
-		limit: t.service.cfg.HoldBytes, onCommit: t.succeeded, deadline: deadline.Add(time.Second),
+		encoder: t.chat.door.stream(), limit: t.service.cfg.HoldBytes, onCommit: t.succeeded, deadline: deadline.Add(time.Second),
 	}
 
 	t.dog.expect(errLateToken, t.service.cfg.Deadlines.FirstToken)
@@ -212,7 +260,12 @@ func (t *try) whole(response *http.Response) *failure {
 		return failed
 	}
 
-	return t.write(t.complete(answer))
+	told, err := t.chat.door.answer(t.complete(answer), body, t.target.provider.dialect)
+	if err != nil {
+		return &failure{class: classMalformed, message: err.Error()}
+	}
+
+	return t.write(told)
 }
 
 // judge refuses what is not an answer.
@@ -221,13 +274,13 @@ func (t *try) judge(answer []byte, header http.Header) *failure {
 		return &failure{class: classMalformed, message: "the provider's answer is not valid JSON"}
 	}
 
-	found := gjson.GetManyBytes(answer, "error", "choices.0")
+	found := gjson.GetManyBytes(answer, "error", t.chat.first())
 
 	switch {
 	case found[0].Exists() && found[0].Type != gjson.Null:
 		return classifyObject(answer, header, time.Now())
 	case !found[1].IsObject():
-		return &failure{class: classMalformed, message: "the provider's answer has no choices"}
+		return &failure{class: classMalformed, message: "the provider's answer has no " + strings.TrimSuffix(t.chat.first(), ".0")}
 	default:
 		return nil
 	}
@@ -246,14 +299,16 @@ func (t *try) complete(answer []byte) []byte {
 		}
 	}
 
-	return t.source().mark(answer, estimated)
+	source := t.billed(t.spent(nil))
+	source.headers(t.writer.Header())
+
+	return source.mark(answer, estimated)
 }
 
 func (t *try) write(answer []byte) *failure {
 	header := t.writer.Header()
 	header["Content-Type"] = []string{"application/json"}
 	header["Content-Length"] = []string{strconv.Itoa(len(answer))}
-	t.source().headers(header)
 	t.writer.WriteHeader(http.StatusOK)
 
 	if _, err := t.writer.Write(answer); err != nil {

@@ -28,24 +28,32 @@ func smaller[T int32 | int64](limit, spent, remaining T) T {
 	}
 }
 
-// reserve takes a step and its tokens out of the budget before the model is called.
+// reserve takes a step, its tokens and its cost out of the budget before the model is called.
 func (t *Turn) reserve(event *eventv1.Event) {
-	tokens := event.GetStepStarted().GetReservedTokens()
+	tokens, cost := event.GetStepStarted().GetReservedTokens(), event.GetStepStarted().GetReservedCostMicros()
 	t.Spent.Steps++
 	t.Spent.Tokens += tokens
-	t.Reserved = Reservation{Segment: event.GetSegment(), Step: event.GetStep(), Tokens: tokens}
+	t.Spent.CostMicros += cost
+	t.Reserved = Reservation{Segment: event.GetSegment(), Step: event.GetStep(), Tokens: tokens, CostMicros: cost}
 }
 
 // settle replaces a step's reservation by what it used. The reservation of a step that was lost stays spent: its model
-// call may have been paid for.
+// call may have been paid for. So does a reserved cost while nobody knows what the call did cost.
 func (t *Turn) settle(event *eventv1.Event) {
+	usage := event.GetAgentMessage().GetUsage()
+
 	if t.Reserved.Segment == event.GetSegment() && t.Reserved.Step == event.GetStep() {
 		t.Spent.Tokens -= t.Reserved.Tokens
+
+		if usage != nil && usage.CostMicros != nil {
+			t.Spent.CostMicros -= t.Reserved.CostMicros
+		}
+
 		t.Reserved = Reservation{}
 	}
 
-	usage := event.GetAgentMessage().GetUsage()
 	t.Spent.Tokens += usage.GetInputTokens() + usage.GetOutputTokens()
+	t.Spent.CostMicros += usage.GetCostMicros()
 }
 
 // clone returns a row that shares nothing with t.

@@ -69,6 +69,8 @@ type Pin struct {
 type Reservation struct {
 	Segment, Step int32
 	Tokens        int64
+	// CostMicros is in millionths of a US dollar.
+	CostMicros int64
 }
 
 // CallState says how far a tool call got.

@@ -18,6 +18,8 @@ type Tally struct {
 	FirstOutputAt time.Time
 
 	InputTokens, OutputTokens, CachedInputTokens int64
+	// CostMicros is in millionths of a US dollar; of calls without a known price nothing is counted.
+	CostMicros int64
 
 	Steps, ToolCalls, ToolErrors, GuardrailHits int32
 }
@@ -29,7 +31,7 @@ func TallyOf(outcome *contextv1.Outcome) Tally {
 		OutputTokens:      outcome.GetUsage().GetOutputTokens(),
 		CachedInputTokens: outcome.GetUsage().GetCachedInputTokens(),
 		Steps:             outcome.GetSteps(), ToolCalls: outcome.GetToolCalls(), ToolErrors: outcome.GetToolErrors(),
-		GuardrailHits: outcome.GetGuardrailHits(),
+		GuardrailHits: outcome.GetGuardrailHits(), CostMicros: outcome.GetCostMicros(),
 	}
 
 	if outcome.GetBeganAt() != nil {
@@ -47,6 +49,7 @@ func TallyOf(outcome *contextv1.Outcome) Tally {
 func (t Tally) Outcome() *contextv1.Outcome {
 	outcome := &contextv1.Outcome{
 		Steps: t.Steps, ToolCalls: t.ToolCalls, ToolErrors: t.ToolErrors, GuardrailHits: t.GuardrailHits,
+		CostMicros: t.CostMicros,
 	}
 
 	if !t.BeganAt.IsZero() {
@@ -94,6 +97,7 @@ func (t Tally) message(message *eventv1.AgentMessage, now time.Time) Tally {
 	t.InputTokens += message.GetUsage().GetInputTokens()
 	t.OutputTokens += message.GetUsage().GetOutputTokens()
 	t.CachedInputTokens += message.GetUsage().GetCachedInputTokens()
+	t.CostMicros += message.GetUsage().GetCostMicros()
 
 	if message.GetText() != "" || len(message.GetToolCalls()) > 0 {
 		t = t.output(now)

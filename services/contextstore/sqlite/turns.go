@@ -10,7 +10,7 @@ import (
 
 // selectTurns joins turns with the pins of their agents, and says whether a withdrawal names the pin.
 const selectTurns = `SELECT t.data, t.revision, t.phase, t.waiting_since, t.cancel_by, t.cancel_reason,
-	t.reserved_segment, t.reserved_step, t.reserved_tokens, t.tally, t.forced, IFNULL(p.revision, ''),
+	t.reserved_segment, t.reserved_step, t.reserved_tokens, t.reserved_cost, t.tally, t.forced, IFNULL(p.revision, ''),
 	EXISTS (SELECT 1 FROM withdrawals w WHERE w.agent = t.agent AND w.revision = p.revision)
 	FROM turns t LEFT JOIN pins p ON p.conversation_id = t.conversation_id AND p.agent = t.agent WHERE `
 
@@ -62,7 +62,7 @@ func scanTurn(scan func(...any) error) (contextstore.Turn, error) {
 	)
 
 	if err := scan(&data, &turn.Revision, &turn.Phase, &since, &turn.CancelBy, &turn.CancelReason,
-		&turn.Reserved.Segment, &turn.Reserved.Step, &turn.Reserved.Tokens, &tally, &forced,
+		&turn.Reserved.Segment, &turn.Reserved.Step, &turn.Reserved.Tokens, &turn.Reserved.CostMicros, &tally, &forced,
 		&turn.Pin.Revision, &turn.Pin.Questioned); err != nil {
 		return contextstore.Turn{}, err
 	}
@@ -118,16 +118,16 @@ func (c *conn) PutTurn(turn contextstore.Turn) error {
 
 	return c.exec(`INSERT INTO turns (turn_id, conversation_id, agent, status, lease_holder, lease_expires_at, data,
 		revision, phase, waiting_since, cancel_by, cancel_reason, reserved_segment, reserved_step, reserved_tokens,
-		began_at, tally, forced) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		reserved_cost, began_at, tally, forced) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (turn_id) DO UPDATE SET
 		agent = excluded.agent, status = excluded.status, lease_holder = excluded.lease_holder,
 		lease_expires_at = excluded.lease_expires_at, data = excluded.data, revision = excluded.revision,
 		phase = excluded.phase, waiting_since = excluded.waiting_since, cancel_by = excluded.cancel_by,
 		cancel_reason = excluded.cancel_reason, reserved_segment = excluded.reserved_segment,
 		reserved_step = excluded.reserved_step, reserved_tokens = excluded.reserved_tokens,
-		began_at = excluded.began_at, tally = excluded.tally`,
+		reserved_cost = excluded.reserved_cost, began_at = excluded.began_at, tally = excluded.tally`,
 		turn.GetTurnId(), turn.GetConversationId(), turn.GetAgent(), int32(turn.GetStatus()), turn.GetLeaseHolder(),
 		nanos(turn.GetLeaseExpiresAt().AsTime()), data, turn.Revision, int(turn.Phase), nanos(turn.WaitingSince),
 		turn.CancelBy, turn.CancelReason, turn.Reserved.Segment, turn.Reserved.Step, turn.Reserved.Tokens,
-		nanos(turn.Tally.BeganAt), bytesOf(tally), bytesOf(forced))
+		turn.Reserved.CostMicros, nanos(turn.Tally.BeganAt), bytesOf(tally), bytesOf(forced))
 }

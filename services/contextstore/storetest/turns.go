@@ -23,6 +23,7 @@ func turnTests() map[string]func(*world) {
 		"LostStepStaysSpent":      lostStepStaysSpent,
 		"HandoffMovesEverything":  handoffMovesEverything,
 		"HandoffNarrowsBudget":    handoffNarrowsBudget,
+		"CostIsReserved":          costIsReserved,
 		"HandoffFromTheOwnerOnly": handoffFromTheOwnerOnly,
 		"GatewayFailsDeadTurns":   gatewayFailsDeadTurns,
 		"Resumable":               resumable,
@@ -207,6 +208,36 @@ func handoffNarrowsBudget(w *world) {
 	same(w, "tokens: the turn's own limit is smaller", budget.GetTokens(), 1000)
 	same(w, "cost: a new limit", budget.GetCostMicros(), 70)
 	same(w, "hops: no limit of the agent's", budget.GetHops(), 3)
+}
+
+// costIsReserved: a cost is reserved and settled as tokens are, but stays reserved while nobody knows it.
+func costIsReserved(w *world) {
+	turn, lease := w.running()
+	cost := int64(30)
+	priced, unpriced := message(1, 100), message(2, 100)
+	priced.GetAgentMessage().Usage.CostMicros = &cost
+
+	for _, step := range []struct {
+		event *eventv1.Event
+		spent int64
+	}{
+		{costly(1, 50), 50}, {priced, 30}, {costly(2, 50), 80}, {unpriced, 80}, {costly(3, 5), 85},
+	} {
+		response, err := w.append(w.as(triage), turn.GetConversationId(), lease, step.event)
+		w.ok(err)
+		same(w, "spent", response.GetTurn().GetSpent().GetCostMicros(), step.spent)
+	}
+
+	response, err := w.append(w.as(triage), turn.GetConversationId(), lease,
+		handoff(triage, billing, &eventv1.Budget{CostMicros: 70}))
+	w.ok(err)
+	same(w, "cost: what is spent and what is left", response.GetTurn().GetBudget().GetCostMicros(), 155)
+}
+
+func costly(step int32, micros int64) *eventv1.Event {
+	return &eventv1.Event{Step: step, Kind: &eventv1.Event_StepStarted{
+		StepStarted: &eventv1.StepStarted{ReservedCostMicros: micros},
+	}}
 }
 
 func handoffFromTheOwnerOnly(w *world) {

@@ -999,8 +999,10 @@ type Usage struct {
 	OutputTokens int64 `protobuf:"varint,2,opt,name=output_tokens,json=outputTokens,proto3" json:"output_tokens,omitempty"`
 	// Prompt tokens that came from the provider's cache.
 	CachedInputTokens int64 `protobuf:"varint,3,opt,name=cached_input_tokens,json=cachedInputTokens,proto3" json:"cached_input_tokens,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Cost in millionths of a US dollar, rounded up; absent if no price is known. Of several calls, that of those with one.
+	CostMicros    *int64 `protobuf:"varint,4,opt,name=cost_micros,json=costMicros,proto3,oneof" json:"cost_micros,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Usage) Reset() {
@@ -1050,6 +1052,13 @@ func (x *Usage) GetOutputTokens() int64 {
 func (x *Usage) GetCachedInputTokens() int64 {
 	if x != nil {
 		return x.CachedInputTokens
+	}
+	return 0
+}
+
+func (x *Usage) GetCostMicros() int64 {
+	if x != nil && x.CostMicros != nil {
+		return *x.CostMicros
 	}
 	return 0
 }
@@ -1483,9 +1492,11 @@ type StepStarted struct {
 	// Tokens reserved until the call's usage is known.
 	ReservedTokens int64 `protobuf:"varint,1,opt,name=reserved_tokens,json=reservedTokens,proto3" json:"reserved_tokens,omitempty"`
 	// The model asked for.
-	Model         string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// Cost reserved until the call's is known, in millionths of a US dollar; 0 where no budget limits it.
+	ReservedCostMicros int64 `protobuf:"varint,3,opt,name=reserved_cost_micros,json=reservedCostMicros,proto3" json:"reserved_cost_micros,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *StepStarted) Reset() {
@@ -1530,6 +1541,13 @@ func (x *StepStarted) GetModel() string {
 		return x.Model
 	}
 	return ""
+}
+
+func (x *StepStarted) GetReservedCostMicros() int64 {
+	if x != nil {
+		return x.ReservedCostMicros
+	}
+	return 0
 }
 
 // MessagePart makes text durable while a message is being written: at most 250 ms or 1 KiB of text apart.
@@ -2842,11 +2860,14 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\x06tokens\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06tokens\x12(\n" +
 	"\vcost_micros\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
 	"costMicros\x12\x1b\n" +
-	"\x04hops\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x04hops\"\x9a\x01\n" +
+	"\x04hops\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x04hops\"\xd9\x01\n" +
 	"\x05Usage\x12*\n" +
 	"\finput_tokens\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vinputTokens\x12,\n" +
 	"\routput_tokens\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\foutputTokens\x127\n" +
-	"\x13cached_input_tokens\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x11cachedInputTokens\"W\n" +
+	"\x13cached_input_tokens\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x11cachedInputTokens\x12-\n" +
+	"\vcost_micros\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\n" +
+	"costMicros\x88\x01\x01B\x0e\n" +
+	"\f_cost_micros\"W\n" +
 	"\x13ConversationCreated\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -2875,10 +2896,11 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\x10SegmentRestarted\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\"&\n" +
 	"\x0eSegmentResumed\x12\x14\n" +
-	"\x05agent\x18\x01 \x01(\tR\x05agent\"U\n" +
+	"\x05agent\x18\x01 \x01(\tR\x05agent\"\x90\x01\n" +
 	"\vStepStarted\x120\n" +
 	"\x0freserved_tokens\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0ereservedTokens\x12\x14\n" +
-	"\x05model\x18\x02 \x01(\tR\x05model\"l\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x129\n" +
+	"\x14reserved_cost_micros\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x12reservedCostMicros\"l\n" +
 	"\vMessagePart\x12(\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18`R\tmessageId\x12\x1f\n" +
@@ -3146,6 +3168,7 @@ func file_serin_event_v1_event_proto_init() {
 		(*Event_TextDelta)(nil),
 		(*Event_ToolProgress)(nil),
 	}
+	file_serin_event_v1_event_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
