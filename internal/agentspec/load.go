@@ -77,6 +77,8 @@ func load(fsys fs.FS, dir string, names []string) (*Set, error) {
 	for _, doc := range documents {
 		if doc.agent != nil {
 			resolveHere(fsys, doc)
+		} else {
+			readOpenAPI(fsys, doc)
 		}
 	}
 
