@@ -47,7 +47,7 @@ func (v *validator) web(spec *MCPServerSpec) {
 
 	if auth := spec.Auth; auth != nil {
 		user, password := auth.UserEnv != "", auth.PasswordEnv != ""
-		if bearer := auth.BearerEnv != ""; bearer && (user || password) || !bearer && !(user && password) {
+		if bearer := auth.BearerEnv != ""; bearer && (user || password) || !bearer && (!user || !password) {
 			v.add("spec.auth", "want bearerEnv alone, or userEnv and passwordEnv")
 		}
 	}

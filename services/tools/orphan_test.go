@@ -39,7 +39,7 @@ func runOrphanage() {
 		panic(err)
 	}
 
-	fmt.Println(session.process.command.Process.Pid)
+	fmt.Println(session.peer.(processPeer).process.command.Process.Pid)
 	select {}
 }
 

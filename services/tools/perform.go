@@ -171,7 +171,8 @@ func (s *Service) try(ctx context.Context, r *run) verdict {
 			return r.tool.judge(answer)
 		}
 
-		if !r.tool.mayRepeat(attempts) || ctx.Err() != nil {
+		// A pause lets whatever was in the way pass.
+		if !r.tool.mayRepeat(attempts) || !pauseFor(ctx, jitter(s.config.MinBackoff<<(attempts-1))) {
 			return r.tool.explain(err, context.Cause(ctx))
 		}
 	}

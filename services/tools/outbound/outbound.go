@@ -8,6 +8,7 @@ package outbound
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -46,14 +47,14 @@ func New(config Config) (*http.Client, error) {
 	trip := &tripper{
 		home: origin(home), headers: headers,
 		next: &http.Transport{
-			Proxy:                 nil, // a proxy would dial what is refused here
-			DialContext:           guard.dialer().DialContext,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConnsPerHost:   16,
-			IdleConnTimeout:       90 * time.Second,
-			TLSHandshakeTimeout:   10 * time.Second,
-			ResponseHeaderTimeout: config.ResponseHeaderTimeout,
-			ExpectContinueTimeout: time.Second,
+			Proxy:                  nil, // a proxy would dial what is refused here
+			DialContext:            guard.dialer().DialContext,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConnsPerHost:    16,
+			IdleConnTimeout:        90 * time.Second,
+			TLSHandshakeTimeout:    10 * time.Second,
+			ResponseHeaderTimeout:  config.ResponseHeaderTimeout,
+			ExpectContinueTimeout:  time.Second,
 			MaxResponseHeaderBytes: 64 << 10,
 		},
 	}
@@ -134,9 +135,7 @@ func (t *tripper) RoundTrip(request *http.Request) (*http.Response, error) {
 	request = request.Clone(request.Context())
 
 	if origin(request.URL) == t.home {
-		for name, values := range t.headers {
-			request.Header[name] = values
-		}
+		maps.Copy(request.Header, t.headers)
 	}
 
 	return traced(request, t.next)

@@ -7,12 +7,12 @@ import (
 	"sync"
 )
 
-// Trace says how far a request came. What it says holds once the request has ended.
+// Trace says how far a request came: of several that redirects led to, the last one. What it says holds once the request
+// has ended.
 type Trace struct {
 	mu     sync.Mutex
 	sent   bool
 	status int
-	header http.Header
 }
 
 type traceKey struct{}
@@ -22,6 +22,13 @@ func WithTrace(ctx context.Context) (context.Context, *Trace) {
 	trace := &Trace{}
 
 	return context.WithValue(ctx, traceKey{}, trace), trace
+}
+
+// Traced reports whether what is made with the context is traced.
+func Traced(ctx context.Context) bool {
+	_, ok := ctx.Value(traceKey{}).(*Trace)
+
+	return ok
 }
 
 // Sent reports whether the server may have seen the request: its headers were written to a connection.
@@ -40,6 +47,14 @@ func (t *Trace) Status() int {
 	return t.status
 }
 
+// begin forgets what was before: who answered with a redirect did nothing else.
+func (t *Trace) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	t.sent, t.status = false, 0
+}
+
 func (t *Trace) wrote() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -54,13 +69,15 @@ func (t *Trace) answered(status int) {
 	t.status = status
 }
 
-// traced sends a request, and notes in its context's trace how far it comes. The body is what has effects, so of requests
-// that are only about others, such as the GET of a stream, nothing is noted.
+// traced sends a request, and notes in its context's trace how far it comes. Of a request that only goes on with the
+// answer to another, such as the GET of a stream that broke, nothing is noted.
 func traced(request *http.Request, next http.RoundTripper) (*http.Response, error) {
 	trace, ok := request.Context().Value(traceKey{}).(*Trace)
-	if !ok {
+	if !ok || request.Header.Get("Last-Event-Id") != "" {
 		return next.RoundTrip(request) //nolint:wrapcheck // it is a round tripper like the one below it
 	}
+
+	trace.begin()
 
 	ctx := httptrace.WithClientTrace(request.Context(), &httptrace.ClientTrace{WroteHeaders: trace.wrote})
 
