@@ -128,7 +128,7 @@ func testEverythingServer(t *testing.T, server func(*Config)) {
 func TestEverythingServerIsRestarted(t *testing.T) {
 	house := newHouse(t, everything(t))
 	tools := house.move()
-	server := tools.service.catalog.servers["everything"]
+	server := tools.service.catalog.servers["everything"].(*server)
 
 	first, err := server.live(t.Context())
 	if err != nil {

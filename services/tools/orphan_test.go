@@ -34,7 +34,7 @@ func runOrphanage() {
 
 	go func() { _ = service.Run(context.Background()) }()
 
-	session, err := service.catalog.servers["puppet"].live(context.Background())
+	session, err := service.catalog.servers["puppet"].(*server).live(context.Background())
 	if err != nil {
 		panic(err)
 	}

@@ -262,15 +262,19 @@ func (s *server) offer(listed []*mcp.Tool) {
 }
 
 func (s *server) slotsFor(name string, limit int32) slots {
-	if limit <= 0 {
-		limit = defaultMaxConcurrent
-	}
-
 	if _, known := s.slots[name]; !known {
-		s.slots[name] = make(slots, limit)
+		s.slots[name] = make(slots, slotLimit(limit))
 	}
 
 	return s.slots[name]
+}
+
+func slotLimit(declared int32) int32 {
+	if declared <= 0 {
+		return defaultMaxConcurrent
+	}
+
+	return declared
 }
 
 // makeTools returns the usable tools by model name, and why the others are refused. Of several tools with one name none
@@ -402,7 +406,11 @@ func (s *server) offers(grant string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	for name := range s.tools {
+	return offersOne(s.tools, grant)
+}
+
+func offersOne(tools map[string]*tool, grant string) bool {
+	for name := range tools {
 		if covers(grant, name) {
 			return true
 		}

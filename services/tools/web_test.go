@@ -178,7 +178,7 @@ func TestWebSessionIsForgotten(t *testing.T) {
 	tools := newHouse(t, front.at()).move()
 	wantOutcome(t, tools.execute("before", "puppet_echo", `{}`), ok)
 
-	first, err := tools.service.catalog.servers["puppet"].live(t.Context())
+	first, err := tools.service.catalog.servers["puppet"].(*server).live(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestWebSessionIsForgotten(t *testing.T) {
 	front.act(func(w http.ResponseWriter, n int32) bool { return n == 1 && answerWith(http.StatusNotFound, "")(w, n) })
 	wantOutcome(t, tools.execute("after", "puppet_fail", `{}`), failure)
 
-	if second, err := tools.service.catalog.servers["puppet"].live(t.Context()); err != nil || first == second || front.calls.Load() != 2 {
+	if second, err := tools.service.catalog.servers["puppet"].(*server).live(t.Context()); err != nil || first == second || front.calls.Load() != 2 {
 		t.Errorf("%v, the same session %t, sent %d times", err, first == second, front.calls.Load())
 	}
 }

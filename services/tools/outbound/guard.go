@@ -13,10 +13,13 @@ import (
 var ErrAddress = errors.New("address refused")
 
 // guard decides which addresses may be dialled.
-type guard struct{ allowPrivate bool }
+type guard struct {
+	allowPrivate bool
+	resolver     *net.Resolver // nil is the system's
+}
 
 func (g *guard) dialer() *net.Dialer {
-	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: g.control}
+	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: g.control, Resolver: g.resolver}
 }
 
 // control is called with the very address that a socket is about to be connected to, after names were resolved.
