@@ -125,6 +125,36 @@ func operationsOf(spec *agentspec.MCPServerSpec) ([]found, agentspec.Problems) {
 		}
 	}
 
+	if spec.OpenAPI != nil {
+		return documented(spec.OpenAPI)
+	}
+
+	return operations, problems
+}
+
+// documented are the operations of a document that are tools.
+func documented(api *agentspec.OpenAPI) ([]found, agentspec.Problems) {
+	document, err := webapi.ParseOpenAPI([]byte(api.Document))
+	if err != nil {
+		return nil, agentspec.Problems{{Field: "spec.openapi", Message: err.Error()}}
+	}
+
+	var (
+		operations []found
+		problems   agentspec.Problems
+	)
+
+	for i, id := range api.Operations {
+		field := fmt.Sprintf("spec.openapi.operations[%d]", i)
+
+		operation, err := document.Operation(id)
+		if err != nil {
+			problems = append(problems, agentspec.Problem{Field: field, Message: fmt.Sprintf("%q: %s", id, err)})
+		} else {
+			operations = append(operations, found{operation, field})
+		}
+	}
+
 	return operations, problems
 }
 

@@ -29,7 +29,7 @@ func declaration(method, path string, change func(*agentspec.HTTPTool)) *agentsp
 	return made
 }
 
-func place(at map[string]agentspec.HTTPParameter) func(*agentspec.HTTPTool) {
+func placed(at map[string]agentspec.HTTPParameter) func(*agentspec.HTTPTool) {
 	return func(declared *agentspec.HTTPTool) { declared.Parameters = at }
 }
 
@@ -53,7 +53,7 @@ func TestRequest(t *testing.T) {
 			declaration("POST", "/a", func(d *agentspec.HTTPTool) { d.Input = nil }), "https://x.example", `{}`, "POST https://x.example/a", `{}`,
 		},
 		"places": {
-			declaration("PUT", "/a/{id}/b", place(map[string]agentspec.HTTPParameter{
+			declaration("PUT", "/a/{id}/b", placed(map[string]agentspec.HTTPParameter{
 				"limit": {In: "query", Name: "max"}, "note": {In: "header", Name: "X-Note"}, "tags": {In: "body", Name: "labels"},
 			})), "https://x.example/?key=1", `{"id":"ä/b","limit":3,"note":"hi","tags":[1]}`,
 			"PUT https://x.example/a/%C3%A4%2Fb/b?key=1&max=3 X-Note: hi", `{"labels":[1]}`,
@@ -109,7 +109,7 @@ func bodyOf(request *http.Request) string {
 }
 
 func TestRequestRefusesArguments(t *testing.T) {
-	operation, err := FromHTTP(declaration("GET", "/a/{id}", place(map[string]agentspec.HTTPParameter{"note": {In: "header", Name: "X-Note"}})))
+	operation, err := FromHTTP(declaration("GET", "/a/{id}", placed(map[string]agentspec.HTTPParameter{"note": {In: "header", Name: "X-Note"}})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,12 +142,12 @@ func TestFromHTTPRefuses(t *testing.T) {
 		`body: a GET carries none`:                    declaration("GET", "/a", func(d *agentspec.HTTPTool) { d.Body = "entry" }),
 		`body: "x" is no property of input`:           declaration("POST", "/a", func(d *agentspec.HTTPTool) { d.Body = "x" }),
 		`whether "id" is in query or header`:          declaration("POST", "/a", func(d *agentspec.HTTPTool) { d.Body = "entry" }),
-		`parameters.x: no property of input`:          declaration("GET", "/a", place(map[string]agentspec.HTTPParameter{"x": {In: "query"}})),
-		`it is in the path already`:                   declaration("GET", "/{id}", place(map[string]agentspec.HTTPParameter{"id": {In: "query"}})),
-		`a GET carries no body`:                       declaration("GET", "/a", place(map[string]agentspec.HTTPParameter{"note": {In: "body"}})),
-		`Serin sets this header itself`:               declaration("GET", "/a", place(map[string]agentspec.HTTPParameter{"note": {In: "header", Name: "host"}})),
-		`auth does`:                                   declaration("GET", "/a", place(map[string]agentspec.HTTPParameter{"note": {In: "header", Name: "authorization"}})),
-		`want a name without spaces`:                  declaration("GET", "/a", place(map[string]agentspec.HTTPParameter{"note": {In: "header", Name: "a b"}})),
+		`parameters.x: no property of input`:          declaration("GET", "/a", placed(map[string]agentspec.HTTPParameter{"x": {In: "query"}})),
+		`it is in the path already`:                   declaration("GET", "/{id}", placed(map[string]agentspec.HTTPParameter{"id": {In: "query"}})),
+		`a GET carries no body`:                       declaration("GET", "/a", placed(map[string]agentspec.HTTPParameter{"note": {In: "body"}})),
+		`Serin sets this header itself`:               declaration("GET", "/a", placed(map[string]agentspec.HTTPParameter{"note": {In: "header", Name: "host"}})),
+		`auth does`:                                   declaration("GET", "/a", placed(map[string]agentspec.HTTPParameter{"note": {In: "header", Name: "authorization"}})),
+		`want a name without spaces`:                  declaration("GET", "/a", placed(map[string]agentspec.HTTPParameter{"note": {In: "header", Name: "a b"}})),
 	} {
 		if _, err := FromHTTP(declared); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
