@@ -88,7 +88,7 @@ func load(fsys fs.FS, dir string, names []string) (*Set, error) {
 	}
 
 	if len(problems) > 0 {
-		return nil, problems.sorted()
+		return nil, problems.Sorted()
 	}
 
 	return newSet(documents), nil

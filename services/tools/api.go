@@ -221,7 +221,7 @@ func (a *api) call(ctx context.Context, call invocation) (reply, error) {
 
 	request, err := a.operations[call.tool].Request(ctx, a.base, call.arguments)
 	if err != nil {
-		return reply{text: "arguments: " + clip(err.Error(), maxProblem) + ". Nothing was sent.", failed: true}, nil //nolint:nilerr // it is the answer
+		return reply{text: "arguments: " + clip(err.Error(), maxProblem) + ". Nothing was sent.", failed: true}, nil
 	}
 
 	if call.idempotent && !a.operations[call.tool].IsSafe() {

@@ -292,7 +292,7 @@ func TestTraceSaysHowFarARequestCame(t *testing.T) {
 }
 
 func TestNewRefusesSecrets(t *testing.T) {
-	for value, want := range map[string]string{"": "TOKEN is not set", "hush\nhush": "TOKEN has more than one line"} {
+	for value, want := range map[string]string{"": "TOKEN is not set", "hush\nquiet": "TOKEN has more than one line"} {
 		_, err := New(Config{
 			Spec:   &agentspec.MCPServerSpec{URL: "http://x", Auth: &agentspec.Auth{BearerEnv: "TOKEN"}},
 			Getenv: func(string) string { return value },

@@ -47,6 +47,11 @@ func Read(response *http.Response, limit int64) (Answer, error) {
 
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 
+	text, value, decoded := "", any(nil), false
+	if isJSON(kind) && !answer.Cut {
+		text, value, decoded = decode(page)
+	}
+
 	switch {
 	case response.Request != nil && response.Request.Method == http.MethodHead:
 		answer.Text = answer.Line() + headLines(response.Header)
@@ -54,7 +59,8 @@ func Read(response *http.Response, limit int64) (Answer, error) {
 		if answer.IsOK() {
 			answer.Text = answer.Line()
 		}
-	case isJSON(kind) && !answer.Cut && answer.decode(page):
+	case decoded:
+		answer.Text, answer.JSON = text, value
 	case isText(kind) || (kind == "" && utf8.Valid(page)):
 		answer.Text = string(page)
 	default:
@@ -64,16 +70,12 @@ func Read(response *http.Response, limit int64) (Answer, error) {
 	return answer, nil
 }
 
-// decode takes a body of JSON; it returns false if it is none.
-func (a *Answer) decode(page []byte) bool {
-	text := &bytes.Buffer{}
-	if json.Compact(text, page) != nil || json.Unmarshal(page, &a.JSON) != nil {
-		return false
-	}
+// decode reads a body of JSON, with its text as it is but for spaces; ok is false if it is none.
+func decode(page []byte) (text string, value any, ok bool) {
+	compacted := &bytes.Buffer{}
+	ok = json.Compact(compacted, page) == nil && json.Unmarshal(page, &value) == nil
 
-	a.Text = text.String()
-
-	return true
+	return compacted.String(), value, ok
 }
 
 func isJSON(kind string) bool { return kind == kindJSON || strings.HasSuffix(kind, "+json") }

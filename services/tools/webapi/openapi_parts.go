@@ -89,18 +89,19 @@ func leavesOut(each *openapi3.Parameter) (left bool, why string) {
 
 		return false, ""
 	default:
-		return true, fmt.Sprintf("Serin sends none in %s", each.In)
+		return true, "Serin sends none in " + each.In
 	}
 }
 
 // parameterSchema returns a parameter's schema and how it is written.
 func (d *Document) parameterSchema(each *openapi3.Parameter) (schema any, style string, err error) {
-	for _, kind := range slices.Sorted(maps.Keys(each.Content)) {
-		if base(kind) != kindJSON || each.Content[kind] == nil || each.Content[kind].Schema == nil {
-			return nil, "", fmt.Errorf("it is written as %q, which Serin can't", kind)
+	if kinds := slices.Sorted(maps.Keys(each.Content)); len(kinds) > 0 { // there is one
+		media := each.Content[kinds[0]]
+		if base(kinds[0]) != kindJSON || media == nil || media.Schema == nil {
+			return nil, "", fmt.Errorf("it is written as %q, which Serin can't", kinds[0])
 		}
 
-		schema, err = treeOf(each.Content[kind].Schema)
+		schema, err = treeOf(media.Schema)
 
 		return schema, styleJSON, err
 	}

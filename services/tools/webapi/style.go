@@ -2,9 +2,9 @@ package webapi
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -124,7 +124,7 @@ func scalar(value any) string {
 	case json.Number:
 		return value.String()
 	case bool:
-		return fmt.Sprint(value)
+		return strconv.FormatBool(value)
 	default:
 		return compact(value)
 	}
