@@ -36,7 +36,9 @@ func newAgentsValidateCommand(env *Env) *cobra.Command {
 		Use:   "validate DIR",
 		Short: "Check agent files without running them",
 		Long: `Reads the *.yaml and *.yml files of a folder, or one file, and says everything that is
-wrong with them: file, line, column, field, and what is allowed there.
+wrong with them: file, line, column, field, and what is allowed there. Tool servers are not
+asked, but what their declarations say of requests is looked at: schemas, OpenAPI documents, and
+addresses that would be refused.
 
 With --mesh proxyless it takes any number of files and folders, and Istio's objects among them:
 it says which of their fields proxyless gRPC clients and servers ignore (such as mirror and
