@@ -150,7 +150,7 @@ func loadChecked(dir string) (*agentspec.Set, error) {
 }
 
 func checkServers(set *agentspec.Set) agentspec.Problems {
-	var problems agentspec.Problems
+	problems := make(agentspec.Problems, 0, len(set.Servers))
 
 	for i := range set.Servers {
 		found := tools.Check(&set.Servers[i])

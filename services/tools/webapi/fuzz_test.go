@@ -46,7 +46,8 @@ func FuzzRequest(f *testing.F) {
 		}
 
 		operation := &Operation{Method: "GET", path: read, parameters: []parameter{
-			{argument: "id", in: inPath, name: "id", style: styleSimple}, {argument: "q", in: inQuery, name: "q", style: styleForm},
+			{argument: "id", in: inPath, name: "id", style: styleSimple},
+			{argument: "q", in: inQuery, name: "q", style: styleForm},
 			{argument: "h", in: inHeader, name: "X-H", style: styleSimple},
 		}}
 		arguments, _ := json.Marshal(map[string]string{"id": step, "q": text, "h": text})
