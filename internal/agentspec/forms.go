@@ -47,7 +47,20 @@ var forms = map[string][]Form{
 		": want server_tool, server_* or one of "+strings.Join(BuiltinTools(), ", "))},
 	"subdomain": {want(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`,
 		": want a name of Kubernetes: lower case letters, digits, - and ., at most 253 characters")},
-	"key": {want(`^[a-zA-Z0-9._-]{1,253}$`, ": want a key of a ConfigMap: letters, digits, -, _ and ., at most 253 characters")},
+	"url": {want(`^https?://[a-zA-Z0-9.:\[\]-]+(/[^ ?#]*)?(\?[^ #]*)?$`,
+		": want a URL such as https://tools.example.com/mcp, without user, password and fragment")},
+	"path":     {want(`^/[^ ?#]*$`, ": want a path that begins with /, such as /invoices/{id}; parameters say what is in the query")},
+	"env":      {want(`^[a-zA-Z_][a-zA-Z0-9_]*$`, ": want the name of an environment variable: letters, digits and _")},
+	"line":     {want(`^[ -~]*$`, ": want one line of ASCII characters")},
+	"header":   {want(`^[a-zA-Z0-9!#$%&*+.^_|~-]+$`, ": want a name without spaces, such as X-Team"), reserved},
+	"httptool": {want(`^[a-zA-Z0-9_-]{1,64}$`, ": want a name of letters, digits, - and _, at most 64 characters")},
+	"key":      {want(`^[a-zA-Z0-9._-]{1,253}$`, ": want a key of a ConfigMap: letters, digits, -, _ and ., at most 253 characters")},
+}
+
+// reserved are the headers that say how a request is sent.
+var reserved = Form{
+	regexp.MustCompile(`^(?i)(host|connection|content-length|content-type|transfer-encoding|upgrade|te|trailer|keep-alive|` +
+		`proxy-.*|mcp-.*|last-event-id|idempotency-key)$`), true, ": Serin sets this header itself",
 }
 
 const notUSD = ` is not an amount: want a number above 0 with at most 6 decimals, such as "0.25"`

@@ -77,6 +77,8 @@ func load(fsys fs.FS, dir string, names []string) (*Set, error) {
 	for _, doc := range documents {
 		if doc.agent != nil {
 			resolveHere(fsys, doc)
+		} else {
+			readOpenAPI(fsys, doc)
 		}
 	}
 
@@ -86,7 +88,7 @@ func load(fsys fs.FS, dir string, names []string) (*Set, error) {
 	}
 
 	if len(problems) > 0 {
-		return nil, problems.sorted()
+		return nil, problems.Sorted()
 	}
 
 	return newSet(documents), nil

@@ -69,7 +69,8 @@ func (p Problems) Err() error {
 	return p
 }
 
-func (p Problems) sorted() Problems {
+// Sorted orders the problems by files and lines, in place.
+func (p Problems) Sorted() Problems {
 	slices.SortStableFunc(p, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})

@@ -118,6 +118,9 @@ func (v *validator) server(server *MCPServer) {
 		v.add("spec.command[0]", "want a program's name or path")
 	}
 
+	v.source(&server.Spec)
+	v.web(&server.Spec)
+
 	for _, name := range slices.Sorted(maps.Keys(server.Spec.Env)) {
 		value := server.Spec.Env[name]
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {

@@ -51,6 +51,24 @@ func (s *Set) Origin(kind, name string) Origin {
 	return Origin{}
 }
 
+// Placed returns problems of an object, which know their fields, with the places of these in its file.
+func (s *Set) Placed(kind, name string, problems Problems) Problems {
+	found := s.origins[kind+"/"+name]
+	if found == nil {
+		return problems
+	}
+
+	placed := make(Problems, len(problems))
+
+	for i, problem := range problems {
+		where := found.find(problem.Field)
+		problem.File, problem.Line, problem.Column = found.file, where.line, where.column
+		placed[i] = problem
+	}
+
+	return placed
+}
+
 // Callers returns the agents that may hand off to the agent, by name, sorted.
 func Callers(set *Set, agent string) []string {
 	callers := []string{}

@@ -37,7 +37,7 @@ func LoadOne(path, name string) (Agent, error) {
 	}
 
 	if len(problems) > 0 {
-		return Agent{}, problems.sorted()
+		return Agent{}, problems.Sorted()
 	}
 
 	agent := found.agent.clone()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/serinhq/serin/deploy/local"
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/services/tools"
 )
 
 func newAgentsCommand(env *Env) *cobra.Command {
@@ -35,7 +36,9 @@ func newAgentsValidateCommand(env *Env) *cobra.Command {
 		Use:   "validate DIR",
 		Short: "Check agent files without running them",
 		Long: `Reads the *.yaml and *.yml files of a folder, or one file, and says everything that is
-wrong with them: file, line, column, field, and what is allowed there.
+wrong with them: file, line, column, field, and what is allowed there. Tool servers are not
+asked, but what their declarations say of requests is looked at: schemas, OpenAPI documents, and
+addresses that would be refused.
 
 With --mesh proxyless it takes any number of files and folders, and Istio's objects among them:
 it says which of their fields proxyless gRPC clients and servers ignore (such as mirror and
@@ -107,7 +110,7 @@ type validation struct {
 }
 
 func validateAgents(env *Env, dir string, format outputFormat) error {
-	set, err := agentspec.Load(dir)
+	set, err := loadChecked(dir)
 	if err != nil {
 		if format != formatText {
 			found := validation{Problems: agentspec.Problems{}, Agents: []agentSummary{}}
@@ -134,6 +137,27 @@ func validateAgents(env *Env, dir string, format outputFormat) error {
 
 	return write(env.Stdout, fmt.Appendf(nil, "%s and %s: nothing to object to\n",
 		count(len(set.Agents), "agent"), count(len(set.Servers), "tool server")))
+}
+
+// loadChecked loads a folder, and has whoever runs tool servers look at their declarations too.
+func loadChecked(dir string) (*agentspec.Set, error) {
+	set, err := agentspec.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+
+	return set, checkServers(set).Err()
+}
+
+func checkServers(set *agentspec.Set) agentspec.Problems {
+	problems := make(agentspec.Problems, 0, len(set.Servers))
+
+	for i := range set.Servers {
+		found := tools.Check(&set.Servers[i])
+		problems = append(problems, set.Placed(agentspec.KindMCPServer, set.Servers[i].Metadata.Name, found)...)
+	}
+
+	return problems.Sorted()
 }
 
 func count(n int, what string) string {

@@ -115,6 +115,7 @@ func (v *meshValidation) judge(folder *manifests) {
 		return
 	}
 
+	v.Problems = append(v.Problems, checkServers(set)...)
 	v.Agents = append(v.Agents, summarize(set)...)
 	v.Servers += len(set.Servers)
 }

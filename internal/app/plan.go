@@ -329,8 +329,9 @@ func (p *Platform) process(workload *plannedWorkload) (supervise.Process, error)
 	return supervise.Process{
 		Name: workload.name, Path: p.config.Executable, Args: []string{"serve", "--config", path},
 		// The lock goes along, so that it lasts as long as anyone works on the data.
-		Env:   append(p.environment(workload.config.Room), "GRPC_XDS_BOOTSTRAP="+bootstrap),
-		Files: append(slices.Clone(workload.files), p.data.lock), LogPath: p.data.join("logs", workload.name+".log"),
+		Env:    append(p.environment(workload.config.Room), "GRPC_XDS_BOOTSTRAP="+bootstrap),
+		EnvNow: p.secretsOf(workload.config.Room),
+		Files:  append(slices.Clone(workload.files), p.data.lock), LogPath: p.data.join("logs", workload.name+".log"),
 		Ready: healthPage("http://" + workload.pages + "/health/ready"),
 		Alive: healthPage("http://" + workload.pages + "/health/live"),
 		// A door that has gone must not let anyone wait in front of it.
@@ -378,6 +379,30 @@ func (p *Platform) environment(room string) []string {
 	}
 
 	return env
+}
+
+// secretsOf are the variables that a room's process is given beside its environment, as of its next start: tools gets those
+// that the declared servers name.
+func (p *Platform) secretsOf(room string) func() []string {
+	if room != "tools" {
+		return nil
+	}
+
+	return func() []string {
+		named := map[string]bool{}
+
+		for _, server := range p.fleet.catalogue().Servers {
+			for _, name := range server.Spec.Variables() {
+				named[name] = true
+			}
+		}
+
+		return slices.DeleteFunc(slices.Clone(p.env.Environ), func(variable string) bool {
+			name, _, _ := strings.Cut(variable, "=")
+
+			return !named[name]
+		})
+	}
 }
 
 func closeFiles(files []*os.File) {

@@ -3,6 +3,8 @@ package app
 import (
 	"slices"
 	"testing"
+
+	"github.com/serinhq/serin/internal/agentspec"
 )
 
 func TestOnlyTheAmbassadorSeesKeys(t *testing.T) {
@@ -15,6 +17,19 @@ func TestOnlyTheAmbassadorSeesKeys(t *testing.T) {
 		if got := platform.environment(room); !slices.Equal(got, []string{"PATH=/bin", "GOMAXPROCS=2"}) {
 			t.Errorf("%s gets %v", room, got)
 		}
+	}
+
+	platform.fleet = &fleet{platform: platform, declared: crew{servers: []agentspec.MCPServer{{Spec: agentspec.MCPServerSpec{
+		URL: "https://x.example", Auth: &agentspec.Auth{BearerEnv: "SEARCH_TOKEN"},
+	}}}}}
+	platform.env.Environ = append(platform.env.Environ, "SEARCH_TOKEN=s", "SEARCH_TOKEN_OLD=o")
+
+	if got := platform.secretsOf("tools")(); !slices.Equal(got, []string{"SEARCH_TOKEN=s"}) {
+		t.Errorf("tools is given %v beside its environment, and needs what its servers name", got)
+	}
+
+	if platform.secretsOf("agent") != nil {
+		t.Error("agents are given tool servers' secrets")
 	}
 
 	if got := platform.environment("ambassador"); !slices.Contains(got, "GOOGLE_API_KEY=k") {

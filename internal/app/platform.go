@@ -120,7 +120,7 @@ func (p *Platform) open() (err error) {
 
 	// Files first: a mistake in them is the newcomer's most likely one, and costs nothing to report.
 	if p.config.Agents != "" {
-		if p.set, err = agentspec.Load(p.config.Agents); err != nil {
+		if p.set, err = loadChecked(p.config.Agents); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -173,7 +174,14 @@ func (s *Supervisor) start(ctx context.Context, process Process) (*child, error)
 	command := exec.Command(process.Path, process.Args...) //nolint:gosec,noctx // the path is this very binary; see above
 	command.Stdout, command.Stderr = log, log
 	command.ExtraFiles = append(append([]*os.File{}, process.Files...), theirs)
-	command.Env = append(append([]string{}, process.Env...), fmt.Sprintf("%s=%d", lifelineVariable, 3+len(process.Files)))
+
+	environment := slices.Clone(process.Env)
+	if process.EnvNow != nil {
+		environment = append(environment, process.EnvNow()...)
+	}
+
+	environment = append(environment, fmt.Sprintf("%s=%d", lifelineVariable, 3+len(process.Files)))
+	command.Env = environment
 	// A group of its own, so that Ctrl-C in a terminal reaches the supervisor alone, which then drains in order.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 

@@ -41,6 +41,8 @@ type Process struct {
 	Args []string
 	// Env is the whole environment.
 	Env []string
+	// EnvNow is added to Env with each start; nil adds nothing.
+	EnvNow func() []string
 	// Files are inherited as descriptors from 3 on. After them comes the lifeline: a pipe that reads EOF once the
 	// supervisor is gone, its number in the variable SERIN_LIFELINE_FD.
 	Files []*os.File

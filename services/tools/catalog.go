@@ -9,14 +9,37 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/serinhq/serin/internal/agentspec"
 )
 
 // catalog finds tools by the names that models use.
 type catalog struct {
 	builtins map[string]*tool
-	servers  map[string]*server
+	servers  map[string]source
 	// wait is how long a request waits for a server that has not answered yet.
 	wait time.Duration
+}
+
+// source is a server that has tools.
+type source interface {
+	// run keeps the server until the context ends.
+	run(ctx context.Context)
+	// listed returns the tools by model name, as soon as they are known. The error is TOOL_SERVER_DOWN.
+	listed(ctx context.Context) (map[string]*tool, error)
+	// up returns nil while tools can be called, as far as is known.
+	up() error
+	// offers reports whether a granted name means one of the tools.
+	offers(grant string) bool
+}
+
+// newSource makes the source of a declaration.
+func newSource(spec agentspec.MCPServer, config Config) source {
+	if len(spec.Spec.HTTP) > 0 || spec.Spec.OpenAPI != nil {
+		return newAPI(spec, config)
+	}
+
+	return newServer(spec, config)
 }
 
 func newCatalog(config Config) (*catalog, error) {
@@ -25,9 +48,9 @@ func newCatalog(config Config) (*catalog, error) {
 		return nil, err
 	}
 
-	made := &catalog{builtins: builtins, servers: map[string]*server{}, wait: config.ServerWait}
+	made := &catalog{builtins: builtins, servers: map[string]source{}, wait: config.ServerWait}
 	for _, spec := range config.Servers {
-		made.servers[spec.Metadata.Name] = newServer(spec, config)
+		made.servers[spec.Metadata.Name] = newSource(spec, config)
 	}
 
 	return made, nil
@@ -96,7 +119,7 @@ func (c *catalog) all(ctx context.Context, name string) ([]*tool, error) {
 	return sorted, nil
 }
 
-func (c *catalog) listed(ctx context.Context, server *server) (map[string]*tool, error) {
+func (c *catalog) listed(ctx context.Context, server source) (map[string]*tool, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.wait)
 	defer cancel()
 

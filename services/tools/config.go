@@ -39,6 +39,10 @@ type Config struct {
 	StopGrace time.Duration
 	// StartLimit is how long a server may take to answer after its start; default 60 s.
 	StartLimit time.Duration
+	// Look is how often a server over HTTP is asked for its tools, which tells too whether it is there; default 30 s.
+	Look time.Duration
+	// Getenv reads the environment variables that declarations name; default [os.Getenv].
+	Getenv func(string) string
 	// Telemetry defaults to one that discards.
 	Telemetry *telemetry.Telemetry
 	// Now is the built-in clock; default [time.Now].
@@ -86,6 +90,11 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = time.Now
 	}
 
+	if c.Getenv == nil {
+		c.Getenv = os.Getenv
+	}
+
+	orDefault(&c.Look, 30*time.Second)
 	orDefault(&c.ClaimTTL, 3*time.Second)
 	orDefault(&c.ServerWait, 5*time.Second)
 	orDefault(&c.QueueWait, 10*time.Second)
@@ -108,8 +117,8 @@ func checkServers(servers []agentspec.MCPServer) error {
 			return fmt.Errorf("tool server %q: the name must be a DNS label of at most 40 characters", name)
 		case seen[name]:
 			return fmt.Errorf("tool server %q is declared twice", name)
-		case len(server.Spec.Command) == 0:
-			return fmt.Errorf("tool server %q has no command", name)
+		case len(server.Spec.Command) == 0 && server.Spec.URL == "":
+			return fmt.Errorf("tool server %q has neither a command nor a URL", name)
 		}
 
 		seen[name] = true

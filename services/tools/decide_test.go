@@ -23,9 +23,9 @@ func TestNewRefusesServers(t *testing.T) {
 	}
 
 	for want, servers := range map[string][]agentspec.MCPServer{
-		"DNS label":  {named("Big_Name", "x")},
-		"twice":      {named("a", "x"), named("a", "x")},
-		"no command": {named("a")},
+		"DNS label":         {named("Big_Name", "x")},
+		"twice":             {named("a", "x"), named("a", "x")},
+		"neither a command": {named("a")},
 	} {
 		if _, err := New(Config{Context: newMemoryStore(), Servers: servers}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", servers, err, want)

@@ -3,6 +3,7 @@ package tools
 import (
 	"cmp"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,18 +20,11 @@ import (
 // "npm ci" in testdata/node puts it.
 const everythingVariable = "SERIN_EVERYTHING"
 
-// everything makes the house's server the one that MCP's makers test clients with.
+// everything makes the house's server the one that MCP's makers test clients with, as a process of its own.
 func everything(t *testing.T) func(*Config) {
 	t.Helper()
-	testenv.Require(t, "node")
 
-	entry, err := filepath.Abs(cmp.Or(os.Getenv(everythingVariable),
-		"testdata/node/node_modules/@modelcontextprotocol/server-everything/dist/index.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	testenv.RequireFile(t, "node", entry, "run: npm ci --prefix services/tools/testdata/node")
+	entry := everythingEntry(t)
 
 	return func(config *Config) {
 		config.Servers = []agentspec.MCPServer{{
@@ -42,8 +36,58 @@ func everything(t *testing.T) func(*Config) {
 	}
 }
 
+// everythingOverWeb starts that server behind HTTP, and has the house reach it there.
+func everythingOverWeb(t *testing.T) func(*Config) {
+	t.Helper()
+
+	entry, address := everythingEntry(t), freeAddress(t)
+	_, port, _ := strings.Cut(address, ":")
+
+	server := exec.Command("node", entry, "streamableHttp")
+	server.Env, server.Stderr = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PORT=" + port}, t.Output()
+
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
+
+	return func(config *Config) {
+		config.Servers = []agentspec.MCPServer{{
+			Metadata: agentspec.Metadata{Name: "everything"},
+			Spec:     agentspec.MCPServerSpec{URL: "http://localhost:" + port + "/mcp", AllowPrivate: true},
+		}}
+		config.Grants = map[string][]agentspec.Tool{"billing": {{Name: "everything_*"}}}
+	}
+}
+
+func everythingEntry(t *testing.T) string {
+	t.Helper()
+	testenv.Require(t, "node")
+
+	entry, err := filepath.Abs(cmp.Or(os.Getenv(everythingVariable),
+		"testdata/node/node_modules/@modelcontextprotocol/server-everything/dist/index.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	testenv.RequireFile(t, "node", entry, "run: npm ci --prefix services/tools/testdata/node")
+
+	return entry
+}
+
 func TestEverythingServer(t *testing.T) {
-	house := newHouse(t, everything(t))
+	t.Run("stdio", func(t *testing.T) { testEverythingServer(t, everything(t)) })
+	t.Run("streamable HTTP", func(t *testing.T) { testEverythingServer(t, everythingOverWeb(t)) })
+}
+
+func testEverythingServer(t *testing.T, server func(*Config)) {
+	t.Helper()
+
+	house := newHouse(t, server)
 	tools := house.move()
 
 	listed, err := tools.client.ListTools(as(t.Context(), "billing"), &toolsv1.ListToolsRequest{})
@@ -84,7 +128,7 @@ func TestEverythingServer(t *testing.T) {
 func TestEverythingServerIsRestarted(t *testing.T) {
 	house := newHouse(t, everything(t))
 	tools := house.move()
-	server := tools.service.catalog.servers["everything"]
+	server := tools.service.catalog.servers["everything"].(*server)
 
 	first, err := server.live(t.Context())
 	if err != nil {
@@ -95,7 +139,7 @@ func TestEverythingServerIsRestarted(t *testing.T) {
 	running := tools.goExecute(t.Context(), "again", "everything_trigger-long-running-operation", `{"duration":2,"steps":4}`)
 	eventually(t, "the call runs", func() bool { return house.store.row("again").started == 1 })
 
-	if err := syscall.Kill(first.process.command.Process.Pid, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(first.peer.(processPeer).process.command.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 

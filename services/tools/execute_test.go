@@ -13,7 +13,11 @@ import (
 	"github.com/serinhq/serin/internal/fault"
 )
 
-func TestExecuteRunsAndRecords(t *testing.T) {
+func TestExecuteRunsAndRecords(t *testing.T) { overEach(t, testExecuteRunsAndRecords) }
+
+func testExecuteRunsAndRecords(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t)
 	tools := house.move()
 
@@ -66,7 +70,11 @@ func TestExecuteBuiltins(t *testing.T) {
 	wantOutcome(t, tools.execute("z3", "calculator", `{"expression":"1/0"}`), failure)
 }
 
-func TestExecuteRefusesArguments(t *testing.T) {
+func TestExecuteRefusesArguments(t *testing.T) { overEach(t, testExecuteRefusesArguments) }
+
+func testExecuteRefusesArguments(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t)
 	tools := house.move()
 
@@ -139,7 +147,11 @@ func TestExecuteAsksForApproval(t *testing.T) {
 	}
 }
 
-func TestExecuteLimitsOutput(t *testing.T) {
+func TestExecuteLimitsOutput(t *testing.T) { overEach(t, testExecuteLimitsOutput) }
+
+func testExecuteLimitsOutput(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t, withTool("big", agentspec.ToolSettings{MaxOutputBytes: 101}))
 
 	got := house.move().execute("b1", "puppet_big", `{"size":500}`)
@@ -150,7 +162,11 @@ func TestExecuteLimitsOutput(t *testing.T) {
 	}
 }
 
-func TestExecuteChecksResults(t *testing.T) {
+func TestExecuteChecksResults(t *testing.T) { overEach(t, testExecuteChecksResults) }
+
+func testExecuteChecksResults(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	tools := newHouse(t).move()
 
 	honest := tools.execute("l1", "puppet_liar", `{"count":12345678}`)
@@ -175,7 +191,11 @@ func TestExecuteChecksResults(t *testing.T) {
 	}
 }
 
-func TestExecuteShowsProgress(t *testing.T) {
+func TestExecuteShowsProgress(t *testing.T) { overEach(t, testExecuteShowsProgress) }
+
+func testExecuteShowsProgress(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	got := newHouse(t).move().execute("p1", "puppet_effect", `{"wait":200}`)
 	wantOutcome(t, got, ok)
 
@@ -184,7 +204,11 @@ func TestExecuteShowsProgress(t *testing.T) {
 	}
 }
 
-func TestExecuteTimesOut(t *testing.T) {
+func TestExecuteTimesOut(t *testing.T) { overEach(t, testExecuteTimesOut) }
+
+func testExecuteTimesOut(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	short := agentspec.ToolSettings{Timeout: agentspec.Duration(100 * time.Millisecond)}
 	house := newHouse(t, withTool("effect", short), withTool("effect_again", short))
 	tools := house.move()

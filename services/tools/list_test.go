@@ -107,7 +107,11 @@ func TestListToolsByName(t *testing.T) {
 	}
 }
 
-func TestListToolsFollowsTheServer(t *testing.T) {
+func TestListToolsFollowsTheServer(t *testing.T) { overEach(t, testListToolsFollowsTheServer) }
+
+func testListToolsFollowsTheServer(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	tools := newHouse(t).move()
 
 	if got := tools.execute("g0", "puppet_grown", `{}`); !fault.Is(got.err, "TOOL_UNKNOWN") {

@@ -14,7 +14,11 @@ import (
 	"github.com/serinhq/serin/internal/fault"
 )
 
-func TestServerCrashDuringCall(t *testing.T) {
+func TestServerCrashDuringCall(t *testing.T) { overEach(t, testServerCrashDuringCall) }
+
+func testServerCrashDuringCall(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t)
 	tools := house.move()
 
@@ -34,6 +38,12 @@ func TestServerCrashDuringCall(t *testing.T) {
 }
 
 func TestServerCrashDuringIdempotentCall(t *testing.T) {
+	overEach(t, testServerCrashDuringIdempotentCall)
+}
+
+func testServerCrashDuringIdempotentCall(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t)
 	tools := house.move()
 
@@ -52,7 +62,11 @@ func TestServerCrashDuringIdempotentCall(t *testing.T) {
 	}
 }
 
-func TestServerIsRestarted(t *testing.T) {
+func TestServerIsRestarted(t *testing.T) { overEach(t, testServerIsRestarted) }
+
+func testServerIsRestarted(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	tools := newHouse(t).move()
 
 	pid := func(call string) int {
@@ -80,6 +94,12 @@ func TestServerIsRestarted(t *testing.T) {
 }
 
 func TestToolsRestartBetweenClaimAndResult(t *testing.T) {
+	overEach(t, testToolsRestartBetweenClaimAndResult)
+}
+
+func testToolsRestartBetweenClaimAndResult(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	for _, test := range []struct {
 		tool    string
 		effects int
@@ -110,7 +130,11 @@ func TestToolsRestartBetweenClaimAndResult(t *testing.T) {
 	}
 }
 
-func TestTwoToolServicesRunACallOnce(t *testing.T) {
+func TestTwoToolServicesRunACallOnce(t *testing.T) { overEach(t, testTwoToolServicesRunACallOnce) }
+
+func testTwoToolServicesRunACallOnce(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t)
 	one, other := house.move(), house.move()
 
@@ -167,7 +191,11 @@ func TestResultThatIsNotTaken(t *testing.T) {
 	}
 }
 
-func TestDrainLetsCallsFinish(t *testing.T) {
+func TestDrainLetsCallsFinish(t *testing.T) { overEach(t, testDrainLetsCallsFinish) }
+
+func testDrainLetsCallsFinish(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t)
 	tools := house.move()
 
@@ -229,7 +257,11 @@ func TestStubbornServerIsEnded(t *testing.T) {
 	}
 }
 
-func TestConcurrencyLimit(t *testing.T) {
+func TestConcurrencyLimit(t *testing.T) { overEach(t, testConcurrencyLimit) }
+
+func testConcurrencyLimit(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t, withTool("effect", agentspec.ToolSettings{MaxConcurrent: 2}),
 		func(config *Config) { config.QueueWait = 100 * time.Millisecond })
 	tools := house.move()
@@ -259,7 +291,11 @@ func TestConcurrencyLimit(t *testing.T) {
 	wantOutcome(t, tools.execute("m3", "puppet_effect", `{}`), ok)
 }
 
-func TestDuplicatesJoin(t *testing.T) {
+func TestDuplicatesJoin(t *testing.T) { overEach(t, testDuplicatesJoin) }
+
+func testDuplicatesJoin(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t)
 	tools := house.move()
 
@@ -282,7 +318,11 @@ func TestDuplicatesJoin(t *testing.T) {
 	}
 }
 
-func TestCallGoesOnWithoutItsCaller(t *testing.T) {
+func TestCallGoesOnWithoutItsCaller(t *testing.T) { overEach(t, testCallGoesOnWithoutItsCaller) }
+
+func testCallGoesOnWithoutItsCaller(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t)
 	tools := house.move()
 
@@ -324,7 +364,11 @@ func TestCallThatWaitsIsAbandoned(t *testing.T) {
 	wantOutcome(t, tools.execute("x2", "puppet_effect", `{}`), ok)
 }
 
-func TestJoiningIsForTheSameCallAlone(t *testing.T) {
+func TestJoiningIsForTheSameCallAlone(t *testing.T) { overEach(t, testJoiningIsForTheSameCallAlone) }
+
+func testJoiningIsForTheSameCallAlone(t *testing.T, newHouse func(*testing.T, ...func(*Config)) *house) {
+	t.Helper()
+
 	house := newHouse(t, func(config *Config) {
 		config.Grants["scheduling"] = config.Grants["billing"]
 	})

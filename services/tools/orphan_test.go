@@ -34,12 +34,12 @@ func runOrphanage() {
 
 	go func() { _ = service.Run(context.Background()) }()
 
-	session, err := service.catalog.servers["puppet"].live(context.Background())
+	session, err := service.catalog.servers["puppet"].(*server).live(context.Background())
 	if err != nil {
 		panic(err)
 	}
 
-	fmt.Println(session.process.command.Process.Pid)
+	fmt.Println(session.peer.(processPeer).process.command.Process.Pid)
 	select {}
 }
 

@@ -163,7 +163,10 @@ func (s *Service) try(ctx context.Context, r *run) verdict {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.tool.timeout, errTimedOut)
 	defer cancel()
 
-	call := invocation{tool: r.tool.remote, callID: r.callID(), arguments: arguments, progress: r.report}
+	call := invocation{
+		tool: r.tool.remote, callID: r.callID(), arguments: arguments, progress: r.report,
+		idempotent: r.tool.about.GetIdempotent(), maxOutput: r.tool.maxOutput,
+	}
 
 	for attempts := 1; ; attempts++ {
 		answer, err := r.tool.backend.call(ctx, call)
@@ -171,7 +174,8 @@ func (s *Service) try(ctx context.Context, r *run) verdict {
 			return r.tool.judge(answer)
 		}
 
-		if !r.tool.mayRepeat(attempts) || ctx.Err() != nil {
+		// A pause lets whatever was in the way pass.
+		if !r.tool.mayRepeat(attempts, err) || !pauseFor(ctx, jitter(s.config.MinBackoff<<(attempts-1))) {
 			return r.tool.explain(err, context.Cause(ctx))
 		}
 	}

@@ -33,8 +33,11 @@ type puppetInput struct {
 
 // runPuppet serves until its input ends; stubborn ones ignore everything but SIGKILL.
 func runPuppet(mode string) error {
-	if mode == "stubborn" {
+	switch mode {
+	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
+	case "sessions", "stateless":
+		return servePuppet(mode)
 	}
 
 	server := mcp.NewServer(&mcp.Implementation{Name: "puppet"}, nil)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/services/tools/outbound"
 )
 
 // steady is how long a server must have run for its next restart to come quickly again.
@@ -40,6 +41,8 @@ type server struct {
 	slots   map[string]slots // by model name; kept over listings, so that limits hold
 	problem error            // why it is down
 	wake    chan struct{}    // closed and replaced with every change
+
+	parting sync.WaitGroup // sessions that end while the next one has begun
 }
 
 func newServer(spec agentspec.MCPServer, config Config) *server {
@@ -56,6 +59,8 @@ func newServer(spec agentspec.MCPServer, config Config) *server {
 
 // run starts the server again and again until the context ends, and ends it then.
 func (s *server) run(ctx context.Context) {
+	defer s.parting.Wait()
+
 	backoff, version := s.config.MinBackoff, ""
 
 	for {
@@ -74,7 +79,7 @@ func (s *server) run(ctx context.Context) {
 			backoff = s.config.MinBackoff
 		}
 
-		if !greeted {
+		if !greeted && s.mayBeOld(err) {
 			version = otherVersion(version)
 		}
 
@@ -89,6 +94,12 @@ func (s *server) run(ctx context.Context) {
 
 		backoff = min(2*backoff, s.config.MaxBackoff)
 	}
+}
+
+// mayBeOld reports whether a server that could not be greeted may not know the protocol that it was greeted in. Over HTTP
+// such servers refuse it at once, and are greeted in an older one then; but some may never answer.
+func (s *server) mayBeOld(err error) bool {
+	return s.spec.URL == "" || errors.Is(err, context.DeadlineExceeded)
 }
 
 func otherVersion(version string) string {
@@ -109,11 +120,11 @@ func (s *server) once(ctx context.Context, version string) (greeted bool, err er
 	starting, cancel := context.WithTimeout(ctx, s.config.StartLimit)
 	defer cancel()
 
-	session, err := connect(starting, s.command(), s.environment(), version, s.config.StopGrace, s.logger)
+	session, err := s.connect(starting, version)
 	if err != nil {
 		return false, err
 	}
-	defer session.close()
+	defer s.part(session)
 
 	listed, err := session.list(starting)
 	if err != nil {
@@ -122,7 +133,7 @@ func (s *server) once(ctx context.Context, version string) (greeted bool, err er
 
 	s.offer(listed)
 	s.set(session, nil)
-	s.logger.InfoContext(ctx, "tool server is up", "tools", len(listed), "pid", session.process.command.Process.Pid)
+	s.logger.InfoContext(ctx, "tool server is up", "tools", len(listed), "at", session.peer.place())
 
 	err = s.serve(ctx, session)
 	s.set(nil, err) // before its end, which takes a while
@@ -130,36 +141,84 @@ func (s *server) once(ctx context.Context, version string) (greeted bool, err er
 	return true, err
 }
 
+func (s *server) connect(ctx context.Context, version string) (*session, error) {
+	if s.spec.URL == "" {
+		return connectProcess(ctx, s.command(), s.environment(), version, s.config.StopGrace, s.logger)
+	}
+
+	client, err := outbound.New(outbound.Config{Spec: &s.spec, Getenv: s.config.Getenv})
+	if err != nil {
+		return nil, err
+	}
+
+	return connectWeb(ctx, s.spec.URL, client, version, s.config.Look, s.logger)
+}
+
+// part ends a session. Calls that a server over HTTP works on are let finish: what ended the session may have been no
+// more than a moment without a network.
+func (s *server) part(session *session) {
+	session.end()
+
+	if session.peer.looks() == 0 {
+		session.close()
+
+		return
+	}
+
+	s.parting.Go(func() {
+		session.calls.Wait()
+		session.close()
+	})
+}
+
 // serve follows the session until it ends; then no call goes to it any more.
 func (s *server) serve(ctx context.Context, session *session) error {
+	look, stop := every(session.peer.looks())
+	defer stop()
+
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-session.ended:
-			session.process.waitFor(lastOutput)
-
-			return fmt.Errorf("it ended (%s)", exitText(session.process))
+			return fmt.Errorf("it ended (%s)", session.peer.story())
 		case <-session.changed:
-			s.relist(ctx, session)
+			if err := s.relist(ctx, session); err != nil {
+				s.logger.WarnContext(ctx, "tools could not be listed again", "error", err.Error())
+			}
+		case <-look:
+			if err := s.relist(ctx, session); err != nil {
+				return err
+			}
 		}
 	}
 }
 
+// every is a channel that is told each time such a while has passed; never for 0.
+func every(while time.Duration) (ticks <-chan time.Time, stop func()) {
+	if while == 0 {
+		return nil, func() {}
+	}
+
+	ticker := time.NewTicker(while)
+
+	return ticker.C, ticker.Stop
+}
+
 // relist reads the tools again; if that fails, the ones that are known stay.
-func (s *server) relist(ctx context.Context, session *session) {
+func (s *server) relist(ctx context.Context, session *session) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.StartLimit)
 	defer cancel()
 
 	listed, err := session.list(ctx)
 	if err != nil {
-		s.logger.WarnContext(ctx, "tools could not be listed again", "error", err.Error())
-
-		return
+		return err
 	}
 
 	s.offer(listed)
-	s.logger.InfoContext(ctx, "tools were listed again", "tools", len(listed))
+	s.logger.DebugContext(ctx, "tools were listed again", "tools", len(listed))
+
+	return nil
 }
 
 func (s *server) command() []string {
@@ -203,15 +262,19 @@ func (s *server) offer(listed []*mcp.Tool) {
 }
 
 func (s *server) slotsFor(name string, limit int32) slots {
-	if limit <= 0 {
-		limit = defaultMaxConcurrent
-	}
-
 	if _, known := s.slots[name]; !known {
-		s.slots[name] = make(slots, limit)
+		s.slots[name] = make(slots, slotLimit(limit))
 	}
 
 	return s.slots[name]
+}
+
+func slotLimit(declared int32) int32 {
+	if declared <= 0 {
+		return defaultMaxConcurrent
+	}
+
+	return declared
 }
 
 // makeTools returns the usable tools by model name, and why the others are refused. Of several tools with one name none
@@ -343,7 +406,11 @@ func (s *server) offers(grant string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	for name := range s.tools {
+	return offersOne(s.tools, grant)
+}
+
+func offersOne(tools map[string]*tool, grant string) bool {
+	for name := range tools {
 		if covers(grant, name) {
 			return true
 		}

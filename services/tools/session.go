@@ -2,17 +2,16 @@ package tools
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/services/tools/outbound"
 )
 
 // callIDKey is the _meta field that tells a server a call's id, so that it can recognise one that it has seen.
@@ -21,41 +20,54 @@ const callIDKey = "serin.dev/call-id"
 // maxPages bounds a listing by a server that never stops.
 const maxPages = 100
 
-// session is one life of a server: a process and the MCP session with it.
+// peer is what a session speaks with: a process, or a server at a URL.
+type peer interface {
+	// gone is closed when the peer has ended by itself; nil if it can't be seen to.
+	gone() <-chan struct{}
+	// hangUp ends what is left of connections, once the peer is gone or the client has ended.
+	hangUp()
+	// stop ends the peer and returns when it has ended.
+	stop()
+	// story says how it ended, for people.
+	story() string
+	// place says where it is, for logs.
+	place() string
+	// answer tells an answer from none, where the client has an error for a call.
+	answer(s *session, trace *outbound.Trace, err error) (reply, error)
+	// looks is how often to see whether it is still there; 0 if it is seen to end.
+	looks() time.Duration
+}
+
+// session is one life of a server: its peer and the MCP session with it.
 type session struct {
-	process *process
-	client  *mcp.ClientSession
-	grace   time.Duration
+	peer   peer
+	client *mcp.ClientSession
 	// ended is closed when no further call can succeed.
 	ended chan struct{}
+	// calls are under way.
+	calls sync.WaitGroup
 	// changed is told when the server's list of tools is another.
 	changed chan struct{}
 
-	mu        sync.Mutex
+	mu        sync.Mutex                             // for calls and ended too
 	listeners map[string]func(*eventv1.ToolProgress) // by call id, which is the progress token
 }
 
-// connect starts the process and greets it; protocol "" is the newest protocol, with older ones to fall back to.
-func connect(
-	ctx context.Context, command, environment []string, protocol string, grace time.Duration, logger *slog.Logger,
-) (*session, error) {
-	process, err := startProcess(command, environment, &diagnostics{logger: logger})
-	if err != nil {
-		return nil, err
-	}
-
+// newSession greets a peer; protocol "" is the newest protocol, with older ones to fall back to. Where that fails the peer
+// is stopped.
+func newSession(ctx context.Context, peer peer, transport mcp.Transport, protocol string, logger *slog.Logger) (*session, error) {
 	made := &session{
-		process: process, grace: grace,
-		ended: make(chan struct{}), changed: make(chan struct{}, 1),
+		peer: peer, ended: make(chan struct{}), changed: make(chan struct{}, 1),
 		listeners: map[string]func(*eventv1.ToolProgress){},
 	}
 
-	made.client, err = made.newClient(logger).Connect(ctx,
-		&mcp.IOTransport{Reader: process.stdout, Writer: process}, &mcp.ClientSessionOptions{ProtocolVersion: protocol})
-	if err != nil {
-		process.stop(grace)
+	var err error
 
-		return nil, fmt.Errorf("greeting the server (%s): %w", exitText(process), err)
+	made.client, err = made.newClient(logger).Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: protocol})
+	if err != nil {
+		peer.stop()
+
+		return nil, fmt.Errorf("greeting the server (%s): %w", peer.story(), err)
 	}
 
 	go made.watch()
@@ -73,35 +85,64 @@ func (s *session) newClient(logger *slog.Logger) *mcp.Client {
 	})
 }
 
-// watch closes ended when the connection is over, and ends the connection when the process is.
+// watch ends the session when the connection is over, and ends the connection when the peer is.
 func (s *session) watch() {
 	go func() {
-		<-s.process.exited
+		select {
+		case <-s.ended:
+			return
+		case <-s.peer.gone():
+		}
 
 		select {
 		case <-s.ended:
 		case <-time.After(lastOutput):
-			closeAll(s.process.stdout)
+			s.peer.hangUp()
 		}
 	}()
 
-	_ = s.client.Wait() // why it ended is told by the process's exit
+	_ = s.client.Wait() // why it ended is told by the peer
 
-	close(s.ended)
+	s.end()
 }
 
-// close ends the session and the process, and returns when both have ended.
+// end has no further call be sent.
+func (s *session) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.alive() {
+		close(s.ended)
+	}
+}
+
+// enter takes a call in, which leaves with calls.Done; it returns false once the session has ended.
+func (s *session) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if !s.alive() {
+		return false
+	}
+
+	s.calls.Add(1)
+
+	return true
+}
+
+// close ends the session and its peer, and returns when both have ended.
 func (s *session) close() {
 	closed := make(chan struct{})
 
 	go func() {
 		defer close(closed)
 
-		_ = s.client.Close() // the process is about to end; how the connection ends does not matter
+		_ = s.client.Close() // the peer is about to end; how the connection ends does not matter
 	}()
 
-	s.process.stop(s.grace)
+	s.peer.stop()
 	<-closed
+	s.peer.hangUp()
 }
 
 // alive reports whether a call can still be sent.
@@ -140,12 +181,15 @@ func (s *session) list(ctx context.Context) ([]*mcp.Tool, error) {
 
 // call runs a tool. It returns when the context ends, whatever the server does; the server is told then.
 func (s *session) call(ctx context.Context, call invocation) (reply, error) {
-	if !s.alive() {
+	if !s.enter() {
 		return reply{}, errNotSent
 	}
+	defer s.calls.Done()
 
 	stopListening := s.listen(call.callID, call.progress)
 	defer stopListening()
+
+	sending, trace := outbound.WithTrace(ctx)
 
 	type answer struct {
 		result *mcp.CallToolResult
@@ -155,7 +199,7 @@ func (s *session) call(ctx context.Context, call invocation) (reply, error) {
 	answers := make(chan answer, 1)
 
 	go func() { // a server that does not read its input would block the write beyond the context's end
-		result, err := s.client.CallTool(ctx, callParams(call))
+		result, err := s.client.CallTool(sending, callParams(call))
 		answers <- answer{result, err}
 	}()
 
@@ -165,37 +209,14 @@ func (s *session) call(ctx context.Context, call invocation) (reply, error) {
 			return reply{}, answer.err
 		}
 
-		return s.read(answer.result, answer.err)
+		if answer.err != nil {
+			return s.peer.answer(s, trace, answer.err)
+		}
+
+		return newReply(answer.result), nil
 	case <-ctx.Done():
 		return reply{}, fmt.Errorf("giving up: %w", context.Cause(ctx))
 	}
-}
-
-// read tells an answer from none. A JSON-RPC error is the server's answer; a broken connection is none, and is waited
-// for to be known as such, so that a second try goes to the next session.
-func (s *session) read(result *mcp.CallToolResult, err error) (reply, error) {
-	if err == nil {
-		return newReply(result), nil
-	}
-
-	// The SDK uses error codes for broken connections that a server may use for reasons of its own.
-	var refusal *jsonrpc.Error
-
-	if errors.As(err, &refusal) && !errors.Is(err, mcp.ErrConnectionClosed) {
-		return refuse(refusal.Message), nil
-	}
-
-	select {
-	case <-s.ended:
-		return reply{}, fmt.Errorf("the server ended: %w", err)
-	case <-time.After(lastOutput):
-	}
-
-	if errors.Is(err, mcp.ErrConnectionClosed) {
-		return refuse(err.Error()), nil
-	}
-
-	return reply{}, err
 }
 
 func refuse(message string) reply {
@@ -254,18 +275,4 @@ func version() string {
 	}
 
 	return "(devel)"
-}
-
-// exitText says how a process ended, for people.
-func exitText(process *process) string {
-	select {
-	case <-process.exited:
-		if process.err != nil {
-			return process.err.Error()
-		}
-
-		return "it ended by itself"
-	default:
-		return "it still runs"
-	}
 }

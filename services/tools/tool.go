@@ -48,7 +48,10 @@ type invocation struct {
 	tool      string
 	callID    string
 	arguments json.RawMessage
-	progress  func(*eventv1.ToolProgress)
+	// idempotent says that the tool may run again, so that what is no certain answer may be reported as none.
+	idempotent bool
+	maxOutput  int64
+	progress   func(*eventv1.ToolProgress)
 }
 
 // errNotSent means that a call certainly had no effect.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 
@@ -53,7 +54,9 @@ func (t *tool) checkOutput(answer reply) error {
 }
 
 // mayRepeat reports whether a call without an answer may be sent once more.
-func (t *tool) mayRepeat(attempts int) bool { return t.about.GetIdempotent() && attempts < maxAttempts }
+func (t *tool) mayRepeat(attempts int, err error) bool {
+	return attempts < maxAttempts && (t.about.GetIdempotent() || errors.Is(err, errNotSent))
+}
 
 // explain makes a verdict of a call without an answer. Cause is why its context ended; nil if it did not. Whatever may
 // have taken effect and must not run again is unknown.
@@ -64,7 +67,7 @@ func (t *tool) explain(err, cause error) verdict {
 	case cause != nil && !timedOut && (t.about.GetIdempotent() || errors.Is(err, errNotSent)):
 		return verdict{err: errDraining()}
 	case errors.Is(err, errNotSent):
-		return failed(fmt.Sprintf("The tool did not run: tool server %s is down.", t.about.GetServer()))
+		return failed(fmt.Sprintf("The tool did not run: tool server %s can't be reached: %s", t.about.GetServer(), notSentReason(err)))
 	case t.about.GetIdempotent() && timedOut:
 		return failed(fmt.Sprintf("The tool timed out after %s.", t.timeout))
 	case t.about.GetIdempotent():
@@ -72,6 +75,11 @@ func (t *tool) explain(err, cause error) verdict {
 	default:
 		return verdict{outcome: eventv1.ToolResult_OUTCOME_UNKNOWN, output: reason(t, err, cause)}
 	}
+}
+
+// notSentReason is what came of an attempt to send a call, without what was tried.
+func notSentReason(err error) string {
+	return clip(strings.TrimPrefix(err.Error(), errNotSent.Error()+": "), maxProblem)
 }
 
 func reason(t *tool, err, cause error) string {

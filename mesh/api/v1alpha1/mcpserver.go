@@ -11,6 +11,7 @@ import (
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=mcpservers,singular=mcpserver,shortName=mcp,categories=serin,scope=Namespaced
 // +kubebuilder:printcolumn:name="COMMAND",type=string,JSONPath=`.spec.command[0]`,description="The program that is started"
+// +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.spec.url`,description="Where the server is"
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`,description="Time since the server was declared"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name != 'handoff'",fieldPath=".metadata.name",message="\"handoff\" is taken: its tools would look like handoffs to agents"
 type MCPServer struct {

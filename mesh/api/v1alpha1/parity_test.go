@@ -45,7 +45,18 @@ func TestRulesSayWhatTheTagsSay(t *testing.T) {
 		compare(t, loadOnce(t, "agents"), base, s, otherAgents)
 	})
 	walkTags(reflect.TypeFor[agentspec.MCPServerSpec](), "spec", func(s sample) {
-		compare(t, loadOnce(t, "mcpservers"), server, s, otherServer)
+		base := server
+
+		for field, with := range map[string]map[string]any{
+			"spec.url": full[4], "spec.headers": full[4], "spec.auth": full[4], "spec.redirects": full[4],
+			"spec.allowPrivate": full[4], "spec.http": full[5], "spec.openapi": full[6],
+		} {
+			if strings.HasPrefix(s.path, field) {
+				base = with
+			}
+		}
+
+		compare(t, loadOnce(t, "mcpservers"), base, s, otherServer)
 	})
 
 	for _, name := range []string{"serin-a", "A", "a.b", strings.Repeat("a", 40), strings.Repeat("a", 41), "9a", "a-"} {
