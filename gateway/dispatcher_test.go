@@ -222,7 +222,7 @@ func TestJudge(t *testing.T) {
 		},
 		verdictRetry: {
 			fault.New(codes.Unavailable, "", ""), fault.New(codes.Unavailable, "DRAINING", ""), fault.New(codes.ResourceExhausted, "AGENT_BUSY", ""),
-			fault.New(codes.Internal, "", ""), errors.New("odd"),
+			fault.New(codes.Internal, "", ""), errors.New("odd"), fault.New(codes.PermissionDenied, "", "RBAC: access denied"),
 		},
 		verdictReread: {
 			fault.New(codes.FailedPrecondition, "NOT_OWNER", ""),

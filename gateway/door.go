@@ -15,7 +15,8 @@ type Door struct {
 	// Origins are the web pages that may use the API from a browser, such as https://chat.example.com, or * alone for all
 	// where there are tokens.
 	Origins []string `json:"origins,omitempty"`
-	// PerClient limits each client's requests, by address, before anything else of them is looked at.
+	// PerClient limits each client's requests, by address, before its token is looked at. What browsers ask ahead of a request
+	// does not count.
 	PerClient RateLimit `json:"perClient,omitzero"`
 	// PerToken limits the requests with the same token.
 	PerToken RateLimit `json:"perToken,omitzero"`
@@ -25,13 +26,19 @@ type Door struct {
 	MaxBodyBytes int64 `json:"maxBodyBytes,omitempty"`
 }
 
-// RateLimit is how many requests may be made. A stream is one request. The zero value limits nothing.
+// RateLimit is how many requests may be made at one gateway: several of them let through as many times as much. A stream is
+// one request. The zero value limits nothing.
 type RateLimit struct {
-	// PerSecond is how many requests a second may have for ever.
+	// PerSecond is how many requests a second may have for ever: from 0.001 to 1,000,000.
 	PerSecond float64 `json:"perSecond"`
-	// Burst is how many may come at once; default what a second may have, and at least 1.
+	// Burst is how many may come at once, up to 1,000,000; default what a second may have, and at least 1.
 	Burst int `json:"burst,omitempty"`
 }
+
+const (
+	leastRate = 0.001
+	mostRate  = 1_000_000
+)
 
 // Check says what is wrong with the settings, by their names in JSON. Tokens says whether there are tokens.
 func (d Door) Check(tokens bool) []fault.Violation {
@@ -42,7 +49,7 @@ func (d Door) Check(tokens bool) []fault.Violation {
 	}
 
 	for i, origin := range d.Origins {
-		if problem := originProblem(origin, tokens); problem != "" {
+		if problem := originProblem(origin, len(d.Origins) == 1 && tokens); problem != "" {
 			add(fmt.Sprintf("origins[%d]", i), "%q: %s", origin, problem)
 		}
 	}
@@ -63,27 +70,27 @@ func (d Door) Check(tokens bool) []fault.Violation {
 
 func (l RateLimit) check(field string, add func(field, format string, args ...any)) {
 	switch {
-	case l.PerSecond < 0 || math.IsNaN(l.PerSecond) || math.IsInf(l.PerSecond, 0):
-		add(field+".perSecond", "%v: must be a number from 0 on; 0 is no limit", l.PerSecond)
-	case l.Burst < 0:
-		add(field+".burst", "%d: must be 0 or more", l.Burst)
+	case l.PerSecond != 0 && (math.IsNaN(l.PerSecond) || l.PerSecond < leastRate || l.PerSecond > mostRate):
+		add(field+".perSecond", "%v: must be a number from %v to %v, or 0 for no limit", l.PerSecond, leastRate, mostRate)
+	case l.Burst < 0 || l.Burst > mostRate:
+		add(field+".burst", "%d: must be from 1 to %v; 0 is the default", l.Burst, mostRate)
 	case l.Burst > 0 && l.PerSecond == 0:
 		add(field+".burst", "%d: is of no use without perSecond", l.Burst)
 	}
 }
 
-// originProblem wants an origin as browsers send it. Without tokens each page must be named, since whoever opens it may do
-// everything.
-func originProblem(origin string, tokens bool) string {
+// originProblem wants an origin as browsers send it. All of them may be let in only where there are tokens: elsewhere whoever
+// opens a page may do everything.
+func originProblem(origin string, allMay bool) string {
 	parsed, err := url.Parse(origin)
 
 	switch {
-	case origin == anyOrigin && tokens:
+	case origin == anyOrigin && allMay:
 		return ""
-	case origin == anyOrigin:
-		return "every web page could do everything on a gateway without tokens; name the pages' origins"
 	case strings.Contains(origin, anyOrigin):
-		return "must be one origin, or * alone for all"
+		return "must be one origin, or * alone for all where there are tokens: without, every web page could do everything"
+	case err == nil && (parsed.Scheme == "http" && parsed.Port() == "80" || parsed.Scheme == "https" && parsed.Port() == "443"):
+		return "must not have the port that goes without saying: browsers do not send it"
 	case err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.User != nil ||
 		origin != parsed.Scheme+"://"+parsed.Host || origin != strings.ToLower(origin):
 		return "must be an origin as browsers send it, such as https://chat.example.com or http://localhost:5173"

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -140,12 +141,15 @@ func TestManners(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{func(c *Config) { c.Door.PerClient = RateLimit{PerSecond: -1} }, "perClient.perSecond: -1: must be a number from 0 on"},
+		{func(c *Config) { c.Door.PerClient = RateLimit{PerSecond: -1} }, "perClient.perSecond: -1: must be a number from 0.001 to"},
 		{func(c *Config) { c.Door.PerToken = RateLimit{Burst: 5} }, "perToken.burst: 5: is of no use without perSecond"},
-		{func(c *Config) { c.Door.Origins = []string{"*"} }, `origins[0]: "*": every web page could do everything`},
+		{func(c *Config) { c.Door.Origins = []string{"*"} }, `origins[0]: "*": must be one origin, or * alone for all where there are tokens`},
 		{func(c *Config) { c.Door.Origins = []string{"http://localhost:5173", "https://a.example/"} }, `origins[1]: "https://a.example/": must be an origin`},
 		{func(c *Config) { c.Door.Origins = []string{"https://*.example.com"} }, `must be one origin, or * alone for all`},
 		{func(c *Config) { c.Door.PerToken = RateLimit{PerSecond: 5} }, "perToken: there are no tokens"},
+		{func(c *Config) { c.Door.PerClient.PerSecond = math.NaN() }, "perClient.perSecond: NaN: must be"},
+		{func(c *Config) { c.Door.PerClient.PerSecond = 1e19 }, "perClient.perSecond: 1e+19: must be"},
+		{func(c *Config) { c.Door.Origins = []string{"https://a.example:443"} }, "must not have the port that goes without saying"},
 		{func(c *Config) { c.Door.MaxBodyBytes = -1 }, "maxBodyBytes: -1: must be from 1 to"},
 	} {
 		w := newWorld(t)
@@ -192,30 +196,5 @@ func TestAnAnswerThatNobodyTakes(t *testing.T) {
 
 	if n, err := resp.Body.Read(make([]byte, 1)); n != 1 || err != nil { // what was on its way is there
 		t.Error(n, err)
-	}
-}
-
-// TestADeadlineIsOfOneAnswer: the next request on a connection has its own.
-func TestADeadlineIsOfOneAnswer(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.WriteTimeout = 20 * time.Millisecond })
-
-	for range 2 {
-		if got := w.do("GET", "/v1/conversations", ""); got.status != http.StatusOK {
-			t.Fatal(got.status)
-		}
-
-		time.Sleep(30 * time.Millisecond) // longer than the deadline of the answer before
-
-		req := w.request("POST", "/v1/conversations", `{}`, "Expect", "100-continue")
-		resp, err := w.client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		_ = resp.Body.Close()
-
-		if resp.StatusCode != http.StatusOK {
-			t.Error(resp.StatusCode)
-		}
 	}
 }

@@ -57,7 +57,6 @@ func (d *rest) observed(next http.Handler) http.Handler {
 		began := time.Now()
 		known := &call{requestID: requestID(r.Header.Get(requestIDHeader)), route: "unmatched"}
 		recorded := &recorder{ResponseWriter: w, control: http.NewResponseController(w), patience: d.cfg.WriteTimeout}
-		_ = recorded.control.SetWriteDeadline(time.Time{}) // that of the connection's request before
 
 		ctx, span := d.cfg.Telemetry.Tracer.Start(withCall(r.Context(), known), "rest", trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()

@@ -248,8 +248,6 @@ func (s *sseStream[T, P]) end(err error, requestID string) {
 	if s.ctx.Err() == nil {
 		_ = s.writeNow(lastWords(err, requestID)) // whoever left needs no last words
 	}
-
-	_ = s.control.SetWriteDeadline(time.Time{})
 }
 
 // lastWords is the end of a stream: a comment, or an event that is an error.

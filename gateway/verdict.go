@@ -40,6 +40,10 @@ func judge(err error) verdict {
 
 	switch inner.Code { //nolint:exhaustive // the others may pass
 	case codes.PermissionDenied:
+		if inner.Reason == "" { // the mesh's policies follow what is declared, and may be on their way
+			return verdictRetry
+		}
+
 		return verdictUnavailable
 	case codes.NotFound:
 		return verdictLeave

@@ -213,11 +213,11 @@ func (a *fakeAgent) refuses(err error) {
 }
 
 func (a *fakeAgent) Handoff(req *handoffv1.HandoffRequest, stream grpc.ServerStreamingServer[handoffv1.HandoffResponse]) error {
-	a.asked <- req.GetTurnId()
-
 	a.mu.Lock()
 	script, refuse := a.script, a.refuse
 	a.mu.Unlock()
+
+	a.asked <- req.GetTurnId()
 
 	if refuse != nil {
 		return refuse

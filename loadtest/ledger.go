@@ -123,13 +123,13 @@ func (l *ledger) checkRevision(event *eventv1.Event) {
 
 		return
 	case *eventv1.Event_ToolStarted:
-		l.checkCaller(event, kind.ToolStarted.GetCallId())
-
-		return
+		if l.checkCaller(event, kind.ToolStarted.GetCallId()) {
+			return
+		}
 	case *eventv1.Event_ToolResult:
-		l.checkCaller(event, kind.ToolResult.GetCallId())
-
-		return
+		if l.checkCaller(event, kind.ToolResult.GetCallId()) {
+			return
+		}
 	}
 
 	if actor.agent == "" || actor.revision == "" {
@@ -143,11 +143,15 @@ func (l *ledger) checkRevision(event *eventv1.Event) {
 	l.pins[actor.agent] = actor.revision
 }
 
-// checkCaller compares whose call it is said to be with who made it: a call outlives its revision's pin.
-func (l *ledger) checkCaller(event *eventv1.Event, call string) {
-	if caller, known := l.calls[call]; known && caller != event.GetRevision() {
+// checkCaller compares whose call it is said to be with who made it: a call outlives its revision's pin. False means that
+// nobody is known to have made it.
+func (l *ledger) checkCaller(event *eventv1.Event, call string) bool {
+	caller, known := l.calls[call]
+	if known && caller != event.GetRevision() {
 		l.violate(kindFlip, event, "call %s is said to be of %s, and was made by %s", call, event.GetRevision(), caller)
 	}
+
+	return known
 }
 
 func (l *ledger) join(event *eventv1.Event, agent string) {

@@ -188,6 +188,18 @@ func checkDoors(config PlatformConfig) error {
 	return nil
 }
 
+// doorFlag is the flag that sets a field of [gateway.Door].
+func doorFlag(field string) string {
+	switch name, _, _ := strings.Cut(field, "."); name {
+	case "perClient":
+		return "--rate-per-client"
+	case "perToken":
+		return "--rate-per-token"
+	default:
+		return "--origin"
+	}
+}
+
 // checkUsers says what is wrong with what users may.
 func (c *PlatformConfig) checkUsers() (err error) {
 	if c.TokenFile != "" {
@@ -200,8 +212,8 @@ func (c *PlatformConfig) checkUsers() (err error) {
 		}
 	}
 
-	if violations := c.Door.Check(c.TokenFile != ""); len(violations) > 0 {
-		return usageErrorf("%w", fault.Invalid(violations...))
+	for _, violation := range c.Door.Check(c.TokenFile != "") {
+		return usageErrorf("%s: %s", doorFlag(violation.Field), violation.Message)
 	}
 
 	return nil

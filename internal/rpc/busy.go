@@ -8,7 +8,7 @@ const BusyRevision = "revision"
 // Busy reports whether an agent refused a call because it runs as many segments as it may: it may have room in a moment.
 // The revision is the one that the mesh had chosen. Whoever calls again asks for that one, as [Route.Revision]: if every
 // refusal were another draw, more conversations than a candidate's weight says would end at it once the stable revision
-// is busy.
+// is busy. Each caller keeps what it met alone, so that a turn whose caller gives up meets another draw at the next one.
 func Busy(err error) (revision string, busy bool) {
 	refusal := fault.From(err)
 	if err == nil || refusal.Reason != "AGENT_BUSY" {

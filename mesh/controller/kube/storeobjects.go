@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -19,8 +21,13 @@ import (
 
 var errNotHeld = errors.New("the finalizer is missing")
 
-// edit reads an Agent and writes what of it shall be changed, as often as others come between. That are never parts of this
-// process, which take turns: a decision must not wait for what is published of the one before to be tried again.
+// conflicts are how often, and after what waits, an Agent is read and written again that others have written meanwhile.
+func conflicts() wait.Backoff {
+	return wait.Backoff{Steps: 8, Duration: 10 * time.Millisecond, Factor: 1.5, Jitter: 0.1}
+}
+
+// edit reads an Agent and writes what of it shall be changed, as often as others come between. The parts of this process take
+// turns, so that what is published of a decision never makes the next one wait.
 func (s *Store) edit(ctx context.Context, name, what string, write func(*v1alpha1.Agent) error) error {
 	turns := s.turnsAt(name)
 	if err := turns.Acquire(ctx, 1); err != nil {
@@ -28,7 +35,7 @@ func (s *Store) edit(ctx context.Context, name, what string, write func(*v1alpha
 	}
 	defer turns.Release(1)
 
-	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+	err := retry.RetryOnConflict(conflicts(), func() error {
 		agent := &v1alpha1.Agent{}
 		if err := s.config.Reader.Get(ctx, client.ObjectKey{Namespace: s.config.Namespace, Name: name}, agent); err != nil {
 			return err //nolint:wrapcheck // wrapped below
