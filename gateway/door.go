@@ -82,19 +82,27 @@ func (l RateLimit) check(field string, add func(field, format string, args ...an
 // originProblem wants an origin as browsers send it. All of them may be let in only where there are tokens: elsewhere whoever
 // opens a page may do everything.
 func originProblem(origin string, allMay bool) string {
-	parsed, err := url.Parse(origin)
-
 	switch {
 	case origin == anyOrigin && allMay:
 		return ""
 	case strings.Contains(origin, anyOrigin):
 		return "must be one origin, or * alone for all where there are tokens: without, every web page could do everything"
-	case err == nil && (parsed.Scheme == "http" && parsed.Port() == "80" || parsed.Scheme == "https" && parsed.Port() == "443"):
-		return "must not have the port that goes without saying: browsers do not send it"
-	case err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.User != nil ||
-		origin != parsed.Scheme+"://"+parsed.Host || origin != strings.ToLower(origin):
+	case !isOrigin(origin):
 		return "must be an origin as browsers send it, such as https://chat.example.com or http://localhost:5173"
 	default:
 		return ""
 	}
+}
+
+// isOrigin reports whether a text is an origin of the web as browsers send it: without a path, and without the port that goes
+// without saying.
+func isOrigin(text string) bool {
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Host == "" || text != strings.ToLower(parsed.Scheme+"://"+parsed.Host) {
+		return false
+	}
+
+	port, known := map[string]string{"http": "80", "https": "443"}[parsed.Scheme]
+
+	return known && parsed.Port() != port
 }

@@ -149,7 +149,7 @@ func TestManners(t *testing.T) {
 		{func(c *Config) { c.Door.PerToken = RateLimit{PerSecond: 5} }, "perToken: there are no tokens"},
 		{func(c *Config) { c.Door.PerClient.PerSecond = math.NaN() }, "perClient.perSecond: NaN: must be"},
 		{func(c *Config) { c.Door.PerClient.PerSecond = 1e19 }, "perClient.perSecond: 1e+19: must be"},
-		{func(c *Config) { c.Door.Origins = []string{"https://a.example:443"} }, "must not have the port that goes without saying"},
+		{func(c *Config) { c.Door.Origins = []string{"https://a.example:443"} }, `origins[0]: "https://a.example:443": must be an origin`},
 		{func(c *Config) { c.Door.MaxBodyBytes = -1 }, "maxBodyBytes: -1: must be from 1 to"},
 	} {
 		w := newWorld(t)
