@@ -5,8 +5,10 @@
 //	contextstore  owns all state: event logs, turns and their leases, pins and withdrawals, claims of tool calls, what
 //	              segments came to, checkpoints, shared values. ContextService. It decides who may write; nobody else
 //	              keeps conversations.
-//	tools         owns tool servers and executes calls, each at most once. ToolExecuteService.
-//	ambassador    the one LLM endpoint that agents see: providers, keys, retries, fallbacks. OpenAI's HTTP API.
+//	tools         owns tool servers and executes calls, each at most once. ToolExecuteService. Package webapi makes tools
+//	              of HTTP requests and OpenAPI documents, package outbound keeps them from where they shall not go.
+//	ambassador    the one LLM endpoint that agents see: providers, keys, retries, fallbacks, prices. OpenAI's and
+//	              Anthropic's HTTP APIs.
 //
 // Beside them, package gateway is the users' door (REST, server-sent events, gRPC) and dispatches turns, and mesh is how
 // an agent moves from one revision to another:
