@@ -1,6 +1,7 @@
 package rpctest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -14,18 +15,25 @@ import (
 func CheckMesh(tb testing.TB, connection grpc.ClientConnInterface) {
 	tb.Helper()
 
-	answer, err := statusv3.NewClientStatusDiscoveryServiceClient(connection).
-		FetchClientStatus(tb.Context(), &statusv3.ClientStatusRequest{})
-	if err != nil {
-		tb.Errorf("asking what a process has of the mesh: %v", err)
+	if err := AskMesh(tb.Context(), connection); err != nil {
+		tb.Error(err)
+	}
+}
 
-		return
+// AskMesh is [CheckMesh] for servers that may be about to leave: it returns what is wrong.
+func AskMesh(ctx context.Context, connection grpc.ClientConnInterface) error {
+	answer, err := statusv3.NewClientStatusDiscoveryServiceClient(connection).
+		FetchClientStatus(ctx, &statusv3.ClientStatusRequest{})
+	if err != nil {
+		return fmt.Errorf("asking what a process has of the mesh: %w", err)
 	}
 
 	taken, refused := MeshStatus(answer)
 	if taken == 0 || len(refused) > 0 {
-		tb.Errorf("a process has %d resources of the mesh, and refused %v", taken, refused)
+		return fmt.Errorf("a process has %d resources of the mesh, and refused %v", taken, refused)
 	}
+
+	return nil
 }
 
 // MeshStatus returns how many resources a process has as they are, and which it refused and why.
