@@ -133,16 +133,16 @@ func (p *platform) provider(agent, url string) {
 		}
 
 		return unstructured.SetNestedSlice(object, []any{map[string]any{"name": "ambassador", "env": []any{
-			map[string]any{"name": "PRIMARY_PROVIDER", "value": "down"},
-			map[string]any{"name": "DOWN_BASE_URL", "value": url},
-			map[string]any{"name": "DOWN_MODEL", "value": "none"},
+			map[string]any{"name": "PRIMARY_PROVIDER", "value": "ollama"}, // nobody bills for it, so that budgets allow it
+			map[string]any{"name": "OLLAMA_BASE_URL", "value": url},
+			map[string]any{"name": "OLLAMA_MODEL", "value": "none"},
 		}}}, "spec", "pod", "spec", "containers")
 	}, func(pod *corev1.Pod) bool {
 		at := slices.IndexFunc(pod.Spec.Containers, func(container corev1.Container) bool { return container.Name == "ambassador" })
 		has := ""
 
 		for _, env := range pod.Spec.Containers[at].Env {
-			if env.Name == "DOWN_BASE_URL" {
+			if env.Name == "OLLAMA_BASE_URL" {
 				has = env.Value
 			}
 		}
