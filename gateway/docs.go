@@ -20,12 +20,8 @@ func isDocs(path string) bool { return path == docsPath || strings.HasPrefix(pat
 
 // docsPage shows the API's description to people.
 func (d *rest) docsPage(w http.ResponseWriter, r *http.Request) {
-	callOf(r.Context()).route = "GET " + docsPath
-
 	switch {
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD")
-		writeError(w, r, errVerb(r.Method, r.URL.Path, []string{http.MethodGet}))
+	case !looksAt(w, r, docsPath):
 	case r.URL.Path == docsPath:
 		http.Redirect(w, r, docsPath+"/", http.StatusMovedPermanently)
 	default:

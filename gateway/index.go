@@ -30,14 +30,23 @@ func (s *Service) indexPage() []byte {
 	return append(data, '\n')
 }
 
+// looksAt notes which page is asked for, and reports whether it is only looked at; else it answers.
+func looksAt(w http.ResponseWriter, r *http.Request, page string) bool {
+	callOf(r.Context()).route = "GET " + page
+
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+
+	w.Header().Set("Allow", "GET, HEAD")
+	writeError(w, r, errVerb(r.Method, r.URL.Path, []string{http.MethodGet}))
+
+	return false
+}
+
 // page answers a GET with a document.
 func (d *rest) page(w http.ResponseWriter, r *http.Request, document []byte) {
-	callOf(r.Context()).route = "GET " + r.URL.Path
-
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		writeError(w, r, errVerb(r.Method, r.URL.Path, []string{http.MethodGet}))
-
+	if !looksAt(w, r, r.URL.Path) {
 		return
 	}
 

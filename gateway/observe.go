@@ -47,6 +47,13 @@ func (r *recorder) Write(data []byte) (int, error) {
 	return n, err //nolint:wrapcheck // it stands for the writer below
 }
 
+// FlushError is for http.ResponseController.
+func (r *recorder) FlushError() error {
+	r.extend()
+
+	return r.control.Flush() //nolint:wrapcheck // it stands for the writer below
+}
+
 // Unwrap is for http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
@@ -85,7 +92,7 @@ func (d *rest) finish(w *recorder, r *http.Request, known *call, began time.Time
 	took := time.Since(began)
 
 	if w.Header().Get("Content-Length") != "" { // all is written: the client need not wait for what follows
-		_ = http.NewResponseController(w.ResponseWriter).Flush()
+		_ = w.control.Flush()
 	}
 
 	d.metrics.request(r.Context(), requestKey{"rest", known.route, httpCode(w.status)}, took)

@@ -101,7 +101,6 @@ type sseStream[T any, P streamed[T]] struct {
 	cancel  context.CancelFunc
 	w       http.ResponseWriter
 	control *http.ResponseController
-	timeout time.Duration
 	beat    time.Duration
 
 	// mu guards all writing: comments come from a timer.
@@ -125,8 +124,7 @@ func serveSSE[T any, P streamed[T]](d *rest, w http.ResponseWriter, r *http.Requ
 	}
 
 	stream := &sseStream[T, P]{
-		ctx: ctx, cancel: cancel, w: w, control: http.NewResponseController(w),
-		timeout: d.cfg.WriteTimeout, beat: d.cfg.Heartbeat,
+		ctx: ctx, cancel: cancel, w: w, control: http.NewResponseController(w), beat: d.cfg.Heartbeat,
 	}
 
 	d.metrics.streams.Add(ctx, 1)
@@ -179,8 +177,6 @@ func (s *sseStream[T, P]) Send(response P) error {
 		return err
 	}
 
-	s.extend()
-
 	_, err = s.w.Write(s.frame)
 
 	return err //nolint:wrapcheck // the client is gone; nobody reads it
@@ -195,8 +191,6 @@ func (s *sseStream[T, P]) Flush() {
 }
 
 func (s *sseStream[T, P]) flush() {
-	s.extend()
-
 	if s.control.Flush() != nil {
 		s.cancel()
 	}
@@ -206,14 +200,7 @@ func (s *sseStream[T, P]) flush() {
 	}
 }
 
-// extend gives the client more time. Without deadlines below, the server's own limits must do.
-func (s *sseStream[T, P]) extend() {
-	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
-}
-
 func (s *sseStream[T, P]) writeNow(text string) error {
-	s.extend()
-
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		s.cancel()
 
