@@ -109,6 +109,10 @@ type found struct {
 }
 
 func operationsOf(spec *agentspec.MCPServerSpec) ([]found, agentspec.Problems) {
+	if spec.OpenAPI != nil { // there is either
+		return documented(spec.OpenAPI)
+	}
+
 	var (
 		operations []found
 		problems   agentspec.Problems
@@ -123,10 +127,6 @@ func operationsOf(spec *agentspec.MCPServerSpec) ([]found, agentspec.Problems) {
 		} else {
 			operations = append(operations, found{operation, field})
 		}
-	}
-
-	if spec.OpenAPI != nil {
-		return documented(spec.OpenAPI)
 	}
 
 	return operations, problems

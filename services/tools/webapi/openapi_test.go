@@ -1,7 +1,6 @@
 package webapi
 
 import (
-	"encoding/json"
 	"net/url"
 	"strings"
 	"testing"
@@ -99,21 +98,7 @@ func TestFromOpenAPI(t *testing.T) {
 			t.Errorf("%s: input\n%s, want\n%s", id, operation.Input, test.input)
 		}
 
-		request, err := operation.Request(t.Context(), base, json.RawMessage(test.arguments))
-		if err != nil {
-			t.Errorf("%s: %v", id, err)
-
-			continue
-		}
-
-		got := request.Method + " " + request.URL.String()
-		if trace := request.Header.Get("Trace"); trace != "" {
-			got += " trace: " + trace
-		}
-
-		if body := bodyOf(request); got != test.want || body != test.body {
-			t.Errorf("%s: %s %s, want %s %s", id, got, body, test.want, test.body)
-		}
+		wantRequest(t, id, operation, base, test.arguments, "trace", test.want, test.body)
 	}
 }
 

@@ -80,21 +80,28 @@ func TestRequest(t *testing.T) {
 
 		base, _ := url.Parse(test.base)
 
-		request, err := operation.Request(t.Context(), base, json.RawMessage(test.arguments))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
+		wantRequest(t, name, operation, base, test.arguments, "X-Note", test.want, test.body)
+	}
+}
 
-			continue
-		}
+// wantRequest wants a request for arguments: its method, URL and, if it has it, one header; and its body.
+func wantRequest(t *testing.T, name string, operation *Operation, base *url.URL, arguments, header, want, body string) {
+	t.Helper()
 
-		got := request.Method + " " + request.URL.String()
-		if note := request.Header.Get("X-Note"); note != "" {
-			got += " X-Note: " + note
-		}
+	request, err := operation.Request(t.Context(), base, json.RawMessage(arguments))
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
 
-		if body := bodyOf(request); got != test.want || body != test.body {
-			t.Errorf("%s: %s %s, want %s %s", name, got, body, test.want, test.body)
-		}
+		return
+	}
+
+	got := request.Method + " " + request.URL.String()
+	if value := request.Header.Get(header); value != "" {
+		got += " " + header + ": " + value
+	}
+
+	if sent := bodyOf(request); got != want || sent != body {
+		t.Errorf("%s: %s %s, want %s %s", name, got, sent, want, body)
 	}
 }
 
