@@ -1,7 +1,6 @@
 package ambassador
 
 import (
-	"bytes"
 	"context"
 	"maps"
 	"net/http"
@@ -28,25 +27,12 @@ func (anthropic) request(ctx context.Context, try outgoing) (*http.Request, erro
 		return nil, err
 	}
 
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, try.baseURL+"/messages", bytes.NewReader(body))
-	if err != nil {
-		return nil, err //nolint:wrapcheck // the base URL was checked by New
+	request, err := try.post(ctx, "/messages", body, anthropic{})
+	if err == nil {
+		maps.Copy(request.Header, try.chat.header)
 	}
 
-	request.Header = http.Header{
-		"Content-Type": {"application/json"},
-		"User-Agent":   {userAgent},
-	}
-
-	if try.chat.stream {
-		request.Header["Accept"] = []string{"text/event-stream"}
-	}
-
-	anthropic{}.authorize(request, try.key)
-
-	maps.Copy(request.Header, try.chat.header)
-
-	return request, nil
+	return request, err
 }
 
 // anthropicBody is what the provider is asked: what the client asked in its own words, else a translation.

@@ -1,6 +1,7 @@
 package ambassador
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"time"
@@ -41,4 +42,25 @@ type outgoing struct {
 	key     string
 	// number counts the tries for one client request, from 1.
 	number int
+}
+
+// post makes the request of a try to a path below the base URL.
+func (o outgoing) post(ctx context.Context, path string, body []byte, spoken dialect) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, o.baseURL+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the base URL was checked by New
+	}
+
+	request.Header = http.Header{
+		"Content-Type": {"application/json"},
+		"User-Agent":   {userAgent},
+	}
+
+	if o.chat.stream {
+		request.Header["Accept"] = []string{"text/event-stream"}
+	}
+
+	spoken.authorize(request, o.key)
+
+	return request, nil
 }

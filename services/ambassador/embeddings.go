@@ -1,10 +1,6 @@
 package ambassador
 
-import (
-	"net/http"
-
-	"github.com/tidwall/gjson"
-)
+import "github.com/tidwall/gjson"
 
 // The paths of OpenAI's API that requests go on to.
 const (
@@ -12,26 +8,7 @@ const (
 	embeddingsPath = "/embeddings"
 )
 
-// serveEmbeddings passes requests on as they are; routes, keys, retries and costs are those of all requests.
-func (s *Service) serveEmbeddings(writer http.ResponseWriter, request *http.Request) {
-	body, refused := readBody(writer, request, s.cfg.MaxBodyBytes)
-	if refused != nil {
-		refused.write(writer)
-
-		return
-	}
-
-	asked, refused := readEmbeddings(body)
-	if refused != nil {
-		refused.write(writer)
-
-		return
-	}
-
-	s.serve(writer, request, asked)
-}
-
-// readEmbeddings reads and checks a request. It must name a model: a provider's default one talks.
+// readEmbeddings reads and checks a request, which is passed on as it is. It must name a model: a provider's default one talks.
 func readEmbeddings(body []byte) (*chatRequest, *apiError) {
 	if !gjson.ValidBytes(body) {
 		return nil, badRequest("", "the body is not valid JSON")

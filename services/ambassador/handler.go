@@ -6,13 +6,13 @@ import (
 )
 
 // Handler serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models in OpenAI's format, POST /v1/messages in
-// Anthropic's, and GET /v1/prices. It needs an http.Server without a
-// WriteTimeout; Deadlines.Total bounds each request. http.Server.Shutdown lets running streams finish.
+// Anthropic's, and GET /v1/prices. It needs an http.Server without a WriteTimeout; Deadlines.Total bounds each request.
+// http.Server.Shutdown lets running streams finish.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/chat/completions", s.serveChat)
-	mux.HandleFunc("POST /v1/messages", s.serveMessages)
-	mux.HandleFunc("POST /v1/embeddings", s.serveEmbeddings)
+	mux.HandleFunc("POST /v1/chat/completions", s.serveAt(chatDoor{}, withoutHeader(readChat)))
+	mux.HandleFunc("POST /v1/messages", s.serveAt(messagesDoor{}, readMessages))
+	mux.HandleFunc("POST /v1/embeddings", s.serveAt(chatDoor{}, withoutHeader(readEmbeddings)))
 	mux.HandleFunc("GET /v1/models", s.serveModels)
 	mux.HandleFunc("GET /v1/prices", s.servePrices)
 	mux.HandleFunc("/", serveNothing)
@@ -27,41 +27,33 @@ func serveNothing(writer http.ResponseWriter, request *http.Request) {
 	nothing.write(writer)
 }
 
-func (s *Service) serveChat(writer http.ResponseWriter, request *http.Request) {
-	body, refused := readBody(writer, request, s.cfg.MaxBodyBytes)
-	if refused != nil {
-		refused.write(writer)
+// reader reads and checks a request as one API has it.
+type reader func(body []byte, header http.Header) (*chatRequest, *apiError)
 
-		return
-	}
-
-	chat, refused := readChat(body)
-	if refused != nil {
-		refused.write(writer)
-
-		return
-	}
-
-	s.serve(writer, request, chat)
+// withoutHeader is for APIs that say all in the body.
+func withoutHeader(read func(body []byte) (*chatRequest, *apiError)) reader {
+	return func(body []byte, _ http.Header) (*chatRequest, *apiError) { return read(body) }
 }
 
-// serveMessages is Anthropic's door.
-func (s *Service) serveMessages(writer http.ResponseWriter, request *http.Request) {
-	body, refused := readBody(writer, request, s.cfg.MaxBodyBytes)
-	if refused != nil {
-		refused.through(messagesDoor{}, writer)
+// serveAt serves one API: routes, keys, retries and costs are the same for all.
+func (s *Service) serveAt(door door, read reader) http.HandlerFunc {
+	return func(writer http.ResponseWriter, request *http.Request) {
+		body, refused := readBody(writer, request, s.cfg.MaxBodyBytes)
+		if refused != nil {
+			refused.through(door, writer)
 
-		return
+			return
+		}
+
+		chat, refused := read(body, request.Header)
+		if refused != nil {
+			refused.through(door, writer)
+
+			return
+		}
+
+		s.serve(writer, request, chat)
 	}
-
-	chat, refused := readMessages(body, request.Header)
-	if refused != nil {
-		refused.through(messagesDoor{}, writer)
-
-		return
-	}
-
-	s.serve(writer, request, chat)
 }
 
 // serve routes a request and answers it.
@@ -99,7 +91,7 @@ func answer(writer http.ResponseWriter, door door, failed *failure) {
 	case !failed.committed:
 		apiErrorOf(failed).through(door, writer)
 	default:
-		_, _ = writer.Write(door.last(apiErrorOf(failed))) //nolint:gosec // JSON in an event; the client may be gone
+		_, _ = writer.Write(door.last(apiErrorOf(failed))) // the client may be gone
 		_ = http.NewResponseController(writer).Flush()
 
 		panic(http.ErrAbortHandler)

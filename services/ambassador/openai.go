@@ -21,23 +21,7 @@ func (openAI) request(ctx context.Context, try outgoing) (*http.Request, error) 
 		return nil, err
 	}
 
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, try.baseURL+chat.path, bytes.NewReader(body))
-	if err != nil {
-		return nil, err //nolint:wrapcheck // the base URL was checked by New
-	}
-
-	request.Header = http.Header{
-		"Content-Type": {"application/json"},
-		"User-Agent":   {userAgent},
-	}
-
-	if try.chat.stream {
-		request.Header["Accept"] = []string{"text/event-stream"}
-	}
-
-	openAI{}.authorize(request, try.key)
-
-	return request, nil
+	return try.post(ctx, chat.path, body, openAI{})
 }
 
 const userAgent = "serin-ambassador"

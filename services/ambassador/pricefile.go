@@ -21,7 +21,8 @@ type prices struct {
 	mu      sync.Mutex
 	checked time.Time
 	seen    fileState
-	table   priceTable
+	// defaults are built in; table has the file's over them.
+	defaults, table priceTable
 }
 
 // fileState tells whether a file is still the same. A rotation that swaps a link changes the time, too.
@@ -32,20 +33,17 @@ type fileState struct {
 
 // newPrices reads the table. It fails with a *fault.Error that names what is wrong with the file.
 func newPrices(path string, logger *slog.Logger) (*prices, error) {
-	made := &prices{path: path, logger: logger, now: time.Now}
-
-	table, err := parsePrices(defaultPrices)
+	defaults, err := parsePrices(defaultPrices)
 	if err != nil {
 		return nil, fmt.Errorf("prices.yaml: %w", err)
 	}
 
-	made.table = table
-
+	made := &prices{path: path, logger: logger, now: time.Now, defaults: defaults, table: defaults}
 	if path == "" {
 		return made, nil
 	}
 
-	if err := made.read(); err != nil {
+	if _, err := made.read(); err != nil {
 		return nil, fault.Invalid(fault.Violation{Field: "pricesFile", Message: path + ": " + err.Error()})
 	}
 
@@ -71,47 +69,43 @@ func (p *prices) refresh(ctx context.Context) {
 
 	p.checked = now
 
-	info, err := os.Stat(p.path)
-	if err == nil && (fileState{info.ModTime(), info.Size()}) == p.seen {
-		return
-	}
+	changed, err := p.read()
 
-	if err = p.read(); err != nil {
+	switch {
+	case err != nil:
 		p.logger.LogAttrs(ctx, slog.LevelWarn, "price file can't be read; the last prices hold",
 			slog.String("file", p.path), slog.Any("error", err))
-
-		return
+	case changed:
+		p.logger.LogAttrs(ctx, slog.LevelInfo, "prices changed", slog.String("file", p.path))
 	}
-
-	p.logger.LogAttrs(ctx, slog.LevelInfo, "prices changed", slog.String("file", p.path))
 }
 
-// read takes the file's prices over the defaults.
-func (p *prices) read() error {
+// read takes the file's prices over the defaults, if it is another than was read.
+func (p *prices) read() (changed bool, err error) {
 	info, err := os.Stat(p.path)
 	if err != nil {
-		return err //nolint:wrapcheck // it names the file
+		return false, err //nolint:wrapcheck // it names the file
 	}
 
-	p.seen = fileState{info.ModTime(), info.Size()} // of what is read below, or older
+	state := fileState{info.ModTime(), info.Size()} // of what is read below, or older
+	if state == p.seen {
+		return false, nil
+	}
+
+	p.seen = state
 
 	data, err := os.ReadFile(p.path)
 	if err != nil {
-		return err //nolint:wrapcheck // it names the file
+		return false, err //nolint:wrapcheck // it names the file
 	}
 
 	own, err := parsePrices(data)
 	if err != nil {
-		return err
+		return false, err
 	}
 
-	table, err := parsePrices(defaultPrices)
-	if err != nil {
-		return err
-	}
+	p.table, p.checked = maps.Clone(p.defaults), p.now()
+	maps.Copy(p.table, own)
 
-	maps.Copy(table, own)
-	p.table, p.checked = table, p.now()
-
-	return nil
+	return true, nil
 }
