@@ -81,6 +81,12 @@ func TestSplitAndPins(t *testing.T) {
 	// A pin leads where its route leads: to a, once b is withdrawn.
 	m.apply(strings.Replace(split("a=100 b=0"), "{pin: {exact: b}}}], route: [{destination: {host: billing, subset: b}", "{pin: {exact: b}}}], route: [{destination: {host: billing, subset: a}", 1))
 
+	// Routes reach a client as a whole: from its first redirected call on, none goes back.
+	for server = "b"; server != "a"; {
+		server, _, err = call(t.Context(), connection, "pin", "b")
+		m.must(err)
+	}
+
 	if answers := m.count(connection, 200, "pin", "b"); answers["a"] != 200 {
 		t.Errorf("redirected calls: %v", answers)
 	}

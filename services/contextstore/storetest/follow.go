@@ -150,14 +150,22 @@ func followersUnderLoad(w *world) {
 	group.Wait()
 }
 
-// slowFollower makes a world whose followers have small buffers, and a follower that does not read: flow control holds
-// it up while far more than it may buffer is appended.
+// slowFollower makes a world whose followers have small buffers, and a follower that reads the first four events and no
+// more: flow control holds it up while far more than it may buffer is appended. It has read the log to its end by then,
+// and looks into it again only when it lost something.
 func (w *world) slowFollower(lag int64) (follower *following, last int64) {
 	w.Helper()
 
-	small := newWorldWith(w.tester, contextstore.Config{Store: unclosed{w.store}, FollowBuffer: 4, FollowLag: lag})
+	small := newWorldWith(w.tester, contextstore.Config{
+		Store: unclosed{w.store}, FollowBuffer: 4, FollowLag: lag, FollowPoll: time.Hour,
+	})
 	turn, lease := small.running()
 	follower = small.follow(turn.GetConversationId(), 0, true)
+
+	for sequence := range int64(4) {
+		follower.durable(sequence + 1)
+	}
+
 	text := string(make([]byte, 64<<10))
 
 	for range 100 {
@@ -172,15 +180,15 @@ func (w *world) slowFollower(lag int64) (follower *following, last int64) {
 
 func slowFollowerReadsTheLog(w *world) {
 	follower, last := w.slowFollower(0)
-	for sequence := range last {
-		follower.durable(sequence + 1)
+	for sequence := int64(5); sequence <= last; sequence++ {
+		follower.durable(sequence)
 	}
 }
 
 func hopelessFollowerIsTold(w *world) {
 	follower, _ := w.slowFollower(10)
 
-	var next int64 = 1
+	var next int64 = 5
 
 	for {
 		response, err := follower.stream.Recv()
