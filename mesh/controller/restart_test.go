@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -178,5 +179,35 @@ func TestRunFailsIfWhatWasKeptCantBeRead(t *testing.T) {
 
 	if err := service.Run(t.Context()); !fault.Is(err, "STORE_FAILED") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A controller that is told to end while it reads what was kept decides for nobody.
+func TestRunThatEndsBeforeItBegan(t *testing.T) {
+	w := newWorld(t)
+	w.write(agentOf("billing", "v1"))
+
+	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: w.path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close() //nolint:errcheck // nothing was written
+
+	service, err := controller.New(controller.Config{
+		Agents: w.folder, Router: w.mesh, Workloads: w.machine, Context: w.context, Store: store,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+
+	if err := service.Run(ctx); err != nil {
+		t.Errorf("got %v", err)
+	}
+
+	if err := service.Ready(t.Context()); !fault.Is(err, "STARTING") {
+		t.Errorf("ready: %v", err)
 	}
 }

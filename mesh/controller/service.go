@@ -58,8 +58,11 @@ func (s *Service) Register(registrar grpc.ServiceRegistrar) {
 
 // Run steers the agents until ctx ends. It is called once, and fails only if what was kept can't be read.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.agents.load(ctx); err != nil && ctx.Err() == nil {
+	switch err := s.agents.load(ctx); {
+	case err != nil && ctx.Err() == nil:
 		return fmt.Errorf("load rollouts: %w", err)
+	case err != nil: // told to end before it began
+		return nil
 	}
 
 	close(s.loaded)
