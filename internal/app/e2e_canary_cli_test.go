@@ -51,7 +51,7 @@ func wantText(t *testing.T, text string, parts ...string) {
 
 // A person takes one rollout through everything, with nothing but the command line.
 func TestCanaryCommandLine(t *testing.T) {
-	p := startPlatform(t)
+	p := startPlatform(t, raced(t))
 	dir := ownFolder(t)
 	file := filepath.Join(dir, "scheduling.yaml")
 	edit(t, dir, "scheduling.yaml", "offer at most three", "offer at most two")
@@ -121,7 +121,9 @@ func TestCanaryCommandLine(t *testing.T) {
 
 // An automatic start that is watched ends with its rollout, and its exit code says how.
 func TestCanaryStartIsWatchedToItsEnd(t *testing.T) {
-	p := startPlatform(t, underLoad(t))
+	underLoad(t)
+
+	p := startPlatform(t)
 	dir := ownFolder(t)
 	edit(t, dir, "triage.yaml", "inline: |\n", "inline: |\n      @sim fail=0.5\n")
 

@@ -14,7 +14,9 @@ import (
 
 // The commands, as a user types them, against a whole platform.
 func TestLoadtestRun(t *testing.T) {
-	p := startPlatform(t, underLoad(t))
+	underLoad(t)
+
+	p := startPlatform(t)
 
 	for _, test := range []struct {
 		scenario string

@@ -45,7 +45,9 @@ func TestRevisionThatLacksAToolHarmsNobody(t *testing.T) {
 
 // A candidate whose process hangs, which no exit tells of, is aborted long before anyone would restart it.
 func TestCandidateThatHangsIsAborted(t *testing.T) {
-	p := startPlatform(t, underLoad(t))
+	underLoad(t)
+
+	p := startPlatform(t)
 	stable := p.rollout("billing").GetStable()
 
 	report := p.whileTalking(8, func(ctx context.Context, load *loadtest.Load) {

@@ -83,7 +83,7 @@ func pendingCall(t *testing.T, p *testPlatform, conversation string, turn *conve
 // A user is charged twice; billing dies between the approval and the refund; the refund happens once; the client whose
 // stream was cut resumes and has every durable event exactly once.
 func TestRefundSurvivesKillBetweenApprovalAndToolCall(t *testing.T) {
-	p := startPlatform(t)
+	p := startPlatform(t, raced(t))
 	conversation := p.newConversation()
 	path := "/v1/conversations/" + conversation
 
@@ -144,7 +144,9 @@ func TestRefundSurvivesKillBetweenApprovalAndToolCall(t *testing.T) {
 
 // Agents are killed before and after each of their appends; the turn always ends once, with one result per call.
 func TestTurnSurvivesKillAtEveryAppend(t *testing.T) {
-	p := startPlatform(t, underLoad(t))
+	underLoad(t)
+
+	p := startPlatform(t)
 
 	for _, agent := range []string{"triage", "billing"} {
 		for _, when := range []string{"before", "after"} {

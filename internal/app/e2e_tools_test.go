@@ -17,7 +17,7 @@ import (
 // The tools process dies around each of its calls of the store while a refund runs. Nobody notices, but for whoever is
 // asked whether a refund took effect that nobody was told of.
 func TestRefundSurvivesKillOfTools(t *testing.T) {
-	p := startPlatform(t)
+	p := startPlatform(t, raced(t))
 
 	for _, test := range []struct {
 		point string
@@ -87,7 +87,9 @@ func (p *testPlatform) asksForOutcome(conversation string) bool {
 
 // The tools process is killed and stopped again and again while users talk. No turn fails because of that.
 func TestToolsComeAndGo(t *testing.T) {
-	p := startPlatform(t, underLoad(t), func(config *app.PlatformConfig) { config.DemoDelay = "300ms" })
+	underLoad(t)
+
+	p := startPlatform(t, func(config *app.PlatformConfig) { config.DemoDelay = "300ms" })
 
 	p.whileTalking(8, func(ctx context.Context, load *loadtest.Load) {
 		for range 2 {

@@ -11,35 +11,53 @@ import (
 	"github.com/serinhq/serin/internal/app"
 )
 
-// binary is the product, built once for all tests that run it; with the race detector if the tests have it.
+// binary is the product, built once for all tests that run it.
 var binary string
 
-// quickBinary is the product without the race detector.
-var quickBinary = sync.OnceValues(func() (string, error) {
+// racedBinary is the product with the race detector, if the tests have it.
+var racedBinary = sync.OnceValues(func() (string, error) {
 	if !raceEnabled {
 		return binary, nil
 	}
 
-	path := filepath.Join(filepath.Dir(binary), "serin-quick")
+	path := filepath.Join(filepath.Dir(binary), "serin-raced")
 
-	return path, build(path)
+	return path, build(path, "-race")
 })
 
-// underLoad has a platform run without the race detector: under load it takes more than the machine has, and the same code
-// runs with it in the other tests.
-func underLoad(tb testing.TB) func(*app.PlatformConfig) {
+// raced has every process of a platform watched by the race detector, if the tests are; what it finds in one of them fails
+// the test. Processes start and run ten times slower with it, so one test of each kind of work asks for it.
+func raced(tb testing.TB) func(*app.PlatformConfig) {
+	tb.Helper()
+
+	path, err := racedBinary()
+	if err != nil {
+		tb.Fatal(err)
+	}
+
+	found := filepath.Join(tb.TempDir(), "race")
+
+	tb.Cleanup(func() {
+		reports, _ := filepath.Glob(found + ".*")
+		for _, report := range reports {
+			text, err := os.ReadFile(report)
+			tb.Errorf("a process of the platform has a data race: %s %v", text, err)
+		}
+	})
+
+	return func(config *app.PlatformConfig) {
+		config.Executable = path
+		config.ExtraEnv = append(config.ExtraEnv, "GORACE=log_path="+found)
+	}
+}
+
+// underLoad keeps tests that take minutes out of the quick run.
+func underLoad(tb testing.TB) {
 	tb.Helper()
 
 	if testing.Short() {
 		tb.Skip("load takes minutes; it runs without -short")
 	}
-
-	quick, err := quickBinary()
-	if err != nil {
-		tb.Fatal(err)
-	}
-
-	return func(config *app.PlatformConfig) { config.Executable = quick }
 }
 
 func TestMain(m *testing.M) {
@@ -57,13 +75,7 @@ func runTests(m *testing.M) int {
 
 	binary = filepath.Join(dir, "serin")
 
-	if raceEnabled {
-		err = build(binary, "-race")
-	} else {
-		err = build(binary)
-	}
-
-	if err != nil {
+	if err = build(binary); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 
 		return 1
