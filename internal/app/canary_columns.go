@@ -142,5 +142,5 @@ func cost(numbers *rolloutv1.Numbers) string {
 		return nothingYet
 	}
 
-	return fmt.Sprintf("$%.4f", numbers.GetCostPerTurnUsd())
+	return dollars(numbers.GetCostPerTurnUsd())
 }

@@ -20,7 +20,7 @@ func newConversationsShowCommand(env *Env) *cobra.Command {
 
 	command := &cobra.Command{
 		Use:   "show ID",
-		Short: "Show a conversation and what was said in it",
+		Short: "Show a conversation, what it used, and what was said in it",
 		Example: `  serin conversations show c01j...
   serin conversations show c01j... -o yaml`,
 		Args: oneArg("ID"),
@@ -57,7 +57,7 @@ func showConversation(ctx context.Context, env *Env, c *client, id string, forma
 		return printWhole(env, format, found, events)
 	}
 
-	printHead(env, found)
+	printHead(env, found, events)
 
 	renderer := newRenderer(env.Stdout, paint{env.colours()}, true)
 
@@ -71,10 +71,12 @@ func showConversation(ctx context.Context, env *Env, c *client, id string, forma
 }
 
 func printWhole(env *Env, format outputFormat, found *conversationv1.Conversation, events []*eventv1.Event) error {
+	sum, _ := usageOf(events)
 	whole := struct {
 		Conversation message   `json:"conversation"`
+		Usage        message   `json:"usage"`
 		Events       []message `json:"events"`
-	}{Conversation: message{found}, Events: []message{}}
+	}{Conversation: message{found}, Usage: message{sum}, Events: []message{}}
 
 	for _, event := range events {
 		whole.Events = append(whole.Events, message{event})
@@ -83,7 +85,7 @@ func printWhole(env *Env, format outputFormat, found *conversationv1.Conversatio
 	return printValue(env.Stdout, format, whole)
 }
 
-func printHead(env *Env, c *conversationv1.Conversation) {
+func printHead(env *Env, c *conversationv1.Conversation, events []*eventv1.Event) {
 	p := paint{env.colours()}
 	line := func(name, value string) {
 		_, _ = fmt.Fprintf(env.Stdout, "%s %s\n", p.bold(fmt.Sprintf("%-13s", name+":")), oneLine(value)) // as the events that follow
@@ -98,6 +100,10 @@ func printHead(env *Env, c *conversationv1.Conversation) {
 
 	for _, agent := range slices.Sorted(maps.Keys(c.GetRevisions())) {
 		line("revision", agent+" "+c.GetRevisions()[agent])
+	}
+
+	if sum, turns := usageOf(events); turns > 0 {
+		line("used", usageText(sum, turns))
 	}
 
 	_, _ = fmt.Fprintln(env.Stdout)

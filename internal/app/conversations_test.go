@@ -45,6 +45,7 @@ state:        idle
 opened:       -
 updated:      -
 revision:     billing 0123456789ab
+used:         1 turn, 300 tokens in (40 cached), 25 out, $0.0012
 
 you: hello
 ` + strings.Replace(aWholeTurnText, "    reading (1 of 2)\n", "", 1) // transient: seen live only
@@ -55,6 +56,10 @@ you: hello
 	code, stdout, _ = run(t, "conversations", "show", "c1", "--url", gateway.URL, "-o", "json")
 	if code != 0 || !strings.HasPrefix(stdout, "{\n  \"conversation\": {\n") || strings.Count(stdout, `"sequence"`) != int(gateway.sequence) {
 		t.Errorf("exit %d\n%s", code, stdout)
+	}
+
+	if strings.Count(stdout, `"costMicros": "1234"`) != 2 { // the turn's, and in all
+		t.Errorf("what it cost is missing:\n%s", stdout)
 	}
 
 	if code, _, _ = run(t, "conversations", "show", "c2", "--url", gateway.URL); code != 2 {
