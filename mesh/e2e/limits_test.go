@@ -72,8 +72,8 @@ func TestABusyAgentRefuses(t *testing.T) {
 		t.Errorf("refused within %s in the median, want 50ms", median(refusals))
 	}
 
-	if median(loud) > 10*median(quiet) { // both cores are busy, whoever has them
-		t.Errorf("others took %s while billing was busy, and %s before", median(loud), median(quiet))
+	if median(loud) > median(took)/2 { // both cores are busy, whoever has them; but nobody else waits for billing
+		t.Errorf("others took %s while billing's users took %s, and %s before", median(loud), median(took), median(quiet))
 	}
 
 	figures.add("limits", fmt.Sprintf("%d users of an agent with %d slots: refused within (p50, max)", users, perPod*pods),
