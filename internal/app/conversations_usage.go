@@ -3,8 +3,6 @@ package app
 import (
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 )
 
@@ -24,7 +22,7 @@ func usageOf(events []*eventv1.Event) (sum *eventv1.Usage, turns int) {
 		sum.CachedInputTokens += used.GetCachedInputTokens()
 
 		if used != nil && used.CostMicros != nil {
-			sum.CostMicros = proto.Int64(sum.GetCostMicros() + used.GetCostMicros())
+			sum.CostMicros = new(sum.GetCostMicros() + used.GetCostMicros())
 		}
 	}
 

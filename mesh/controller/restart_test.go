@@ -191,7 +191,7 @@ func TestRunThatEndsBeforeItBegan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close() //nolint:errcheck // nothing was written
+	defer store.Close()
 
 	service, err := controller.New(controller.Config{
 		Agents: w.folder, Router: w.mesh, Workloads: w.machine, Context: w.context, Store: store,

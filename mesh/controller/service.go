@@ -61,8 +61,8 @@ func (s *Service) Run(ctx context.Context) error {
 	switch err := s.agents.load(ctx); {
 	case err != nil && ctx.Err() == nil:
 		return fmt.Errorf("load rollouts: %w", err)
-	case err != nil: // told to end before it began
-		return nil
+	case err != nil:
+		return nil //nolint:nilerr // told to end before it began
 	}
 
 	close(s.loaded)
