@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 )
@@ -106,11 +105,7 @@ func result(id, tool string, outcome eventv1.ToolResult_Outcome, output string) 
 }
 
 func completed(text string) *eventv1.Event {
-	used := &eventv1.Usage{InputTokens: 300, CachedInputTokens: 40, OutputTokens: 25, CostMicros: proto.Int64(1234)}
-
-	return inSegment(1, 1, &eventv1.Event{Kind: &eventv1.Event_TurnCompleted{
-		TurnCompleted: &eventv1.TurnCompleted{Text: text, Usage: used},
-	}})
+	return inSegment(1, 1, &eventv1.Event{Kind: &eventv1.Event_TurnCompleted{TurnCompleted: &eventv1.TurnCompleted{Text: text}}})
 }
 
 func handedOff() *eventv1.Event {

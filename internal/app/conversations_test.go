@@ -31,7 +31,12 @@ func TestConversationsList(t *testing.T) {
 func TestConversationsShow(t *testing.T) {
 	gateway := newFakeGateway(t)
 	gateway.happen(inSegment(0, 0, &eventv1.Event{Kind: &eventv1.Event_TurnAccepted{TurnAccepted: &eventv1.TurnAccepted{Text: "hello"}}}))
-	gateway.happen(aWholeTurn()...)
+
+	turn := aWholeTurn()
+	turn[len(turn)-1].GetTurnCompleted().Usage = &eventv1.Usage{
+		InputTokens: 300, CachedInputTokens: 40, OutputTokens: 25, CostMicros: new(int64(1234)),
+	}
+	gateway.happen(turn...)
 
 	code, stdout, stderr := run(t, "conversations", "show", "c1", "--url", gateway.URL)
 	if code != 0 {

@@ -102,6 +102,8 @@ func (m *model) check(method, path string) {
 	}
 
 	if m.excused {
+		m.noteFinal()
+
 		return
 	}
 
@@ -126,24 +128,36 @@ func (m *model) checkBack(before, after view) {
 
 // checkFinal checks that no decision leads to what the objects once withdrew, but a new attempt at it.
 func (m *model) checkFinal() {
-	if m.service == nil || m.writing == nil || !readMark(m.service).decided(*m.writing) {
+	if m.carried() {
+		for _, revision := range append(slices.Clone(m.writing.Live), m.writing.Intent.Stable) {
+			attempt, final := m.final[revision]
+			if final && !m.writing.withdrawn(revision) && (attempt == m.writing.Intent.Attempt || revision == m.writing.Intent.Stable) {
+				m.fail("attempt %d withdrew %s, to which decision %+v leads", attempt, revision, *m.writing)
+			}
+		}
+	}
+
+	m.noteFinal()
+}
+
+// noteFinal remembers what the decision that the objects carry withdraws, and what it leads to again.
+func (m *model) noteFinal() {
+	if !m.carried() {
 		return
 	}
 
-	r := *m.writing
-
-	for _, revision := range append(slices.Clone(r.Live), r.Intent.Stable) {
-		attempt, final := m.final[revision]
-		if final && !r.withdrawn(revision) && (attempt == r.Intent.Attempt || revision == r.Intent.Stable) {
-			m.fail("attempt %d withdrew %s, to which decision %+v leads", attempt, revision, r)
-		}
-
+	for _, revision := range append(slices.Clone(m.writing.Live), m.writing.Intent.Stable) {
 		delete(m.final, revision)
 	}
 
-	for revision := range r.Redirects {
-		m.final[revision] = r.Intent.Attempt
+	for revision := range m.writing.Redirects {
+		m.final[revision] = m.writing.Intent.Attempt
 	}
+}
+
+// carried reports whether the objects carry the decision that a leader works on.
+func (m *model) carried() bool {
+	return m.service != nil && m.writing != nil && readMark(m.service).decided(*m.writing)
 }
 
 // checkMark checks that decisions only move forward, and that what they withdrew has nothing left.
