@@ -86,7 +86,9 @@ func (w *workload) scale(spec *agentspec.Agent) error {
 func (w *workload) agentChecks(spec agentspec.Agent, service *agent.Service) []health.Check {
 	checks := []health.Check{w.reachable(rpc.Context), w.llmReady()}
 	if len(spec.Spec.Tools) > 0 {
-		checks = append(checks, health.Check{Name: "tools", TTL: healthTTL, Func: service.CheckTools})
+		checks = append(checks, health.Check{
+			Name: "tools", TTL: healthTTL, Grace: dependencyGrace, Startup: true, Func: service.CheckTools,
+		})
 	}
 
 	return checks

@@ -84,7 +84,7 @@ func (w *workload) llmReady() health.Check {
 	client := w.llmClient()
 	url := w.llmURL() + "/models"
 
-	return health.Check{Name: "llm", TTL: healthTTL, Func: func(ctx context.Context) error {
+	return health.Check{Name: "llm", TTL: healthTTL, Grace: dependencyGrace, Func: func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return fmt.Errorf("ask the ambassador: %w", err)

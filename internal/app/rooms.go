@@ -185,7 +185,7 @@ func (w *workload) handoffClient(agent string) (handoffv1.HandoffServiceClient, 
 
 // reachable checks another workload's gRPC health.
 func (w *workload) reachable(name string) health.Check {
-	return health.Check{Name: name, TTL: healthTTL, Func: func(ctx context.Context) error {
+	return health.Check{Name: name, TTL: healthTTL, Grace: dependencyGrace, Func: func(ctx context.Context) error {
 		conn, err := w.dial(name)
 		if err != nil {
 			return err
@@ -203,9 +203,6 @@ func (w *workload) reachable(name string) health.Check {
 		return nil
 	}}
 }
-
-// healthTTL keeps a probe every few milliseconds, as at start, from becoming a load.
-const healthTTL = 200 * time.Millisecond
 
 // llmURL is the ambassador's: its own in the pod, or that of this machine.
 func (w *workload) llmURL() string {

@@ -111,7 +111,12 @@ func (w *workload) run(ctx context.Context, room *room) error {
 		return err
 	}
 
-	checker := health.New(append(w.identityChecks(), checksOf(room, server)...)...)
+	checks, err := w.checks(room, server)
+	if err != nil {
+		return err
+	}
+
+	checker := health.New(checks...)
 
 	servings, err := w.servings(room, server, checker)
 	if err != nil {
@@ -188,15 +193,6 @@ func (w *workload) grpcServer(room *room) (*rpc.Server, error) {
 	room.register(server)
 
 	return server, nil
-}
-
-// checksOf are the room's checks, and that the mesh lets its server take connections.
-func checksOf(room *room, server *rpc.Server) []health.Check {
-	if server == nil {
-		return room.checks
-	}
-
-	return append([]health.Check{{Name: "listener", TTL: healthTTL, Func: server.CheckServing}}, room.checks...)
 }
 
 func (w *workload) servings(room *room, server *rpc.Server, checker *health.Checker) ([]serving, error) {

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 const (
 	statusOK          = "ok"
 	statusFailed      = "failed"
+	statusDegraded    = "degraded"
 	statusUnavailable = "unavailable"
 )
 
@@ -23,8 +25,9 @@ var errSlow = fmt.Errorf("no answer within %s", Timeout)
 
 // cachedCheck keeps a check's last result for its TTL.
 type cachedCheck struct {
-	check  Check
-	flight singleflight.Group
+	check    Check
+	flight   singleflight.Group
+	standing *standing
 
 	mu    sync.Mutex
 	err   error
@@ -36,15 +39,18 @@ func newCachedCheck(check Check) *cachedCheck {
 		check.TTL = DefaultTTL
 	}
 
-	return &cachedCheck{check: check}
+	return &cachedCheck{check: check, standing: newStanding(check.Grace)}
 }
 
 func (c *cachedCheck) result(ctx context.Context) Result {
+	result := Result{Name: c.check.Name, Status: statusOK, Informative: c.check.Informative}
 	if err := c.outcome(ctx); err != nil {
-		return Result{Name: c.check.Name, Status: statusFailed, Error: err.Error(), Informative: c.check.Informative}
+		result.Status, result.Error = statusFailed, err.Error()
 	}
 
-	return Result{Name: c.check.Name, Status: statusOK, Informative: c.check.Informative}
+	c.standing.tell(&result)
+
+	return result
 }
 
 func (c *cachedCheck) outcome(ctx context.Context) error {
@@ -59,7 +65,12 @@ func (c *cachedCheck) outcome(ctx context.Context) error {
 	case answer := <-c.flight.DoChan("", func() (any, error) { return nil, c.run(ctx) }):
 		return answer.Err
 	case <-ctx.Done(): // the check ignores its context; it goes on alone, and nobody starts it a second time
-		return context.Cause(ctx) //nolint:wrapcheck // errSlow, or why the probe was given up: complete as it is
+		err := context.Cause(ctx)
+		if errors.Is(err, errSlow) {
+			c.standing.note(time.Now(), Timeout, err)
+		}
+
+		return err //nolint:wrapcheck // errSlow, or why the probe was given up: complete as it is
 	}
 }
 
@@ -76,10 +87,14 @@ func (c *cachedCheck) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), Timeout, errSlow)
 	defer cancel()
 
+	began := time.Now()
+
 	err := protect(ctx, c.check.Func)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
+
+	c.standing.note(time.Now(), time.Since(began), err)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

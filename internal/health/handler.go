@@ -7,7 +7,7 @@ import (
 
 // report is the JSON of a probe.
 type report struct {
-	// Status is ok or unavailable.
+	// Status is ok, degraded (something failed that is not in the way) or unavailable.
 	Status string `json:"status"`
 	// Reason is starting or draining, if that is why.
 	Reason string   `json:"reason,omitempty"`
@@ -29,9 +29,15 @@ func (c *Checker) serveLive(writer http.ResponseWriter, _ *http.Request) {
 	write(writer, report{Status: statusOK})
 }
 
-func (c *Checker) serveStartup(writer http.ResponseWriter, _ *http.Request) {
+func (c *Checker) serveStartup(writer http.ResponseWriter, request *http.Request) {
 	if !c.Started() {
 		write(writer, report{Status: statusUnavailable, Reason: "starting"})
+
+		return
+	}
+
+	if missing := c.starting(request.Context()); len(missing) > 0 {
+		write(writer, report{Status: statusUnavailable, Reason: "starting", Checks: missing})
 
 		return
 	}
@@ -53,8 +59,11 @@ func summarize(results []Result) report {
 	summary := report{Status: statusOK, Checks: results}
 
 	for _, result := range results {
-		if result.inTheWay() {
+		switch {
+		case result.inTheWay():
 			summary.Status = statusUnavailable
+		case result.Status != statusOK && summary.Status == statusOK:
+			summary.Status = statusDegraded
 		}
 	}
 
@@ -76,7 +85,7 @@ func write(writer http.ResponseWriter, body report) {
 	writer.Header().Set("Content-Type", "application/json")
 	writer.Header().Set("Cache-Control", "no-store")
 
-	if body.Status != statusOK {
+	if body.Status == statusUnavailable {
 		writer.WriteHeader(http.StatusServiceUnavailable)
 	}
 

@@ -26,6 +26,13 @@ type Check struct {
 	Func func(context.Context) error
 	// TTL is how long the result is kept; 0 means [DefaultTTL].
 	TTL time.Duration
+	// Grace is how long a check that was good may fail before that counts, and how long one that counted must be good
+	// again: what many processes depend on must not take all of them away for a hiccup. Each process takes up to half of
+	// it more, by chance, so that they neither leave nor come back at once. 0 means that every result counts at once; the
+	// first good one always does.
+	Grace time.Duration
+	// Startup checks must have been good once before the process counts as started.
+	Startup bool
 	// Informative checks are shown, and do not make the process unready: what fails is of use to some without it.
 	Informative bool
 }
@@ -38,9 +45,28 @@ type Result struct {
 	Error  string `json:"error,omitempty"`
 	// Informative results do not count.
 	Informative bool `json:"informative,omitempty"`
+	// CountsAs is what the status is taken for, which within the check's grace is what it was before.
+	CountsAs string `json:"counts_as"`
+	// CheckedAt is when the check last ran to its end, and DurationMS how long that took, in milliseconds.
+	CheckedAt  time.Time `json:"checked_at,omitzero"`
+	DurationMS float64   `json:"duration_ms"`
+	// Since is since when the status is what it is.
+	Since time.Time `json:"since,omitzero"`
+	// LastError is what was wrong when the check last failed, at LastErrorAt; both stay after it has become good.
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 }
 
-func (r Result) inTheWay() bool { return r.Status != statusOK && !r.Informative }
+// reason is why a result is in the way: it may be good again, but for too short a time.
+func (r Result) reason() string {
+	if r.Error != "" {
+		return r.Error
+	}
+
+	return "good again since " + r.Since.Format(time.TimeOnly) + ", after: " + r.LastError
+}
+
+func (r Result) inTheWay() bool { return r.CountsAs != statusOK && !r.Informative }
 
 // Checker knows whether a process is started, ready or draining. Make it with [New].
 type Checker struct {
@@ -78,11 +104,24 @@ func (c *Checker) Ready(ctx context.Context) error {
 
 	for _, result := range c.results(ctx) {
 		if result.inTheWay() {
-			errs = append(errs, fmt.Errorf("%s: %s", result.Name, result.Error))
+			errs = append(errs, fmt.Errorf("%s: %s", result.Name, result.reason()))
 		}
 	}
 
 	return errors.Join(errs...)
+}
+
+// starting returns what has not been good yet and must have been before the process counts as started.
+func (c *Checker) starting(ctx context.Context) []Result {
+	var missing []Result
+
+	for i, result := range c.results(ctx) {
+		if check := c.checks[i]; check.check.Startup && !check.standing.everGood() {
+			missing = append(missing, result)
+		}
+	}
+
+	return missing
 }
 
 // phase returns why the process is not ready whatever its checks say, or nothing.

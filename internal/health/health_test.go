@@ -108,7 +108,7 @@ func TestInformativeChecksAreOnlyShown(t *testing.T) {
 	})
 	checker.MarkStarted()
 
-	expect(t, checker, "/health/ready", 200, "ok extra=failed:gone")
+	expect(t, checker, "/health/ready", 200, "degraded extra=failed:gone")
 
 	if err := checker.Ready(t.Context()); err != nil {
 		t.Errorf("Ready() = %v", err)

@@ -74,9 +74,12 @@ func (s *Service) Simulated() bool {
 	return false
 }
 
+// checkGrace is how long no provider may answer before requests are better sent to another process.
+const checkGrace = 10 * time.Second
+
 // Checks are what readiness depends on.
 func (s *Service) Checks() []health.Check {
-	return []health.Check{{Name: "llm", TTL: 10 * time.Second, Func: s.Check}}
+	return []health.Check{{Name: "llm", TTL: 10 * time.Second, Grace: checkGrace, Func: s.Check}}
 }
 
 // Check says whether at least one provider that requests are routed to can be used. A provider that answered within
