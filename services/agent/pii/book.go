@@ -63,17 +63,24 @@ func (b *Book) redact(text string, own bool) string {
 	return redacted.String()
 }
 
-// Count returns how many values of each kind are in a text.
-func (b *Book) Count(text string) map[Kind]int {
+// Count returns how many values of each kind a redacted text hides.
+func (b *Book) Count(redacted string) map[Kind]int {
 	counts := map[Kind]int{}
 
-	if b == nil || len(b.kinds) == 0 {
+	if b == nil {
 		return counts
 	}
 
-	for _, found := range find(text, b.kinds) {
-		if found.kind != literal {
-			counts[found.kind]++
+	for _, found := range literals(redacted) {
+		text := redacted[found.start:found.end]
+		if _, known := b.values[text]; !known {
+			continue
+		}
+
+		for _, kind := range b.kinds {
+			if strings.HasPrefix(text, "["+kind.label()+"_") {
+				counts[kind]++
+			}
 		}
 	}
 
