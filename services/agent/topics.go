@@ -148,7 +148,7 @@ func topicsSchema(names []string) map[string]any {
 	return map[string]any{
 		"type": "object", "required": []string{"topics"}, "additionalProperties": false,
 		"properties": map[string]any{"topics": map[string]any{
-			"type": "array", "items": map[string]any{"type": "string", "enum": names},
+			"type": "array", "items": map[string]any{"type": "string", "enum": names}, "default": []string{},
 			"description": "The topics that the text is about; empty if it is about none of them.",
 		}},
 	}

@@ -173,3 +173,15 @@ func TestStream(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkRedact reads 100 KB of a conversation, which happens before each model call.
+func BenchmarkRedact(b *testing.B) {
+	text := strings.Repeat("Hello, my invoice INV-2026-0042 of 12.03.2026 was charged twice, 49.90 each. Write to ann@example.com or call "+
+		"+49 30 901820; the card is 4111 1111 1111 1111. Thank you (and sorry)!\n", 550)
+
+	b.SetBytes(int64(len(text)))
+
+	for b.Loop() {
+		NewBook(all()...).Redact(text)
+	}
+}
