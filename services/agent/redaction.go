@@ -194,7 +194,7 @@ func (v *veil) told(s *state) *eventv1.GuardrailApplied {
 }
 
 func countsOf(counts map[pii.Kind]int) string {
-	var words []string
+	words := make([]string, 0, len(counts))
 	for kind, count := range counts {
 		words = append(words, fmt.Sprintf("%d %s", count, kind))
 	}

@@ -55,7 +55,7 @@ func entries(into *schema, tag reflect.StructTag) {
 	}
 
 	if of := tag.Get("of"); of != "" {
-		bound(into, longest)
+		bound(into)
 		tell(into, "self in ['"+strings.ReplaceAll(of, ",", "', '")+"']", "unknown",
 			words("%s is unknown; allowed here: "+strings.ReplaceAll(of, ",", ", "), quoted("self")))
 	}

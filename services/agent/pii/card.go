@@ -15,17 +15,18 @@ func cards(text string) []match {
 	for at := 0; at < len(text); {
 		digit, width := digitAt(text, at)
 
-		switch end := 0; {
-		case digit < 0:
+		if digit < 0 {
 			at += width
-		default:
-			if end = cardEnd(text, at); end > 0 {
-				found = append(found, match{start: at, end: end, kind: Card, same: digitsOf(text[at:end])})
-				at = end
-			} else {
-				at = runEnd(text, at)
-			}
+
+			continue
 		}
+
+		end := cardEnd(text, at)
+		if end > 0 {
+			found = append(found, match{start: at, end: end, kind: Card, same: digitsOf(text[at:end])})
+		}
+
+		at = max(end, runEnd(text, at))
 	}
 
 	return found
@@ -52,7 +53,7 @@ func cardEnd(text string, at int) int {
 			return end
 		}
 
-		digits = append(digits, byte('0'+digit))
+		digits = append(digits, "0123456789"[digit])
 		at += width
 
 		if len(digits) >= minCard && !isDigit(text, at) && isCard(string(digits)) {

@@ -56,7 +56,7 @@ func digitsOf(text string) string {
 	for at := 0; at < len(text); {
 		digit, width := digitAt(text, at)
 		if digit >= 0 {
-			digits.WriteByte(byte('0' + digit))
+			digits.WriteByte("0123456789"[digit])
 		}
 
 		at += width

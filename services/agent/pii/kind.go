@@ -28,9 +28,10 @@ func (k Kind) label() string {
 		return "ID"
 	case Phone:
 		return "PHONE"
-	default:
-		return "TEXT"
+	case literal:
 	}
+
+	return "TEXT"
 }
 
 // labels are those of all kinds.

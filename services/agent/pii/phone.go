@@ -1,6 +1,7 @@
 package pii
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -108,15 +109,11 @@ func international(text string, start, at int) (end int, normal string) {
 
 // e164 are the digits of a number with a country's code, without the 0 that is dialled within the country only.
 func e164(groups []string) string {
-	digits := ""
-
-	for i, group := range groups {
-		if i != 1 || group != "0" {
-			digits += group
-		}
+	if len(groups) > 1 && groups[1] == "0" {
+		groups = slices.Delete(slices.Clone(groups), 1, 2)
 	}
 
-	return digits
+	return strings.Join(groups, "")
 }
 
 // assigned reports whether a number begins with a country's code and is as long as its numbers are.

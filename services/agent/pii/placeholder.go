@@ -13,30 +13,29 @@ func placeholder(text string) (length int, open bool) {
 		return 0, open
 	}
 
-	for dots := 0; ; dots++ {
-		digits := 0
-		for digits < len(rest) && digits < maxNumber && rest[digits] >= '0' && rest[digits] <= '9' {
-			digits++
-		}
-
-		zero := digits > 0 && rest[0] == '0'
-		rest = rest[digits:]
-
-		switch {
-		case zero:
-			return 0, false
-		case rest == "":
-			return 0, true
-		case digits > 0 && rest[0] == ']':
-			return len(text) - len(rest) + 1, false
-		case digits > 0 && rest[0] == '.' && dots == 0:
-			if rest = rest[1:]; rest == "" {
-				return 0, true
-			}
-		default:
-			return 0, false
-		}
+	after := afterNumber(rest)
+	if dotted, ok := strings.CutPrefix(after, "."); ok && len(after) < len(rest) {
+		rest, after = dotted, afterNumber(dotted)
 	}
+
+	switch {
+	case after == "":
+		return 0, true
+	case after[0] == ']' && len(after) < len(rest):
+		return len(text) - len(after) + 1, false
+	default:
+		return 0, false
+	}
+}
+
+// afterNumber returns what follows a number, or all of it if none is there. No number begins with a 0.
+func afterNumber(text string) string {
+	digits := 0
+	for digits < len(text) && digits < maxNumber && text[digits] >= '0' && text[digits] <= '9' && text[0] != '0' {
+		digits++
+	}
+
+	return text[digits:]
 }
 
 // afterLabel returns what follows the label and the underscore of a placeholder; nothing if they are not there, or if
