@@ -34,7 +34,8 @@ func aboutForm(refused *openai.Error) bool {
 
 	said := strings.ToLower(refused.Message + " " + refused.Param)
 
-	return strings.Contains(said, "response_format") || strings.Contains(said, "json_schema") || strings.Contains(said, "structured output")
+	return strings.Contains(said, "response_format") || strings.Contains(said, "json_schema") ||
+		strings.Contains(said, "output_config") || strings.Contains(said, "output_format") || strings.Contains(said, "structured output")
 }
 
 // describe makes an error that a person can act on and that holds no secrets. Errors of the context stay as they are.
