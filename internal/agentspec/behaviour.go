@@ -70,30 +70,6 @@ type Handoff struct {
 	LastN int32 `json:"lastN,omitempty" min:"1" max:"1000"`
 }
 
-// Guardrails stop texts on their way in and out.
-type Guardrails struct {
-	// Input rules look at what users write.
-	Input []Guardrail `json:"input,omitempty" max:"64" unique:"name"`
-	// Output rules look at what the agent answers.
-	Output []Guardrail `json:"output,omitempty" max:"64" unique:"name"`
-}
-
-// Guardrail is one rule: exactly one of maxLength, pattern and words.
-//
-// +kubebuilder:validation:XValidation:rule="[has(self.maxLength), has(self.pattern) && size(self.pattern) > 0, has(self.words) && self.words.size() > 0].filter(given, given).size() == 1",messageExpression="'want exactly one of maxLength, pattern, words; %d are set'.format([[has(self.maxLength), has(self.pattern) && size(self.pattern) > 0, has(self.words) && self.words.size() > 0].filter(given, given).size()])"
-type Guardrail struct {
-	// Name is what the event and the metrics call it.
-	Name string `json:"name" required:"true" format:"label"`
-	// MaxLength is the most bytes that the text may have.
-	MaxLength int `json:"maxLength,omitempty" min:"1" max:"1048576"`
-	// Pattern is an RE2 regular expression that must not match.
-	Pattern string `json:"pattern,omitempty" max:"4096" format:"regexp"`
-	// Words must not occur, whatever their case, as whole words.
-	Words []string `json:"words,omitempty" max:"1024" items:"256" blank:"no"`
-	// Message is what the user is told; a default names the rule.
-	Message string `json:"message,omitempty" max:"4096"`
-}
-
 // Budgets limit one turn from this agent on; a handoff inherits what remains.
 type Budgets struct {
 	// Steps are model calls.

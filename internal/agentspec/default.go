@@ -15,9 +15,13 @@ func Default(agent *Agent) {
 	agent.Spec.Budgets.CostUSD = normalUSD(agent.Spec.Budgets.CostUSD)
 }
 
-// fill sets zero fields to their defaults, through structs and lists.
+// fill sets zero fields to their defaults, through structs, lists and what is pointed to.
 func fill(value reflect.Value) {
 	switch value.Kind() { //nolint:exhaustive // defaults are fields of structs; nothing else holds structs here
+	case reflect.Pointer:
+		if !value.IsNil() {
+			fill(value.Elem())
+		}
 	case reflect.Struct:
 		for _, f := range fieldsOf(value.Type()) {
 			inner := value.Field(f.index)

@@ -120,6 +120,7 @@ func walk(t *testing.T, of reflect.Type, visit func(path string, revision bool, 
 			}
 
 			visit(path+" (other length)", revision, func(a *Agent) { resize(get(a)) })
+		case kind == reflect.Pointer && value.IsNil(): // a guardrail's classifier: it has one with topics only
 		case kind == reflect.Pointer:
 			into(path, revision, func(a *Agent) reflect.Value { return get(a).Elem() })
 			visit(path+" (none)", revision, func(a *Agent) { get(a).SetZero() })

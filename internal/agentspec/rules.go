@@ -13,6 +13,7 @@ func (v *validator) agent(spec *AgentSpec) {
 	v.handoffs(spec.Handoffs)
 	v.guardrails("spec.guardrails.input", spec.Guardrails.Input)
 	v.guardrails("spec.guardrails.output", spec.Guardrails.Output)
+	v.outputSchema(spec.Guardrails.OutputSchema)
 	v.steps(spec.Rollout.Steps)
 }
 
@@ -72,22 +73,6 @@ func (v *validator) handoffs(handoffs []Handoff) {
 			v.add(path, "required with history: last; 1 to 1000 messages")
 		case !last && handoff.LastN != 0:
 			v.add(path, "has a meaning with history: last only")
-		}
-	}
-}
-
-func (v *validator) guardrails(path string, rules []Guardrail) {
-	for i, rule := range rules {
-		kinds := 0
-
-		for _, set := range []bool{rule.MaxLength != 0, rule.Pattern != "", len(rule.Words) > 0} {
-			if set {
-				kinds++
-			}
-		}
-
-		if kinds != 1 {
-			v.add(at(path, i), "want exactly one of maxLength, pattern, words; %d are set", kinds)
 		}
 	}
 }

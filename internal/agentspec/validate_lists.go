@@ -2,15 +2,25 @@ package agentspec
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 )
 
-// entries checks what the tags items, blank and unique say of a list or map.
+// entries checks what the tags items, of, blank and unique say of a list or map.
 func (v *validator) entries(value reflect.Value, path string, f field) {
 	if most, err := strconv.Atoi(f.tag.Get("items")); err == nil {
 		each(value, path, func(path string, entry reflect.Value) {
 			if entry.Len() > most {
 				v.add(path, "%d bytes are too many, %d are allowed", entry.Len(), most)
+			}
+		})
+	}
+
+	if of := f.tag.Get("of"); of != "" {
+		each(value, path, func(path string, entry reflect.Value) {
+			if known := strings.Split(of, ","); !slices.Contains(known, entry.String()) {
+				v.add(path, "%s is unknown; %s", quote(entry.String()), allowed(entry.String(), known))
 			}
 		})
 	}

@@ -102,6 +102,8 @@ func (r *renderer) line(event *eventv1.Event) {
 	case *eventv1.Event_GuardrailTriggered:
 		r.linef("  %s guardrail %s stopped the %s: %s", r.paint.bad("!"), oneLine(kind.GuardrailTriggered.GetRule()),
 			direction(kind.GuardrailTriggered), oneLine(kind.GuardrailTriggered.GetMessage()))
+	case *eventv1.Event_GuardrailApplied:
+		r.guardrail(kind.GuardrailApplied)
 	case *eventv1.Event_RevisionChanged:
 		changed := kind.RevisionChanged
 		r.notef("%s goes on as revision %s: %s was %s", changed.GetAgent(), changed.GetToRevision(), changed.GetFromRevision(),
@@ -130,6 +132,21 @@ func (r *renderer) ending(event *eventv1.Event) {
 		r.linef("%s %s (%s)", r.paint.bad("failed:"), oneLine(kind.TurnFailed.GetMessage()), oneLine(kind.TurnFailed.GetReason()))
 	case *eventv1.Event_TurnCancelled:
 		r.linef("%s", r.paint.bad("cancelled"))
+	}
+}
+
+// guardrail writes what a guardrail did short of a stop. That it found nothing wrong is not worth a line.
+func (r *renderer) guardrail(applied *eventv1.GuardrailApplied) {
+	rule, message := applied.GetRule(), applied.GetMessage()
+
+	switch applied.GetAction() {
+	case eventv1.GuardrailApplied_ACTION_REDACTED:
+		r.notef("guardrail %s: %s", rule, message)
+	case eventv1.GuardrailApplied_ACTION_REPAIR:
+		r.notef("guardrail %s has the answer written again: %s", rule, message)
+	case eventv1.GuardrailApplied_ACTION_UNDECIDED:
+		r.notef("guardrail %s could not decide: %s", rule, message)
+	case eventv1.GuardrailApplied_ACTION_UNSPECIFIED, eventv1.GuardrailApplied_ACTION_CHECKED:
 	}
 }
 

@@ -162,6 +162,27 @@ func TestChat(t *testing.T) {
 	}
 }
 
+func TestChatTellsOfGuardrails(t *testing.T) {
+	gateway := newFakeGateway(t)
+
+	for _, applied := range []*eventv1.GuardrailApplied{
+		{Rule: "no-advice", Action: eventv1.GuardrailApplied_ACTION_CHECKED, Message: "allowed"},
+		{Rule: "no-advice", Action: eventv1.GuardrailApplied_ACTION_UNDECIDED, Message: "too late"},
+		{Rule: "redaction", Action: eventv1.GuardrailApplied_ACTION_REDACTED, Message: "1 email"},
+		{Rule: "output-schema", Action: eventv1.GuardrailApplied_ACTION_REPAIR, Message: "no JSON"},
+	} {
+		gateway.onMessage = append(gateway.onMessage, inSegment(1, 1, &eventv1.Event{Kind: &eventv1.Event_GuardrailApplied{GuardrailApplied: applied}}))
+	}
+
+	gateway.onMessage = append(gateway.onMessage, completed("Hi"))
+
+	_, stdout, _ := run(t, "chat", "--url", gateway.URL, "Hello")
+	if diff := cmp.Diff("  (guardrail no-advice could not decide: too late)\n  (guardrail redaction: 1 email)\n"+
+		"  (guardrail output-schema has the answer written again: no JSON)\nbilling: Hi\n", stdout); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestChatGoesOnAfterCuts cuts the stream after every event in turn: each durable event is printed exactly once, and the
 // text is whole.
 func TestChatGoesOnAfterCuts(t *testing.T) {

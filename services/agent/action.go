@@ -17,7 +17,12 @@ type (
 		cost   int64
 		system string
 		prompt []chat
+		// veil is what hides personal data in them; nil hides nothing. redacted tells of values that no event told of.
+		veil     *veil
+		redacted *eventv1.GuardrailApplied
 	}
+	// classify has a model decide whether the user's message is about a denied topic.
+	classify struct{ guard *guard }
 	// settle records results of calls that no tool ran.
 	settle struct{ results []settled }
 	// runCalls runs calls side by side.
@@ -44,6 +49,7 @@ type (
 )
 
 func (callModel) isAction() {}
+func (classify) isAction()  {}
 func (settle) isAction()    {}
 func (runCalls) isAction()  {}
 func (askHumans) isAction() {}

@@ -13,6 +13,10 @@ func (x *execution) callModel(next callModel) error {
 		ReservedTokens: next.reserved, Model: x.rules.model, ReservedCostMicros: next.cost,
 	}}})
 
+	if next.redacted != nil {
+		x.emit(next.step, &eventv1.Event{Kind: &eventv1.Event_GuardrailApplied{GuardrailApplied: next.redacted}})
+	}
+
 	if err := x.flush(); err != nil {
 		return err
 	}
@@ -34,12 +38,10 @@ func (x *execution) messageID(step int32) string {
 	return fmt.Sprintf("%s-%d-%d-e%d", turn.GetTurnId(), turn.GetSegment(), step, turn.GetEpoch())
 }
 
-// take notes the model's answer, unless an output guardrail stops it.
+// take notes the model's answer, unless an output guardrail stops it or has it written once more.
 func (x *execution) take(step int32, id string, answer *answer) error {
-	if guard := check(x.rules.output, answer.text); guard != nil && answer.text != "" {
-		x.state.settle(answer.usage)
-
-		return &failure{blocked(guard, eventv1.GuardrailTriggered_DIRECTION_OUTPUT)}
+	if again, err := x.guardAnswer(step, answer); again || err != nil {
+		return err
 	}
 
 	turn := x.tenure.lease.GetTurn()
@@ -53,6 +55,38 @@ func (x *execution) take(step int32, id string, answer *answer) error {
 	}}})
 
 	return nil
+}
+
+// guardAnswer fails if an output guardrail stops the answer; again says that the model is asked to write it once more.
+// Rules that cost nothing come first.
+func (x *execution) guardAnswer(step int32, answer *answer) (again bool, err error) {
+	const direction = eventv1.GuardrailTriggered_DIRECTION_OUTPUT
+
+	if answer.text == "" {
+		return false, nil
+	}
+
+	if guard := check(x.rules.output, answer.text); guard != nil {
+		x.state.settle(answer.usage)
+
+		return false, &failure{blocked(guard, direction)}
+	}
+
+	if again, err := x.checkForm(step, answer); again || err != nil {
+		return again, err
+	}
+
+	for i := range x.rules.output {
+		if guard := &x.rules.output[i]; len(guard.topics) > 0 {
+			if err := x.judge(step, guard, direction, answer.text); err != nil {
+				x.state.settle(answer.usage)
+
+				return false, err
+			}
+		}
+	}
+
+	return false, nil
 }
 
 // settle notes results that no tool had to find.

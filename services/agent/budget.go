@@ -19,6 +19,16 @@ func exhausted(s *state, r *rules, reserve int64) string {
 		return fmt.Sprintf("the turn used its %d model calls", s.turn.budget.GetSteps())
 	case over(int64(segment.steps)+1, int64(r.budgets.Steps)):
 		return fmt.Sprintf("%s used its %d model calls (spec.budgets.steps)", r.agent, r.budgets.Steps)
+	default:
+		return outOfTokens(s, r, reserve)
+	}
+}
+
+// outOfTokens says which budget has no room for so many tokens; empty if all have.
+func outOfTokens(s *state, r *rules, reserve int64) string {
+	segment := &s.turn.segment
+
+	switch {
 	case over(s.turn.tokens+reserve, s.turn.budget.GetTokens()):
 		return fmt.Sprintf("the turn used %d of its %d tokens, and the next model call may need %d",
 			s.turn.tokens, s.turn.budget.GetTokens(), reserve)

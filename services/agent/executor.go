@@ -127,6 +127,8 @@ func (x *execution) act(next action) (handoffv1.Finished_Outcome, error) {
 	switch next := next.(type) {
 	case callModel:
 		return 0, x.callModel(next)
+	case classify:
+		return 0, x.judge(0, next.guard, eventv1.GuardrailTriggered_DIRECTION_INPUT, x.state.turn.text)
 	case settle:
 		x.settle(next)
 	case runCalls:

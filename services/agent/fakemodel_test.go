@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -48,7 +49,19 @@ type modelAsked struct {
 		} `json:"function"`
 	} `json:"tools"`
 	MaxTokens int64 `json:"max_completion_tokens"`
+	Format    struct {
+		Schema struct {
+			Name   string          `json:"name"`
+			Schema json.RawMessage `json:"schema"`
+		} `json:"json_schema"`
+	} `json:"response_format"`
+
+	// body is the whole request.
+	body string
 }
+
+// classifies reports whether a guardrail asks for a decision.
+func (a modelAsked) classifies() bool { return a.Format.Schema.Name == "topics" }
 
 // last is the text of the last message.
 func (a modelAsked) last() string { return a.Messages[len(a.Messages)-1].Content }
@@ -104,8 +117,10 @@ func (m *fakeModel) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	asked := modelAsked{Agent: r.Header.Get("serin-agent")}
-	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+	body, _ := io.ReadAll(r.Body)
+
+	asked := modelAsked{Agent: r.Header.Get("serin-agent"), body: string(body)}
+	if err := json.Unmarshal(body, &asked); err != nil {
 		m.t.Errorf("bad request: %v", err)
 	}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -519,6 +520,9 @@ func describeLog(events []*eventv1.Event) []string {
 			line += " " + kind.SegmentStarted.GetAgent()
 		case *eventv1.Event_TurnFailed:
 			line += fmt.Sprintf(" %s: %s", kind.TurnFailed.GetReason(), kind.TurnFailed.GetMessage())
+		case *eventv1.Event_GuardrailApplied:
+			line += fmt.Sprintf(" %s %s: %s", kind.GuardrailApplied.GetRule(),
+				strings.TrimPrefix(kind.GuardrailApplied.GetAction().String(), "ACTION_"), kind.GuardrailApplied.GetMessage())
 		}
 
 		lines[i] = line

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"sync"
@@ -24,6 +25,9 @@ type fakeTools struct {
 	holder  string
 	effects map[string]int
 	started []string
+	// arguments are those of the calls that took effect; outputs is what tools answer, if not that they are done.
+	arguments []string
+	outputs   map[string]string
 	// wait holds calls of a tool back until the channel is closed; lose claims them and then forgets the result.
 	wait map[string]chan struct{}
 	lose map[string]bool
@@ -105,6 +109,8 @@ func (f *fakeTools) execute(ctx context.Context, request *toolsv1.ExecuteRequest
 
 	f.mu.Lock()
 	f.effects[call.GetCallId()]++
+	f.arguments = append(f.arguments, call.GetArguments())
+	output := cmp.Or(f.outputs[call.GetTool()], call.GetTool()+" done")
 	f.mu.Unlock()
 
 	if wait != nil {
@@ -125,7 +131,7 @@ func (f *fakeTools) execute(ctx context.Context, request *toolsv1.ExecuteRequest
 	}
 
 	result := &eventv1.ToolResult{
-		CallId: call.GetCallId(), Tool: call.GetTool(), Outcome: eventv1.ToolResult_OUTCOME_OK, Output: call.GetTool() + " done",
+		CallId: call.GetCallId(), Tool: call.GetTool(), Outcome: eventv1.ToolResult_OUTCOME_OK, Output: output,
 	}
 	f.store.complete(result)
 

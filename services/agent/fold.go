@@ -72,6 +72,10 @@ func (s *state) applyControl(event *eventv1.Event) {
 		if kind.GuardrailTriggered.GetDirection() == eventv1.GuardrailTriggered_DIRECTION_INPUT && s.turn.id == event.GetTurnId() {
 			s.history[s.turn.user].Text = withheld
 		}
+	case *eventv1.Event_GuardrailApplied:
+		if event.GetTurnId() == s.turn.id {
+			s.guard(event, kind.GuardrailApplied)
+		}
 	case *eventv1.Event_CancelRequested:
 		if event.GetTurnId() == s.turn.id {
 			s.turn.cancel = &cancellation{by: kind.CancelRequested.GetBy(), reason: kind.CancelRequested.GetReason()}
@@ -128,6 +132,7 @@ func (s *state) say(event *eventv1.Event, said *eventv1.AgentMessage) {
 	segment := &s.turn.segment
 	segment.step, segment.open, segment.message = event.GetStep(), false, len(s.history)-1
 	segment.finish = said.GetFinishReason()
+	segment.repairing = false
 
 	segment.empty++
 	if said.GetText() != "" || len(calls) > 0 {
@@ -144,10 +149,7 @@ func (s *state) result(came *eventv1.ToolResult) {
 
 // settle replaces the last reservation by what the call really used.
 func (s *state) settle(usage *eventv1.Usage) {
-	total := s.turn.usage
-	total.InputTokens += usage.GetInputTokens()
-	total.OutputTokens += usage.GetOutputTokens()
-	total.CachedInputTokens += usage.GetCachedInputTokens()
+	s.use(usage)
 
 	change := usage.GetInputTokens() + usage.GetOutputTokens() - s.turn.segment.reserved
 	s.turn.tokens += change
@@ -155,6 +157,14 @@ func (s *state) settle(usage *eventv1.Usage) {
 	s.turn.segment.reserved = 0
 
 	s.settleCost(usage)
+}
+
+// use counts tokens that models reported.
+func (s *state) use(usage *eventv1.Usage) {
+	total := s.turn.usage
+	total.InputTokens += usage.GetInputTokens()
+	total.OutputTokens += usage.GetOutputTokens()
+	total.CachedInputTokens += usage.GetCachedInputTokens()
 }
 
 // settleCost replaces the reserved cost by what the call really cost. While nobody knows that, the reservation stays.

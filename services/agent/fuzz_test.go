@@ -74,6 +74,8 @@ func FuzzFold(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		spec := agentspec.Agent{Metadata: agentspec.Metadata{Name: "billing"}}
 		spec.Spec.Handoffs = []agentspec.Handoff{{Agent: "triage", History: "last", LastN: 1}}
+		spec.Spec.Guardrails.Input = advice(nil)
+		spec.Spec.Guardrails.Redaction = &agentspec.Redaction{Kinds: []string{"email"}}
 
 		rules, err := newRules(spec, nil)
 		if err != nil {
@@ -120,7 +122,7 @@ func anyEvent(i int, letter byte) *eventv1.Event {
 	tool := []string{"lookup", "refund", "nosuch", "handoff_to_triage"}[int(letter)%4]
 	event := &eventv1.Event{Sequence: int64(i + 1), TurnId: "t", Agent: "billing", Segment: 1, Step: int32(letter % 3)}
 
-	switch letter % 13 {
+	switch letter % 14 {
 	case 0, 1:
 		event.Kind = &eventv1.Event_TurnAccepted{TurnAccepted: &eventv1.TurnAccepted{Text: "Hi"}}
 	case 2:
@@ -149,6 +151,11 @@ func anyEvent(i int, letter byte) *eventv1.Event {
 	case 11:
 		event.Kind = &eventv1.Event_GuardrailTriggered{GuardrailTriggered: &eventv1.GuardrailTriggered{
 			Direction: eventv1.GuardrailTriggered_DIRECTION_INPUT,
+		}}
+	case 12:
+		event.Kind = &eventv1.Event_GuardrailApplied{GuardrailApplied: &eventv1.GuardrailApplied{
+			Rule: "no-advice", Direction: eventv1.GuardrailTriggered_Direction(1 + letter%2), Action: eventv1.GuardrailApplied_Action(1 + letter%4),
+			Hits: int32(letter), Usage: &eventv1.Usage{InputTokens: 3},
 		}}
 	default:
 		event.Kind = &eventv1.Event_AgentMessage{AgentMessage: &eventv1.AgentMessage{}}

@@ -17,6 +17,9 @@ type guard struct {
 	maxLength int
 	pattern   *regexp.Regexp
 	words     []string
+	// topics are decided about by a classifier; checks says how.
+	topics []agentspec.Topic
+	checks agentspec.Classifier
 }
 
 // compileGuards fails on a pattern that is not RE2.
@@ -24,7 +27,7 @@ func compileGuards(field string, specs []agentspec.Guardrail) ([]guard, error) {
 	guards := make([]guard, len(specs))
 
 	for i, spec := range specs {
-		guards[i] = guard{name: spec.Name, message: spec.Message, maxLength: spec.MaxLength}
+		guards[i] = guard{name: spec.Name, message: spec.Message, maxLength: spec.MaxLength, topics: spec.Topics, checks: spec.Checks()}
 		if spec.Message == "" {
 			guards[i].message = fmt.Sprintf("The guardrail %q stopped this.", spec.Name)
 		}
@@ -48,7 +51,7 @@ func compileGuards(field string, specs []agentspec.Guardrail) ([]guard, error) {
 	return guards, nil
 }
 
-// check returns the first guard that the text violates, nil if there is none.
+// check returns the first guard that the text violates, nil if there is none. Topics are not looked at: see [classify].
 func check(guards []guard, text string) *guard {
 	for i := range guards {
 		if guards[i].violated(text) {
@@ -109,12 +112,12 @@ func hasWord(text, word string) bool {
 
 func inWord(r rune) bool { return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r)) }
 
-// showable returns how much of a message may be shown while it is still being written. A pattern or a word may be
-// completed by text that has not come yet, so with such guards nothing is shown before the message is whole; under
+// showable returns how much of a message may be shown while it is still being written. A pattern, a word or a topic may
+// be completed by text that has not come yet, so with such guards nothing is shown before the message is whole; under
 // length limits alone the text is shown up to the shortest limit.
 func showable(guards []guard, length int) int {
 	for i := range guards {
-		if guards[i].pattern != nil || len(guards[i].words) > 0 {
+		if guards[i].pattern != nil || len(guards[i].words) > 0 || len(guards[i].topics) > 0 {
 			return 0
 		}
 

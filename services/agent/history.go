@@ -21,6 +21,9 @@ type chat struct {
 	Text   string `json:"text,omitempty"`
 	CallID string `json:"call_id,omitempty"`
 	Calls  []call `json:"calls,omitempty"`
+
+	// agent said it, or made the call that it is the result of; empty for a user.
+	agent string
 }
 
 // The roles of a prompt's messages.
@@ -110,14 +113,14 @@ func (m message) chats() []chat {
 	}
 
 	calls := slices.Clone(m.Calls)
-	chats := []chat{{Role: roleAssistant, Text: m.Text, Calls: calls}}
+	chats := []chat{{Role: roleAssistant, Text: m.Text, Calls: calls, agent: m.Agent}}
 
 	for i, call := range calls {
 		if !isObject(call.Arguments) { // providers refuse what is not JSON; the result says what was wrong
 			calls[i].Arguments = "{}"
 		}
 
-		chats = append(chats, chat{Role: roleTool, CallID: call.ID, Text: call.output()})
+		chats = append(chats, chat{Role: roleTool, CallID: call.ID, Text: call.output(), agent: m.Agent})
 	}
 
 	return chats

@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
@@ -28,8 +30,10 @@ const (
 // modelClient asks the ambassador. It never retries: that is the ambassador's part.
 type modelClient struct {
 	completions openai.ChatCompletionService
-	spec        agentspec.Model
-	propagator  propagation.TextMapPropagator
+	// formless are the models whose providers can't be asked for a form of the answer; the prompt asks for it, too.
+	formless   sync.Map
+	spec       agentspec.Model
+	propagator propagation.TextMapPropagator
 	// base is the API's root.
 	base *url.URL
 }
@@ -42,6 +46,18 @@ type modelRequest struct {
 	routes []route
 	// maxOutput is the most tokens of the answer.
 	maxOutput int64
+	// format is the form of the answer, if it must have one.
+	format *format
+	// classifier is set where not the agent speaks but something decides: it has a model of its own or, by default, the
+	// agent's, and none of the agent's parameters.
+	classifier bool
+	model      string
+}
+
+// format asks a provider for JSON.
+type format struct {
+	name   string
+	schema any
 }
 
 // answer is what a model call came to.
@@ -71,8 +87,26 @@ func newModelClient(config Config) (*modelClient, error) {
 	)}, nil
 }
 
-// call streams an answer and shows its text as it comes.
+// call streams an answer and shows its text as it comes. A provider that can't be asked for a form is asked without.
 func (m *modelClient) call(ctx context.Context, request modelRequest, show func(text string)) (*answer, error) {
+	name := cmp.Or(request.model, m.spec.Name)
+	if _, formless := m.formless.Load(name); formless {
+		request.format = nil
+	}
+
+	answer, err := m.once(ctx, request, show)
+	if errors.Is(err, errFormless) && request.format != nil {
+		m.formless.Store(name, true)
+
+		request.format = nil
+		answer, err = m.once(ctx, request, show)
+	}
+
+	return answer, err
+}
+
+// once makes one request.
+func (m *modelClient) once(ctx context.Context, request modelRequest, show func(text string)) (*answer, error) {
 	var response *http.Response
 
 	stream := m.completions.NewStreaming(ctx, m.params(request), option.WithResponseInto(&response), m.trace(ctx))
@@ -115,16 +149,28 @@ func (m *modelClient) params(request modelRequest) openai.ChatCompletionNewParam
 		StreamOptions:       openai.ChatCompletionStreamOptionsParam{IncludeUsage: openai.Bool(true)},
 	}
 
+	if request.format != nil {
+		params.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{
+			JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: request.format.name, Schema: request.format.schema},
+		}
+	}
+
+	if request.model != "" {
+		params.Model = request.model
+	} else if len(m.spec.Fallbacks) > 0 {
+		params.SetExtraFields(map[string]any{"models": m.spec.Fallbacks})
+	}
+
+	if request.classifier {
+		return params
+	}
+
 	if m.spec.Temperature != nil {
 		params.Temperature = openai.Float(*m.spec.Temperature)
 	}
 
 	if m.spec.TopP != nil {
 		params.TopP = openai.Float(*m.spec.TopP)
-	}
-
-	if len(m.spec.Fallbacks) > 0 {
-		params.SetExtraFields(map[string]any{"models": m.spec.Fallbacks})
 	}
 
 	return params

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,13 +18,21 @@ func (x *execution) stream(next callModel, id string) (*answer, error) {
 		func(offset int64, text string) error { return x.keepPart(next.step, id, offset, text) },
 	)
 
-	length := 0
-	answer, err := x.ask(next, func(text string) {
+	length, restored := 0, next.veil.stream()
+	show := func(text string) {
 		length += len(text)
-		if text != "" && showable(x.rules.output, length) > 0 {
+		if text != "" && x.rules.form == nil && showable(x.rules.output, length) > 0 {
 			recorder.write(text)
 		}
-	})
+	}
+
+	answer, err := x.ask(next, func(text string) { show(restored.Write(text)) })
+	if err == nil {
+		show(restored.Close())
+		x.restore(next, answer)
+
+		err = x.checkCalls(answer)
+	}
 
 	if kept := recorder.close(); kept != nil {
 		return nil, kept
@@ -32,29 +41,49 @@ func (x *execution) stream(next callModel, id string) (*answer, error) {
 	return answer, err
 }
 
-// ask calls the model; while the ambassador can't be reached it tries again until the turn's deadline.
+// restore gives the answer the values that the model has not seen. Tools get them unless the agent's file says otherwise;
+// handoffs stay within the platform.
+func (x *execution) restore(next callModel, answer *answer) {
+	answer.text = next.veil.restore(answer.text)
+
+	for _, call := range answer.calls {
+		if _, handoff := x.rules.route(call.GetTool()); handoff || !x.rules.redaction.fromTools() {
+			call.Arguments = next.veil.restore(call.GetArguments())
+		}
+	}
+}
+
+// ask calls the agent's model until the turn's deadline.
 func (x *execution) ask(next callModel, show func(string)) (*answer, error) {
 	request := modelRequest{
-		system: next.system + x.library(), prompt: next.prompt, tools: x.rules.tools.tools, routes: x.rules.routes,
-		maxOutput: x.rules.maxOutput,
+		system: next.system + next.veil.text(x.library()), prompt: next.prompt, tools: x.rules.tools.tools, routes: x.rules.routes,
+		maxOutput: x.rules.maxOutput, format: x.rules.form.format(),
 	}
 
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		answer, err := x.service.model.call(x.work, request, show)
+	answer, err := x.reach(x.work, request, show)
 
-		switch {
-		case err == nil:
-			return answer, x.checkCalls(answer)
-		case x.work.Err() != nil:
-			return nil, x.cause()
-		case !errors.Is(err, errUnreachable):
-			return nil, &failure{fail{
-				reason: reasonProvider, message: fmt.Sprintf("the model %q did not answer: %v", x.rules.model, err),
-			}}
+	switch {
+	case err == nil:
+		return answer, nil
+	case x.work.Err() != nil:
+		return nil, x.cause()
+	default:
+		return nil, &failure{fail{
+			reason: reasonProvider, message: fmt.Sprintf("the model %q did not answer: %v", x.rules.model, err),
+		}}
+	}
+}
+
+// reach calls a model; while the ambassador can't be reached it tries again for as long as ctx lasts.
+func (x *execution) reach(ctx context.Context, request modelRequest, show func(string)) (*answer, error) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		answer, err := x.service.model.call(ctx, request, show)
+		if !errors.Is(err, errUnreachable) || ctx.Err() != nil {
+			return answer, err
 		}
 
-		x.logger.WarnContext(x.work, "the ambassador can't be reached", "error", err)
-		pause(x.work, wait)
+		x.logger.WarnContext(ctx, "the ambassador can't be reached", "error", err)
+		pause(ctx, wait)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/packages/ssestream"
@@ -22,6 +23,21 @@ const maxProviderText = 400
 // errUnreachable says that the request never reached the ambassador.
 var errUnreachable = errors.New("the LLM ambassador can't be reached")
 
+// errFormless says that a provider can't be asked for a form of the answer.
+var errFormless = errors.New("the provider takes no form of the answer")
+
+// aboutForm reports whether a refusal is about the form that was asked for.
+func aboutForm(refused *openai.Error) bool {
+	if refused.StatusCode != http.StatusBadRequest && refused.StatusCode != http.StatusUnprocessableEntity {
+		return false
+	}
+
+	said := strings.ToLower(refused.Message + " " + refused.Param)
+
+	return strings.Contains(said, "response_format") || strings.Contains(said, "json_schema") ||
+		strings.Contains(said, "output_config") || strings.Contains(said, "output_format") || strings.Contains(said, "structured output")
+}
+
 // describe makes an error that a person can act on and that holds no secrets. Errors of the context stay as they are.
 func describe(err error, response *http.Response) error {
 	var (
@@ -33,6 +49,8 @@ func describe(err error, response *http.Response) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	case errors.As(err, &refused) && aboutForm(refused):
+		return fmt.Errorf("%w: %s (HTTP %d%s)", errFormless, clean(refused.Message), refused.StatusCode, code(refused.Code))
 	case errors.As(err, &refused):
 		return fmt.Errorf("%s (HTTP %d%s)", clean(refused.Message), refused.StatusCode, code(refused.Code))
 	case errors.As(err, &within):

@@ -28,6 +28,8 @@ func decide(s *state, r *rules) action {
 		return stop{outcome: handoffv1.Finished_OUTCOME_HANDED_OFF}
 	case s.turn.cancel != nil:
 		return cancel{cancellation: *s.turn.cancel}
+	case segment.repairing && !segment.open:
+		return model(s, r, segment.step+1)
 	case segment.message < 0 && !segment.open:
 		return first(s, r)
 	case segment.open:
@@ -43,10 +45,16 @@ func decide(s *state, r *rules) action {
 	return afterMessage(s, r)
 }
 
-// first is the segment's first action: nothing reaches the model that the input guardrails stop.
+// first is the segment's first action: nothing reaches the model, and no tool runs, that the input guardrails stop.
 func first(s *state, r *rules) action {
 	if guard := check(r.input, s.turn.text); guard != nil {
 		return blocked(guard, eventv1.GuardrailTriggered_DIRECTION_INPUT)
+	}
+
+	for i := range r.input {
+		if guard := &r.input[i]; len(guard.topics) > 0 && !s.turn.segment.passed[guard.name] {
+			return classify{guard: guard}
+		}
 	}
 
 	return model(s, r, 1)
@@ -80,12 +88,14 @@ func blocked(guard *guard, direction eventv1.GuardrailTriggered_Direction) fail 
 
 // model is the next model call, if the budgets have room for it.
 func model(s *state, r *rules, step int32) action {
+	veil := r.veil(s)
+
 	system := r.system
 	if note := s.note(r.agent); note != "" {
-		system += "\n\n" + note
+		system += "\n\n" + veil.text(note)
 	}
 
-	prompt := s.prompt(r.agent)
+	prompt := veil.chats(append(s.prompt(r.agent), s.repair()...))
 	input := int64(len(system)+size(prompt)+r.tools.bytes)/bytesPerToken + 1
 	reserved, cost := input+r.maxOutput, int64(0)
 
@@ -97,5 +107,5 @@ func model(s *state, r *rules, step int32) action {
 		return fail{reason: reasonBudget, message: message}
 	}
 
-	return callModel{step: step, reserved: reserved, cost: cost, system: system, prompt: prompt}
+	return callModel{step: step, reserved: reserved, cost: cost, system: system, prompt: prompt, veil: veil, redacted: veil.told(s)}
 }

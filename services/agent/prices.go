@@ -58,6 +58,12 @@ type priceCache struct {
 
 func newPriceCache(config Config, base *url.URL) *priceCache {
 	models := append([]string{config.Agent.Spec.Model.Name}, config.Agent.Spec.Model.Fallbacks...)
+	for _, guard := range slices.Concat(config.Agent.Spec.Guardrails.Input, config.Agent.Spec.Guardrails.Output) {
+		if len(guard.Topics) > 0 {
+			models = append(models, guard.Checks().Model)
+		}
+	}
+
 	query := url.Values{"model": slices.DeleteFunc(models, func(name string) bool { return name == "" })}
 
 	return &priceCache{

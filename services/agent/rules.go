@@ -24,6 +24,10 @@ type rules struct {
 	routes []route
 	input  []guard
 	output []guard
+	// redaction hides personal data from the model, and maybe from tools; nil hides nothing.
+	redaction *redaction
+	// form is what the answer must fit; nil for any text.
+	form *form
 	// tools are the agent's own tools, as the tools service lists them now.
 	tools toolset
 }
@@ -50,6 +54,11 @@ func newRules(agent agentspec.Agent, peers []Peer) (*rules, error) {
 		return nil, err
 	}
 
+	form, err := newForm(spec.Guardrails.OutputSchema)
+	if err != nil {
+		return nil, err
+	}
+
 	cost, err := costLimit(spec.Budgets)
 	if err != nil {
 		return nil, err
@@ -58,12 +67,13 @@ func newRules(agent agentspec.Agent, peers []Peer) (*rules, error) {
 	rules := &rules{
 		costMicros: cost, agent: agent.Metadata.Name, model: spec.Model.Name, maxOutput: spec.Model.MaxOutputTokens,
 		budgets: spec.Budgets, routes: newRoutes(spec.Handoffs, peers), input: input, output: output,
+		redaction: newRedaction(spec.Guardrails.Redaction), form: form,
 	}
 	if rules.maxOutput == 0 {
 		rules.maxOutput = 1024
 	}
 
-	rules.system = systemPrompt(spec.Prompt.Inline, rules.routes)
+	rules.system = systemPrompt(spec.Prompt.Inline, rules.routes) + rules.redaction.hint() + form.hint()
 
 	return rules, nil
 }

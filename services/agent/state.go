@@ -81,6 +81,8 @@ type turn struct {
 	cost   int64
 	hops   int32
 	usage  *eventv1.Usage
+	// checks counts the classifiers' decisions that agents asked for, by agent and rule.
+	checks map[string]int32
 
 	segment segment
 	cancel  *cancellation
@@ -111,6 +113,16 @@ type segment struct {
 	steps  int32
 	tokens int64
 	cost   int64
+
+	// passed are the input rules with topics that have been decided about; hits are the values that events said were
+	// hidden from the model.
+	passed map[string]bool
+	hits   int32
+	// repaired says that the model was asked to write its answer once more, repairing that it has not answered yet.
+	// problem is what was wrong with the answer; draft and detail are known only to the process that got it: the log has
+	// nothing of an answer that nobody shall see.
+	repaired, repairing    bool
+	problem, draft, detail string
 	// handedTo is set once control has passed on.
 	handedTo string
 }

@@ -242,6 +242,8 @@ func describeAction(next action) string {
 		}
 
 		return text
+	case classify:
+		return "classify by " + next.guard.name
 	case settle:
 		lines := []string{}
 		for _, settled := range next.results {

@@ -39,9 +39,7 @@ func (t *Turn) reserve(event *eventv1.Event) {
 
 // settle replaces a step's reservation by what it used. The reservation of a step that was lost stays spent: its model
 // call may have been paid for. So does a reserved cost while nobody knows what the call did cost.
-func (t *Turn) settle(event *eventv1.Event) {
-	usage := event.GetAgentMessage().GetUsage()
-
+func (t *Turn) settle(event *eventv1.Event, usage *eventv1.Usage) {
 	if t.Reserved.Segment == event.GetSegment() && t.Reserved.Step == event.GetStep() {
 		t.Spent.Tokens -= t.Reserved.Tokens
 
@@ -52,6 +50,11 @@ func (t *Turn) settle(event *eventv1.Event) {
 		t.Reserved = Reservation{}
 	}
 
+	t.spend(usage)
+}
+
+// spend books what was used.
+func (t *Turn) spend(usage *eventv1.Usage) {
 	t.Spent.Tokens += usage.GetInputTokens() + usage.GetOutputTokens()
 	t.Spent.CostMicros += usage.GetCostMicros()
 }

@@ -146,9 +146,11 @@ func (p *projection) apply(event *eventv1.Event) error {
 	case *eventv1.Event_StepStarted:
 		p.changed().reserve(event)
 	case *eventv1.Event_AgentMessage:
-		p.changed().settle(event)
+		p.changed().settle(event, kind.AgentMessage.GetUsage())
 
 		return p.propose(event)
+	case *eventv1.Event_GuardrailApplied:
+		p.guard(event, kind.GuardrailApplied)
 	case *eventv1.Event_ToolResult:
 		return p.record(event)
 	case *eventv1.Event_InputRequested:
@@ -174,6 +176,16 @@ func (p *projection) apply(event *eventv1.Event) error {
 	}
 
 	return nil // message_part and guardrail_triggered imply nothing but what is counted
+}
+
+// guard books what a guardrail's model call used: one of its own, or that of a step whose answer did not fit.
+func (p *projection) guard(event *eventv1.Event, applied *eventv1.GuardrailApplied) {
+	switch {
+	case applied.GetAction() == eventv1.GuardrailApplied_ACTION_REPAIR:
+		p.changed().settle(event, applied.GetUsage())
+	case applied.GetUsage() != nil:
+		p.changed().spend(applied.GetUsage())
+	}
 }
 
 // count adds what the executor does to the segment's tally.

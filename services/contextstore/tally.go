@@ -87,6 +87,8 @@ func (t Tally) counting(event *eventv1.Event, now time.Time) Tally {
 		}
 	case *eventv1.Event_GuardrailTriggered:
 		t.GuardrailHits++
+	case *eventv1.Event_GuardrailApplied:
+		return t.used(kind.GuardrailApplied.GetUsage())
 	}
 
 	return t
@@ -94,14 +96,21 @@ func (t Tally) counting(event *eventv1.Event, now time.Time) Tally {
 
 // message counts a whole message.
 func (t Tally) message(message *eventv1.AgentMessage, now time.Time) Tally {
-	t.InputTokens += message.GetUsage().GetInputTokens()
-	t.OutputTokens += message.GetUsage().GetOutputTokens()
-	t.CachedInputTokens += message.GetUsage().GetCachedInputTokens()
-	t.CostMicros += message.GetUsage().GetCostMicros()
+	t = t.used(message.GetUsage())
 
 	if message.GetText() != "" || len(message.GetToolCalls()) > 0 {
 		t = t.output(now)
 	}
+
+	return t
+}
+
+// used counts what a model call used.
+func (t Tally) used(usage *eventv1.Usage) Tally {
+	t.InputTokens += usage.GetInputTokens()
+	t.OutputTokens += usage.GetOutputTokens()
+	t.CachedInputTokens += usage.GetCachedInputTokens()
+	t.CostMicros += usage.GetCostMicros()
 
 	return t
 }

@@ -12,6 +12,7 @@ import (
 
 	toolsv1 "github.com/serinhq/serin/gen/serin/tools/v1"
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/agentspec/schema"
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/services/tools/outbound"
 	"github.com/serinhq/serin/services/tools/webapi"
@@ -159,7 +160,7 @@ func documented(api *agentspec.OpenAPI) ([]found, agentspec.Problems) {
 }
 
 func (a *api) newTool(operation *webapi.Operation, spec *agentspec.MCPServerSpec) (*tool, error) {
-	input, err := compile(operation.Input)
+	input, err := schema.Compile(operation.Input)
 	if err != nil {
 		return nil, fmt.Errorf("input: %w", err)
 	}
@@ -179,7 +180,7 @@ func (a *api) newTool(operation *webapi.Operation, spec *agentspec.MCPServerSpec
 	}
 
 	if len(operation.Output) > 0 {
-		if made.output, err = compile(operation.Output); err != nil {
+		if made.output, err = schema.Compile(operation.Output); err != nil {
 			return nil, fmt.Errorf("output: %w", err)
 		}
 	}

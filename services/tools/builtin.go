@@ -8,6 +8,7 @@ import (
 
 	toolsv1 "github.com/serinhq/serin/gen/serin/tools/v1"
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/agentspec/schema"
 )
 
 // builtinServer is the server's name of the platform's own tools.
@@ -23,7 +24,7 @@ func newBuiltins(now func() time.Time) (map[string]*tool, error) {
 	made := map[string]*tool{}
 
 	for _, each := range []builtin{newClock(now), newCalculator()} {
-		input, err := compile([]byte(each.input))
+		input, err := schema.Compile([]byte(each.input))
 		if err != nil {
 			return nil, fmt.Errorf("built-in tool %s: %w", each.name, err)
 		}

@@ -3,7 +3,6 @@ package tools
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -101,43 +100,6 @@ func TestMakeTools(t *testing.T) {
 	if _, refused := makeTools("handoff", []*mcp.Tool{{Name: "to_billing", InputSchema: object}}, agentspec.MCPServerSpec{}); len(refused) != 1 {
 		t.Error("a tool may look like a handoff")
 	}
-}
-
-func TestCheckRecursion(t *testing.T) {
-	for schema, want := range map[string]string{
-		`{"$ref":"#"}`: "without end",
-		`{"properties":{"a":{"$ref":"#/properties/a"}}}`:                      "without end",
-		`{"anyOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"not":{"$ref":"#"}}}}`: "without end",
-		`{"properties":{"child":{"$ref":"#"},"all":{"items":{"$ref":"#"}}}}`:  "",
-		`{"$ref":"#/$defs/a~1b","$defs":{"a/b":true}}`:                        "",
-		`{"$ref":"#/$defs/none"}`:                                             "nowhere",
-		`{"$ref":"#name","$defs":{"a":{"$anchor":"name"}}}`:                   "not supported",
-		`{"$ref":"https://example.com/x.json"}`:                               "not supported",
-		`{"$dynamicRef":"#"}`:                                                 "not supported",
-		`{"default":{"$ref":"#"}}`:                                            "",
-		`{"properties":{"$ref":{"type":"string"},"allOf":{"type":"string"}}}`: "",
-		doubling(20): "too many",
-	} {
-		err := checkRecursion([]byte(schema))
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%.80s: %v, want %q", schema, err, want)
-		}
-	}
-}
-
-// doubling is a schema that looks at a value twice as often with each level.
-func doubling(levels int) string {
-	var schema strings.Builder
-
-	schema.WriteString(`{"$ref":"#/$defs/0","$defs":{`)
-
-	for level := range levels {
-		fmt.Fprintf(&schema, `"%d":{"anyOf":[{"$ref":"#/$defs/%d"},{"$ref":"#/$defs/%d"}]},`, level, level+1, level+1)
-	}
-
-	fmt.Fprintf(&schema, `"%d":true}}`, levels)
-
-	return schema.String()
 }
 
 func TestSettingsMerge(t *testing.T) {

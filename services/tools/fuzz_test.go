@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/serinhq/serin/internal/agentspec/schema"
 )
 
 func TestCalculate(t *testing.T) {
@@ -182,7 +184,7 @@ func FuzzCut(f *testing.F) {
 }
 
 func FuzzCheckArguments(f *testing.F) {
-	schema, err := compile([]byte(`{"type":"object","properties":{"n":{"type":"integer"},"s":{"type":"string"}},"required":["n"]}`))
+	schema, err := schema.Compile([]byte(`{"type":"object","properties":{"n":{"type":"integer"},"s":{"type":"string"}},"required":["n"]}`))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -211,8 +213,8 @@ func FuzzCompile(f *testing.F) {
 	f.Add(`{"anyOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"not":{"$ref":"#"}}}}`, `1`)
 	f.Add(`{"dependencies":{"x":["y"]},"$ref":"#/%24defs/a~1b","$defs":{"a/b":true}}`, `{"x":1}`)
 	f.Add(`{"properties":{"child":{"$ref":"#"}}}`, `{"child":{"child":{}}}`)
-	f.Fuzz(func(_ *testing.T, schema, value string) {
-		resolved, err := compile([]byte(schema))
+	f.Fuzz(func(_ *testing.T, text, value string) {
+		resolved, err := schema.Compile([]byte(text))
 		if err != nil {
 			return
 		}

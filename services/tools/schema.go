@@ -14,30 +14,6 @@ import (
 // maxProblem is how many bytes a message about a bad value may have: messages quote values, and models read them.
 const maxProblem = 1024
 
-// compile resolves a JSON Schema. References to other documents are refused: nothing is fetched.
-func compile(raw []byte) (*jsonschema.Resolved, error) {
-	if err := checkRecursion(raw); err != nil {
-		return nil, err
-	}
-
-	var schema jsonschema.Schema
-	if err := json.Unmarshal(raw, &schema); err != nil {
-		return nil, fmt.Errorf("reading the schema: %w", err)
-	}
-
-	resolved, err := schema.Resolve(nil)
-	if err != nil {
-		return nil, fmt.Errorf("resolving the schema: %w", err)
-	}
-
-	// An unknown $schema is only told about by validating something.
-	if err := resolved.Validate(map[string]any{}); err != nil && strings.HasPrefix(err.Error(), "cannot validate version") {
-		return nil, err //nolint:wrapcheck // it says which versions there are
-	}
-
-	return resolved, nil
-}
-
 // checkArguments returns the arguments as they go to the tool: what was validated, no more and no less (of a field that
 // is given twice the last one), with numbers as they were written.
 func checkArguments(schema *jsonschema.Resolved, raw string) (json.RawMessage, error) {

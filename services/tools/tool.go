@@ -13,6 +13,7 @@ import (
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	toolsv1 "github.com/serinhq/serin/gen/serin/tools/v1"
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/agentspec/schema"
 )
 
 // The defaults of agentspec.ToolSettings.
@@ -146,17 +147,17 @@ func describe(listed *mcp.Tool) string {
 }
 
 // readSchema compiles a schema as it came over the wire; nil for none.
-func readSchema(schema any) (*jsonschema.Resolved, string, error) {
-	if schema == nil {
+func readSchema(raw any) (*jsonschema.Resolved, string, error) {
+	if raw == nil {
 		return nil, "", nil
 	}
 
-	text, err := encode(schema)
+	text, err := encode(raw)
 	if err != nil {
 		return nil, "", err
 	}
 
-	resolved, err := compile([]byte(text))
+	resolved, err := schema.Compile([]byte(text))
 
 	return resolved, text, err
 }

@@ -10,7 +10,7 @@ const durationForm = `^[-+]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h
 
 // duration adds form and range of a duration.
 func duration(into *schema, tag reflect.StructTag) {
-	bound(into, longest)
+	bound(into)
 
 	isDuration := matches("self", durationForm)
 	tell(into, isDuration, "want a duration such as 30s, 2m or 1h30m",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 )
 
 // list adds what the tags say of a list and its entries.
@@ -51,6 +52,12 @@ func mapping(into *schema, path string, t reflect.Type, tag reflect.StructTag) e
 func entries(into *schema, tag reflect.StructTag) {
 	if most, err := strconv.ParseInt(tag.Get("items"), 10, 64); err == nil {
 		bytes(into, most)
+	}
+
+	if of := tag.Get("of"); of != "" {
+		bound(into)
+		tell(into, "self in ['"+strings.ReplaceAll(of, ",", "', '")+"']", "unknown",
+			words("%s is unknown; allowed here: "+strings.ReplaceAll(of, ",", ", "), quoted("self")))
 	}
 
 	if tag.Get("blank") == "no" {

@@ -20,7 +20,7 @@ func text(into *schema, tag reflect.StructTag) {
 	}
 
 	if values := enum(tag); values != nil {
-		bound(into, longest)
+		bound(into)
 		tell(into, "self in ['', '"+strings.Join(values, "', '")+"']", "unknown",
 			words("%s is unknown; allowed here: "+strings.Join(values, ", "), quoted("self")))
 	}
@@ -32,14 +32,15 @@ func text(into *schema, tag reflect.StructTag) {
 	if format := tag.Get("format"); format == "regexp" {
 		say(into, "type(''.matches(self)) == bool", "not a regular expression of RE2")
 	} else if format != "" {
-		bound(into, longest)
+		bound(into)
 		forms(into, "self", format)
 	}
 }
 
 // bound limits a text's characters, if nothing does.
-func bound(into *schema, most int64) {
+func bound(into *schema) {
 	if into.MaxLength == nil {
+		most := int64(longest)
 		into.MaxLength = &most
 	}
 }

@@ -72,11 +72,12 @@ func object(into *schema, path string, t reflect.Type) error {
 
 // value completes the schema of a field's value.
 func value(into *schema, path string, t reflect.Type, tag reflect.StructTag) error {
-	if t.Kind() == reflect.Pointer {
+	optional := t.Kind() == reflect.Pointer
+	if optional {
 		t = t.Elem()
 	}
 
-	if err := fallback(into, t, tag); err != nil {
+	if err := fallback(into, t, tag, optional); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 
@@ -108,14 +109,15 @@ func jsonName(f reflect.StructField) string {
 	return name
 }
 
-// fallback gives a field its default. A struct without one gets an empty one, so that the defaults below it are seen.
-func fallback(into *schema, t reflect.Type, tag reflect.StructTag) error {
+// fallback gives a field its default. A struct without one gets an empty one, so that the defaults below it are seen,
+// unless it is optional: then being there says something by itself.
+func fallback(into *schema, t reflect.Type, tag reflect.StructTag, optional bool) error {
 	written, ok := tag.Lookup("default")
 
 	var standard any = written
 
 	switch {
-	case !ok && t.Kind() == reflect.Struct && hasDefaults(t):
+	case !ok && t.Kind() == reflect.Struct && !optional && hasDefaults(t):
 		standard = map[string]any{}
 	case !ok:
 		return nil

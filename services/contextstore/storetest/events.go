@@ -117,6 +117,16 @@ func guardrail() *eventv1.Event {
 	}}}
 }
 
+// applied is a guardrail that used tokens, if any.
+func applied(action eventv1.GuardrailApplied_Action, step int32, tokens int64) *eventv1.Event {
+	applied := &eventv1.GuardrailApplied{Rule: "no-advice", Direction: eventv1.GuardrailTriggered_DIRECTION_OUTPUT, Action: action}
+	if tokens > 0 {
+		applied.Usage = &eventv1.Usage{InputTokens: tokens}
+	}
+
+	return &eventv1.Event{Step: step, Kind: &eventv1.Event_GuardrailApplied{GuardrailApplied: applied}}
+}
+
 func delta(text string) *eventv1.Event {
 	return &eventv1.Event{Kind: &eventv1.Event_TextDelta{TextDelta: &eventv1.TextDelta{MessageId: "m", Text: text}}}
 }

@@ -21,6 +21,7 @@ func turnTests() map[string]func(*world) {
 		"EndMakesRoom":            endMakesRoom,
 		"BudgetIsSettled":         budgetIsSettled,
 		"LostStepStaysSpent":      lostStepStaysSpent,
+		"GuardrailsAreCharged":    guardrailsAreCharged,
 		"HandoffMovesEverything":  handoffMovesEverything,
 		"HandoffNarrowsBudget":    handoffNarrowsBudget,
 		"CostIsReserved":          costIsReserved,
@@ -154,6 +155,24 @@ func lostStepStaysSpent(w *world) {
 	response, err := w.append(w.as(triage), turn.GetConversationId(), lease, stepStarted(1, 200), message(1, 50))
 	w.ok(err)
 	same(w, "spent", response.GetTurn().GetSpent().GetTokens(), 550)
+	same(w, "steps", response.GetTurn().GetSpent().GetSteps(), 2)
+}
+
+// guardrailsAreCharged: a classifier's call is spent beside the step's reservation, and an answer that is to be written again
+// settles its step.
+func guardrailsAreCharged(w *world) {
+	turn, lease := w.running()
+
+	response, err := w.append(w.as(triage), turn.GetConversationId(), lease,
+		applied(eventv1.GuardrailApplied_ACTION_CHECKED, 0, 30), stepStarted(1, 500),
+		applied(eventv1.GuardrailApplied_ACTION_REDACTED, 1, 0), applied(eventv1.GuardrailApplied_ACTION_CHECKED, 1, 7))
+	w.ok(err)
+	same(w, "spent", response.GetTurn().GetSpent().GetTokens(), 537)
+
+	response, err = w.append(w.as(triage), turn.GetConversationId(), lease,
+		applied(eventv1.GuardrailApplied_ACTION_REPAIR, 1, 120), stepStarted(2, 300), message(2, 50))
+	w.ok(err)
+	same(w, "spent", response.GetTurn().GetSpent().GetTokens(), 207)
 	same(w, "steps", response.GetTurn().GetSpent().GetSteps(), 2)
 }
 

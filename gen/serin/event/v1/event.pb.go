@@ -320,6 +320,67 @@ func (GuardrailTriggered_Direction) EnumDescriptor() ([]byte, []int) {
 	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{21, 0}
 }
 
+// Action is what it did.
+type GuardrailApplied_Action int32
+
+const (
+	// Never used.
+	GuardrailApplied_ACTION_UNSPECIFIED GuardrailApplied_Action = 0
+	// A classifier decided about the text.
+	GuardrailApplied_ACTION_CHECKED GuardrailApplied_Action = 1
+	// A classifier could not decide about the text; the rule says whether that stops it.
+	GuardrailApplied_ACTION_UNDECIDED GuardrailApplied_Action = 2
+	// Personal data was replaced by placeholders before a model read it.
+	GuardrailApplied_ACTION_REDACTED GuardrailApplied_Action = 3
+	// The model is asked to write its answer once more: it did not fit. Nobody is shown that answer. Settles its step.
+	GuardrailApplied_ACTION_REPAIR GuardrailApplied_Action = 4
+)
+
+// Enum value maps for GuardrailApplied_Action.
+var (
+	GuardrailApplied_Action_name = map[int32]string{
+		0: "ACTION_UNSPECIFIED",
+		1: "ACTION_CHECKED",
+		2: "ACTION_UNDECIDED",
+		3: "ACTION_REDACTED",
+		4: "ACTION_REPAIR",
+	}
+	GuardrailApplied_Action_value = map[string]int32{
+		"ACTION_UNSPECIFIED": 0,
+		"ACTION_CHECKED":     1,
+		"ACTION_UNDECIDED":   2,
+		"ACTION_REDACTED":    3,
+		"ACTION_REPAIR":      4,
+	}
+)
+
+func (x GuardrailApplied_Action) Enum() *GuardrailApplied_Action {
+	p := new(GuardrailApplied_Action)
+	*p = x
+	return p
+}
+
+func (x GuardrailApplied_Action) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (GuardrailApplied_Action) Descriptor() protoreflect.EnumDescriptor {
+	return file_serin_event_v1_event_proto_enumTypes[5].Descriptor()
+}
+
+func (GuardrailApplied_Action) Type() protoreflect.EnumType {
+	return &file_serin_event_v1_event_proto_enumTypes[5]
+}
+
+func (x GuardrailApplied_Action) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use GuardrailApplied_Action.Descriptor instead.
+func (GuardrailApplied_Action) EnumDescriptor() ([]byte, []int) {
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{22, 0}
+}
+
 // Rating is up or down.
 type FeedbackGiven_Rating int32
 
@@ -357,11 +418,11 @@ func (x FeedbackGiven_Rating) String() string {
 }
 
 func (FeedbackGiven_Rating) Descriptor() protoreflect.EnumDescriptor {
-	return file_serin_event_v1_event_proto_enumTypes[5].Descriptor()
+	return file_serin_event_v1_event_proto_enumTypes[6].Descriptor()
 }
 
 func (FeedbackGiven_Rating) Type() protoreflect.EnumType {
-	return &file_serin_event_v1_event_proto_enumTypes[5]
+	return &file_serin_event_v1_event_proto_enumTypes[6]
 }
 
 func (x FeedbackGiven_Rating) Number() protoreflect.EnumNumber {
@@ -370,7 +431,7 @@ func (x FeedbackGiven_Rating) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FeedbackGiven_Rating.Descriptor instead.
 func (FeedbackGiven_Rating) EnumDescriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{23, 0}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Event is one entry of a conversation's log. Durable events were stored before anyone saw them and carry a sequence;
@@ -422,6 +483,7 @@ type Event struct {
 	//	*Event_TurnCompleted
 	//	*Event_TurnFailed
 	//	*Event_TurnCancelled
+	//	*Event_GuardrailApplied
 	//	*Event_TextDelta
 	//	*Event_ToolProgress
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
@@ -727,6 +789,15 @@ func (x *Event) GetTurnCancelled() *TurnCancelled {
 	return nil
 }
 
+func (x *Event) GetGuardrailApplied() *GuardrailApplied {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_GuardrailApplied); ok {
+			return x.GuardrailApplied
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetTextDelta() *TextDelta {
 	if x != nil {
 		if x, ok := x.Kind.(*Event_TextDelta); ok {
@@ -859,6 +930,11 @@ type Event_TurnCancelled struct {
 	TurnCancelled *TurnCancelled `protobuf:"bytes,41,opt,name=turn_cancelled,json=turnCancelled,proto3,oneof"`
 }
 
+type Event_GuardrailApplied struct {
+	// A guardrail looked at a text or changed it, and did not stop it.
+	GuardrailApplied *GuardrailApplied `protobuf:"bytes,42,opt,name=guardrail_applied,json=guardrailApplied,proto3,oneof"`
+}
+
 type Event_TextDelta struct {
 	// Transient: text as the model writes it.
 	TextDelta *TextDelta `protobuf:"bytes,60,opt,name=text_delta,json=textDelta,proto3,oneof"`
@@ -912,6 +988,8 @@ func (*Event_TurnCompleted) isEvent_Kind() {}
 func (*Event_TurnFailed) isEvent_Kind() {}
 
 func (*Event_TurnCancelled) isEvent_Kind() {}
+
+func (*Event_GuardrailApplied) isEvent_Kind() {}
 
 func (*Event_TextDelta) isEvent_Kind() {}
 
@@ -2362,6 +2440,106 @@ func (x *GuardrailTriggered) GetMessage() string {
 	return ""
 }
 
+// GuardrailApplied says what a guardrail did that is no stop. What it stops follows as guardrail_triggered.
+type GuardrailApplied struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rule's name in the agent's file; redaction and output-schema for those two.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Which way the text was going.
+	Direction GuardrailTriggered_Direction `protobuf:"varint,2,opt,name=direction,proto3,enum=serin.event.v1.GuardrailTriggered_Direction" json:"direction,omitempty"`
+	// What it did.
+	Action GuardrailApplied_Action `protobuf:"varint,3,opt,name=action,proto3,enum=serin.event.v1.GuardrailApplied_Action" json:"action,omitempty"`
+	// In words, without anything of the text.
+	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// How many values were replaced: those that no earlier event of the segment has counted.
+	Hits int32 `protobuf:"varint,5,opt,name=hits,proto3" json:"hits,omitempty"`
+	// What the model call used that the event tells of: the classifier's, or that of the answer that did not fit.
+	Usage *Usage `protobuf:"bytes,6,opt,name=usage,proto3" json:"usage,omitempty"`
+	// The model that was called.
+	Model         string `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GuardrailApplied) Reset() {
+	*x = GuardrailApplied{}
+	mi := &file_serin_event_v1_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuardrailApplied) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuardrailApplied) ProtoMessage() {}
+
+func (x *GuardrailApplied) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_event_v1_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuardrailApplied.ProtoReflect.Descriptor instead.
+func (*GuardrailApplied) Descriptor() ([]byte, []int) {
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GuardrailApplied) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *GuardrailApplied) GetDirection() GuardrailTriggered_Direction {
+	if x != nil {
+		return x.Direction
+	}
+	return GuardrailTriggered_DIRECTION_UNSPECIFIED
+}
+
+func (x *GuardrailApplied) GetAction() GuardrailApplied_Action {
+	if x != nil {
+		return x.Action
+	}
+	return GuardrailApplied_ACTION_UNSPECIFIED
+}
+
+func (x *GuardrailApplied) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *GuardrailApplied) GetHits() int32 {
+	if x != nil {
+		return x.Hits
+	}
+	return 0
+}
+
+func (x *GuardrailApplied) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+func (x *GuardrailApplied) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
 // CancelRequested asks the turn to end.
 type CancelRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2375,7 +2553,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[22]
+	mi := &file_serin_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2387,7 +2565,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[22]
+	mi := &file_serin_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2400,7 +2578,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CancelRequested) GetBy() string {
@@ -2432,7 +2610,7 @@ type FeedbackGiven struct {
 
 func (x *FeedbackGiven) Reset() {
 	*x = FeedbackGiven{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[23]
+	mi := &file_serin_event_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2444,7 +2622,7 @@ func (x *FeedbackGiven) String() string {
 func (*FeedbackGiven) ProtoMessage() {}
 
 func (x *FeedbackGiven) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[23]
+	mi := &file_serin_event_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2457,7 +2635,7 @@ func (x *FeedbackGiven) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackGiven.ProtoReflect.Descriptor instead.
 func (*FeedbackGiven) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FeedbackGiven) GetRating() FeedbackGiven_Rating {
@@ -2496,7 +2674,7 @@ type TurnCompleted struct {
 
 func (x *TurnCompleted) Reset() {
 	*x = TurnCompleted{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[24]
+	mi := &file_serin_event_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2686,7 @@ func (x *TurnCompleted) String() string {
 func (*TurnCompleted) ProtoMessage() {}
 
 func (x *TurnCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[24]
+	mi := &file_serin_event_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2699,7 @@ func (x *TurnCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnCompleted.ProtoReflect.Descriptor instead.
 func (*TurnCompleted) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TurnCompleted) GetText() string {
@@ -2561,7 +2739,7 @@ type TurnFailed struct {
 
 func (x *TurnFailed) Reset() {
 	*x = TurnFailed{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[25]
+	mi := &file_serin_event_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2573,7 +2751,7 @@ func (x *TurnFailed) String() string {
 func (*TurnFailed) ProtoMessage() {}
 
 func (x *TurnFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[25]
+	mi := &file_serin_event_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2586,7 +2764,7 @@ func (x *TurnFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnFailed.ProtoReflect.Descriptor instead.
 func (*TurnFailed) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TurnFailed) GetReason() string {
@@ -2625,7 +2803,7 @@ type TurnCancelled struct {
 
 func (x *TurnCancelled) Reset() {
 	*x = TurnCancelled{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[26]
+	mi := &file_serin_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2637,7 +2815,7 @@ func (x *TurnCancelled) String() string {
 func (*TurnCancelled) ProtoMessage() {}
 
 func (x *TurnCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[26]
+	mi := &file_serin_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2650,7 +2828,7 @@ func (x *TurnCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnCancelled.ProtoReflect.Descriptor instead.
 func (*TurnCancelled) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TurnCancelled) GetBy() string {
@@ -2690,7 +2868,7 @@ type TextDelta struct {
 
 func (x *TextDelta) Reset() {
 	*x = TextDelta{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[27]
+	mi := &file_serin_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2702,7 +2880,7 @@ func (x *TextDelta) String() string {
 func (*TextDelta) ProtoMessage() {}
 
 func (x *TextDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[27]
+	mi := &file_serin_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2715,7 +2893,7 @@ func (x *TextDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextDelta.ProtoReflect.Descriptor instead.
 func (*TextDelta) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TextDelta) GetMessageId() string {
@@ -2756,7 +2934,7 @@ type ToolProgress struct {
 
 func (x *ToolProgress) Reset() {
 	*x = ToolProgress{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[28]
+	mi := &file_serin_event_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2768,7 +2946,7 @@ func (x *ToolProgress) String() string {
 func (*ToolProgress) ProtoMessage() {}
 
 func (x *ToolProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[28]
+	mi := &file_serin_event_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2781,7 +2959,7 @@ func (x *ToolProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolProgress.ProtoReflect.Descriptor instead.
 func (*ToolProgress) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ToolProgress) GetCallId() string {
@@ -2816,7 +2994,7 @@ var File_serin_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1aserin/event/v1/event.proto\x12\x0eserin.event.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x10\n" +
+	"\x1aserin/event/v1/event.proto\x12\x0eserin.event.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x10\n" +
 	"\x05Event\x12#\n" +
 	"\bsequence\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bsequence\x120\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0econversationId\x12 \n" +
@@ -2850,7 +3028,8 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\x0eturn_completed\x18' \x01(\v2\x1d.serin.event.v1.TurnCompletedH\x00R\rturnCompleted\x12=\n" +
 	"\vturn_failed\x18( \x01(\v2\x1a.serin.event.v1.TurnFailedH\x00R\n" +
 	"turnFailed\x12F\n" +
-	"\x0eturn_cancelled\x18) \x01(\v2\x1d.serin.event.v1.TurnCancelledH\x00R\rturnCancelled\x12:\n" +
+	"\x0eturn_cancelled\x18) \x01(\v2\x1d.serin.event.v1.TurnCancelledH\x00R\rturnCancelled\x12O\n" +
+	"\x11guardrail_applied\x18* \x01(\v2 .serin.event.v1.GuardrailAppliedH\x00R\x10guardrailApplied\x12:\n" +
 	"\n" +
 	"text_delta\x18< \x01(\v2\x19.serin.event.v1.TextDeltaH\x00R\ttextDelta\x12C\n" +
 	"\rtool_progress\x18= \x01(\v2\x1c.serin.event.v1.ToolProgressH\x00R\ftoolProgressB\r\n" +
@@ -2990,7 +3169,23 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\tDirection\x12\x19\n" +
 	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fDIRECTION_INPUT\x10\x01\x12\x14\n" +
-	"\x10DIRECTION_OUTPUT\x10\x02\"C\n" +
+	"\x10DIRECTION_OUTPUT\x10\x02\"\xcc\x03\n" +
+	"\x10GuardrailApplied\x12\x1b\n" +
+	"\x04rule\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04rule\x12V\n" +
+	"\tdirection\x18\x02 \x01(\x0e2,.serin.event.v1.GuardrailTriggered.DirectionB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\tdirection\x12K\n" +
+	"\x06action\x18\x03 \x01(\x0e2'.serin.event.v1.GuardrailApplied.ActionB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06action\x12\"\n" +
+	"\amessage\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80 R\amessage\x12\x1b\n" +
+	"\x04hits\x18\x05 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x04hits\x12+\n" +
+	"\x05usage\x18\x06 \x01(\v2\x15.serin.event.v1.UsageR\x05usage\x12\x14\n" +
+	"\x05model\x18\a \x01(\tR\x05model\"r\n" +
+	"\x06Action\x12\x16\n" +
+	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eACTION_CHECKED\x10\x01\x12\x14\n" +
+	"\x10ACTION_UNDECIDED\x10\x02\x12\x13\n" +
+	"\x0fACTION_REDACTED\x10\x03\x12\x11\n" +
+	"\rACTION_REPAIR\x10\x04\"C\n" +
 	"\x0fCancelRequested\x12\x0e\n" +
 	"\x02by\x18\x01 \x01(\tR\x02by\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x06reason\"\xcf\x01\n" +
@@ -3045,96 +3240,102 @@ func file_serin_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_serin_event_v1_event_proto_rawDescData
 }
 
-var file_serin_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_serin_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_serin_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_serin_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_serin_event_v1_event_proto_goTypes = []any{
 	(Decision)(0),                     // 0: serin.event.v1.Decision
 	(ToolResult_Outcome)(0),           // 1: serin.event.v1.ToolResult.Outcome
 	(InputRequested_Kind)(0),          // 2: serin.event.v1.InputRequested.Kind
 	(HistoryFilter_Mode)(0),           // 3: serin.event.v1.HistoryFilter.Mode
 	(GuardrailTriggered_Direction)(0), // 4: serin.event.v1.GuardrailTriggered.Direction
-	(FeedbackGiven_Rating)(0),         // 5: serin.event.v1.FeedbackGiven.Rating
-	(*Event)(nil),                     // 6: serin.event.v1.Event
-	(*Budget)(nil),                    // 7: serin.event.v1.Budget
-	(*Usage)(nil),                     // 8: serin.event.v1.Usage
-	(*ConversationCreated)(nil),       // 9: serin.event.v1.ConversationCreated
-	(*TurnAccepted)(nil),              // 10: serin.event.v1.TurnAccepted
-	(*AgentJoined)(nil),               // 11: serin.event.v1.AgentJoined
-	(*RevisionChanged)(nil),           // 12: serin.event.v1.RevisionChanged
-	(*SegmentStarted)(nil),            // 13: serin.event.v1.SegmentStarted
-	(*SegmentRestarted)(nil),          // 14: serin.event.v1.SegmentRestarted
-	(*SegmentResumed)(nil),            // 15: serin.event.v1.SegmentResumed
-	(*StepStarted)(nil),               // 16: serin.event.v1.StepStarted
-	(*MessagePart)(nil),               // 17: serin.event.v1.MessagePart
-	(*ToolCall)(nil),                  // 18: serin.event.v1.ToolCall
-	(*AgentMessage)(nil),              // 19: serin.event.v1.AgentMessage
-	(*ToolStarted)(nil),               // 20: serin.event.v1.ToolStarted
-	(*ToolResult)(nil),                // 21: serin.event.v1.ToolResult
-	(*InputRequested)(nil),            // 22: serin.event.v1.InputRequested
-	(*InputResolved)(nil),             // 23: serin.event.v1.InputResolved
-	(*TurnWaiting)(nil),               // 24: serin.event.v1.TurnWaiting
-	(*HistoryFilter)(nil),             // 25: serin.event.v1.HistoryFilter
-	(*Handoff)(nil),                   // 26: serin.event.v1.Handoff
-	(*GuardrailTriggered)(nil),        // 27: serin.event.v1.GuardrailTriggered
-	(*CancelRequested)(nil),           // 28: serin.event.v1.CancelRequested
-	(*FeedbackGiven)(nil),             // 29: serin.event.v1.FeedbackGiven
-	(*TurnCompleted)(nil),             // 30: serin.event.v1.TurnCompleted
-	(*TurnFailed)(nil),                // 31: serin.event.v1.TurnFailed
-	(*TurnCancelled)(nil),             // 32: serin.event.v1.TurnCancelled
-	(*TextDelta)(nil),                 // 33: serin.event.v1.TextDelta
-	(*ToolProgress)(nil),              // 34: serin.event.v1.ToolProgress
-	nil,                               // 35: serin.event.v1.TurnAccepted.ForcedRevisionsEntry
-	(*timestamppb.Timestamp)(nil),     // 36: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 37: google.protobuf.Duration
+	(GuardrailApplied_Action)(0),      // 5: serin.event.v1.GuardrailApplied.Action
+	(FeedbackGiven_Rating)(0),         // 6: serin.event.v1.FeedbackGiven.Rating
+	(*Event)(nil),                     // 7: serin.event.v1.Event
+	(*Budget)(nil),                    // 8: serin.event.v1.Budget
+	(*Usage)(nil),                     // 9: serin.event.v1.Usage
+	(*ConversationCreated)(nil),       // 10: serin.event.v1.ConversationCreated
+	(*TurnAccepted)(nil),              // 11: serin.event.v1.TurnAccepted
+	(*AgentJoined)(nil),               // 12: serin.event.v1.AgentJoined
+	(*RevisionChanged)(nil),           // 13: serin.event.v1.RevisionChanged
+	(*SegmentStarted)(nil),            // 14: serin.event.v1.SegmentStarted
+	(*SegmentRestarted)(nil),          // 15: serin.event.v1.SegmentRestarted
+	(*SegmentResumed)(nil),            // 16: serin.event.v1.SegmentResumed
+	(*StepStarted)(nil),               // 17: serin.event.v1.StepStarted
+	(*MessagePart)(nil),               // 18: serin.event.v1.MessagePart
+	(*ToolCall)(nil),                  // 19: serin.event.v1.ToolCall
+	(*AgentMessage)(nil),              // 20: serin.event.v1.AgentMessage
+	(*ToolStarted)(nil),               // 21: serin.event.v1.ToolStarted
+	(*ToolResult)(nil),                // 22: serin.event.v1.ToolResult
+	(*InputRequested)(nil),            // 23: serin.event.v1.InputRequested
+	(*InputResolved)(nil),             // 24: serin.event.v1.InputResolved
+	(*TurnWaiting)(nil),               // 25: serin.event.v1.TurnWaiting
+	(*HistoryFilter)(nil),             // 26: serin.event.v1.HistoryFilter
+	(*Handoff)(nil),                   // 27: serin.event.v1.Handoff
+	(*GuardrailTriggered)(nil),        // 28: serin.event.v1.GuardrailTriggered
+	(*GuardrailApplied)(nil),          // 29: serin.event.v1.GuardrailApplied
+	(*CancelRequested)(nil),           // 30: serin.event.v1.CancelRequested
+	(*FeedbackGiven)(nil),             // 31: serin.event.v1.FeedbackGiven
+	(*TurnCompleted)(nil),             // 32: serin.event.v1.TurnCompleted
+	(*TurnFailed)(nil),                // 33: serin.event.v1.TurnFailed
+	(*TurnCancelled)(nil),             // 34: serin.event.v1.TurnCancelled
+	(*TextDelta)(nil),                 // 35: serin.event.v1.TextDelta
+	(*ToolProgress)(nil),              // 36: serin.event.v1.ToolProgress
+	nil,                               // 37: serin.event.v1.TurnAccepted.ForcedRevisionsEntry
+	(*timestamppb.Timestamp)(nil),     // 38: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 39: google.protobuf.Duration
 }
 var file_serin_event_v1_event_proto_depIdxs = []int32{
-	36, // 0: serin.event.v1.Event.time:type_name -> google.protobuf.Timestamp
-	9,  // 1: serin.event.v1.Event.conversation_created:type_name -> serin.event.v1.ConversationCreated
-	10, // 2: serin.event.v1.Event.turn_accepted:type_name -> serin.event.v1.TurnAccepted
-	11, // 3: serin.event.v1.Event.agent_joined:type_name -> serin.event.v1.AgentJoined
-	12, // 4: serin.event.v1.Event.revision_changed:type_name -> serin.event.v1.RevisionChanged
-	13, // 5: serin.event.v1.Event.segment_started:type_name -> serin.event.v1.SegmentStarted
-	14, // 6: serin.event.v1.Event.segment_restarted:type_name -> serin.event.v1.SegmentRestarted
-	15, // 7: serin.event.v1.Event.segment_resumed:type_name -> serin.event.v1.SegmentResumed
-	16, // 8: serin.event.v1.Event.step_started:type_name -> serin.event.v1.StepStarted
-	17, // 9: serin.event.v1.Event.message_part:type_name -> serin.event.v1.MessagePart
-	19, // 10: serin.event.v1.Event.agent_message:type_name -> serin.event.v1.AgentMessage
-	20, // 11: serin.event.v1.Event.tool_started:type_name -> serin.event.v1.ToolStarted
-	21, // 12: serin.event.v1.Event.tool_result:type_name -> serin.event.v1.ToolResult
-	22, // 13: serin.event.v1.Event.input_requested:type_name -> serin.event.v1.InputRequested
-	23, // 14: serin.event.v1.Event.input_resolved:type_name -> serin.event.v1.InputResolved
-	24, // 15: serin.event.v1.Event.turn_waiting:type_name -> serin.event.v1.TurnWaiting
-	26, // 16: serin.event.v1.Event.handoff:type_name -> serin.event.v1.Handoff
-	27, // 17: serin.event.v1.Event.guardrail_triggered:type_name -> serin.event.v1.GuardrailTriggered
-	28, // 18: serin.event.v1.Event.cancel_requested:type_name -> serin.event.v1.CancelRequested
-	29, // 19: serin.event.v1.Event.feedback_given:type_name -> serin.event.v1.FeedbackGiven
-	30, // 20: serin.event.v1.Event.turn_completed:type_name -> serin.event.v1.TurnCompleted
-	31, // 21: serin.event.v1.Event.turn_failed:type_name -> serin.event.v1.TurnFailed
-	32, // 22: serin.event.v1.Event.turn_cancelled:type_name -> serin.event.v1.TurnCancelled
-	33, // 23: serin.event.v1.Event.text_delta:type_name -> serin.event.v1.TextDelta
-	34, // 24: serin.event.v1.Event.tool_progress:type_name -> serin.event.v1.ToolProgress
-	36, // 25: serin.event.v1.TurnAccepted.deadline:type_name -> google.protobuf.Timestamp
-	7,  // 26: serin.event.v1.TurnAccepted.budget:type_name -> serin.event.v1.Budget
-	35, // 27: serin.event.v1.TurnAccepted.forced_revisions:type_name -> serin.event.v1.TurnAccepted.ForcedRevisionsEntry
-	18, // 28: serin.event.v1.AgentMessage.tool_calls:type_name -> serin.event.v1.ToolCall
-	8,  // 29: serin.event.v1.AgentMessage.usage:type_name -> serin.event.v1.Usage
-	1,  // 30: serin.event.v1.ToolResult.outcome:type_name -> serin.event.v1.ToolResult.Outcome
-	37, // 31: serin.event.v1.ToolResult.duration:type_name -> google.protobuf.Duration
-	2,  // 32: serin.event.v1.InputRequested.kind:type_name -> serin.event.v1.InputRequested.Kind
-	0,  // 33: serin.event.v1.InputResolved.decision:type_name -> serin.event.v1.Decision
-	3,  // 34: serin.event.v1.HistoryFilter.mode:type_name -> serin.event.v1.HistoryFilter.Mode
-	25, // 35: serin.event.v1.Handoff.history:type_name -> serin.event.v1.HistoryFilter
-	7,  // 36: serin.event.v1.Handoff.remaining:type_name -> serin.event.v1.Budget
-	4,  // 37: serin.event.v1.GuardrailTriggered.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
-	5,  // 38: serin.event.v1.FeedbackGiven.rating:type_name -> serin.event.v1.FeedbackGiven.Rating
-	8,  // 39: serin.event.v1.TurnCompleted.usage:type_name -> serin.event.v1.Usage
-	8,  // 40: serin.event.v1.TurnFailed.usage:type_name -> serin.event.v1.Usage
-	8,  // 41: serin.event.v1.TurnCancelled.usage:type_name -> serin.event.v1.Usage
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	38, // 0: serin.event.v1.Event.time:type_name -> google.protobuf.Timestamp
+	10, // 1: serin.event.v1.Event.conversation_created:type_name -> serin.event.v1.ConversationCreated
+	11, // 2: serin.event.v1.Event.turn_accepted:type_name -> serin.event.v1.TurnAccepted
+	12, // 3: serin.event.v1.Event.agent_joined:type_name -> serin.event.v1.AgentJoined
+	13, // 4: serin.event.v1.Event.revision_changed:type_name -> serin.event.v1.RevisionChanged
+	14, // 5: serin.event.v1.Event.segment_started:type_name -> serin.event.v1.SegmentStarted
+	15, // 6: serin.event.v1.Event.segment_restarted:type_name -> serin.event.v1.SegmentRestarted
+	16, // 7: serin.event.v1.Event.segment_resumed:type_name -> serin.event.v1.SegmentResumed
+	17, // 8: serin.event.v1.Event.step_started:type_name -> serin.event.v1.StepStarted
+	18, // 9: serin.event.v1.Event.message_part:type_name -> serin.event.v1.MessagePart
+	20, // 10: serin.event.v1.Event.agent_message:type_name -> serin.event.v1.AgentMessage
+	21, // 11: serin.event.v1.Event.tool_started:type_name -> serin.event.v1.ToolStarted
+	22, // 12: serin.event.v1.Event.tool_result:type_name -> serin.event.v1.ToolResult
+	23, // 13: serin.event.v1.Event.input_requested:type_name -> serin.event.v1.InputRequested
+	24, // 14: serin.event.v1.Event.input_resolved:type_name -> serin.event.v1.InputResolved
+	25, // 15: serin.event.v1.Event.turn_waiting:type_name -> serin.event.v1.TurnWaiting
+	27, // 16: serin.event.v1.Event.handoff:type_name -> serin.event.v1.Handoff
+	28, // 17: serin.event.v1.Event.guardrail_triggered:type_name -> serin.event.v1.GuardrailTriggered
+	30, // 18: serin.event.v1.Event.cancel_requested:type_name -> serin.event.v1.CancelRequested
+	31, // 19: serin.event.v1.Event.feedback_given:type_name -> serin.event.v1.FeedbackGiven
+	32, // 20: serin.event.v1.Event.turn_completed:type_name -> serin.event.v1.TurnCompleted
+	33, // 21: serin.event.v1.Event.turn_failed:type_name -> serin.event.v1.TurnFailed
+	34, // 22: serin.event.v1.Event.turn_cancelled:type_name -> serin.event.v1.TurnCancelled
+	29, // 23: serin.event.v1.Event.guardrail_applied:type_name -> serin.event.v1.GuardrailApplied
+	35, // 24: serin.event.v1.Event.text_delta:type_name -> serin.event.v1.TextDelta
+	36, // 25: serin.event.v1.Event.tool_progress:type_name -> serin.event.v1.ToolProgress
+	38, // 26: serin.event.v1.TurnAccepted.deadline:type_name -> google.protobuf.Timestamp
+	8,  // 27: serin.event.v1.TurnAccepted.budget:type_name -> serin.event.v1.Budget
+	37, // 28: serin.event.v1.TurnAccepted.forced_revisions:type_name -> serin.event.v1.TurnAccepted.ForcedRevisionsEntry
+	19, // 29: serin.event.v1.AgentMessage.tool_calls:type_name -> serin.event.v1.ToolCall
+	9,  // 30: serin.event.v1.AgentMessage.usage:type_name -> serin.event.v1.Usage
+	1,  // 31: serin.event.v1.ToolResult.outcome:type_name -> serin.event.v1.ToolResult.Outcome
+	39, // 32: serin.event.v1.ToolResult.duration:type_name -> google.protobuf.Duration
+	2,  // 33: serin.event.v1.InputRequested.kind:type_name -> serin.event.v1.InputRequested.Kind
+	0,  // 34: serin.event.v1.InputResolved.decision:type_name -> serin.event.v1.Decision
+	3,  // 35: serin.event.v1.HistoryFilter.mode:type_name -> serin.event.v1.HistoryFilter.Mode
+	26, // 36: serin.event.v1.Handoff.history:type_name -> serin.event.v1.HistoryFilter
+	8,  // 37: serin.event.v1.Handoff.remaining:type_name -> serin.event.v1.Budget
+	4,  // 38: serin.event.v1.GuardrailTriggered.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
+	4,  // 39: serin.event.v1.GuardrailApplied.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
+	5,  // 40: serin.event.v1.GuardrailApplied.action:type_name -> serin.event.v1.GuardrailApplied.Action
+	9,  // 41: serin.event.v1.GuardrailApplied.usage:type_name -> serin.event.v1.Usage
+	6,  // 42: serin.event.v1.FeedbackGiven.rating:type_name -> serin.event.v1.FeedbackGiven.Rating
+	9,  // 43: serin.event.v1.TurnCompleted.usage:type_name -> serin.event.v1.Usage
+	9,  // 44: serin.event.v1.TurnFailed.usage:type_name -> serin.event.v1.Usage
+	9,  // 45: serin.event.v1.TurnCancelled.usage:type_name -> serin.event.v1.Usage
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_serin_event_v1_event_proto_init() }
@@ -3165,6 +3366,7 @@ func file_serin_event_v1_event_proto_init() {
 		(*Event_TurnCompleted)(nil),
 		(*Event_TurnFailed)(nil),
 		(*Event_TurnCancelled)(nil),
+		(*Event_GuardrailApplied)(nil),
 		(*Event_TextDelta)(nil),
 		(*Event_ToolProgress)(nil),
 	}
@@ -3174,8 +3376,8 @@ func file_serin_event_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_serin_event_v1_event_proto_rawDesc), len(file_serin_event_v1_event_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   30,
+			NumEnums:      7,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

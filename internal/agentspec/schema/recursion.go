@@ -1,4 +1,4 @@
-package tools
+package schema
 
 import (
 	"encoding/json"
@@ -44,7 +44,7 @@ func (w *schemaWalk) everywhere(path string, value any) error {
 		}
 	case map[string]any:
 		if id, ok := value["$id"].(string); ok && path != "" {
-			return fmt.Errorf("$id %q within a schema is not supported", clip(id, maxProblem))
+			return fmt.Errorf("$id %.256q within a schema is not supported", id)
 		}
 
 		if _, err := w.count(path); err != nil {
@@ -189,8 +189,8 @@ func pointerOf(reference string) (string, error) {
 
 	pointer, err := url.PathUnescape(fragment)
 	if !local || err != nil || pointer != "" && pointer[0] != '/' {
-		return "", fmt.Errorf("the reference %q is not supported; want a place in the schema itself, such as #/$defs/name",
-			clip(reference, maxProblem))
+		return "", fmt.Errorf("the reference %.256q is not supported; want a place in the schema itself, such as #/$defs/name",
+			reference)
 	}
 
 	return pointer, nil
