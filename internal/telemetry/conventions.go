@@ -1,6 +1,10 @@
 package telemetry
 
-import "go.opentelemetry.io/otel/attribute"
+import (
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+)
 
 // Names of OpenTelemetry's conventions for generative AI
 // (https://github.com/open-telemetry/semantic-conventions-genai, v0.1.0). They are in development: whatever is renamed there
@@ -98,4 +102,17 @@ const (
 // TokenBuckets are the conventions' boundaries for counts of tokens.
 func TokenBuckets() []float64 {
 	return []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}
+}
+
+// WithOlder adds, to a metric's attributes, the older name of the provider.
+func WithOlder(labels []attribute.KeyValue) []attribute.KeyValue {
+	older := slices.Clone(labels)
+
+	for _, label := range labels {
+		if label.Key == ProviderName {
+			older = append(older, olderProviderSystem.String(label.Value.AsString()))
+		}
+	}
+
+	return older
 }

@@ -64,4 +64,3 @@ func Failed(span trace.Span, class string) {
 	span.SetStatus(codes.Error, class)
 	span.SetAttributes(ErrorType.String(class))
 }
-

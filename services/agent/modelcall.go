@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,7 +19,7 @@ func (x *execution) stream(next callModel, id string) (*answer, error) {
 	)
 
 	length := 0
-	answer, err := x.ask(next, func(text string) {
+	answer, err := x.chat(next, func(text string) {
 		length += len(text)
 		if text != "" && showable(x.rules.output, length) > 0 {
 			recorder.write(text)
@@ -32,25 +33,29 @@ func (x *execution) stream(next callModel, id string) (*answer, error) {
 	return answer, err
 }
 
-// ask calls the model; while the ambassador can't be reached it tries again until the turn's deadline.
-func (x *execution) ask(next callModel, show func(string)) (*answer, error) {
-	request := modelRequest{
+func (x *execution) request(next callModel) modelRequest {
+	return modelRequest{
 		system: next.system + x.library(), prompt: next.prompt, tools: x.rules.tools.tools, routes: x.rules.routes,
 		maxOutput: x.rules.maxOutput,
 	}
+}
 
+// ask calls the model; while the ambassador can't be reached it tries again until the turn's deadline.
+func (x *execution) ask(ctx context.Context, request modelRequest, show func(string)) (*answer, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		answer, err := x.service.model.call(x.work, request, show)
+		answer, err := x.service.model.call(ctx, request, show)
 
 		switch {
 		case err == nil:
+			x.service.metrics.used(ctx, answer.usage)
+
 			return answer, x.checkCalls(answer)
 		case x.work.Err() != nil:
 			return nil, x.cause()
 		case !errors.Is(err, errUnreachable):
-			return nil, &failure{fail{
+			return nil, &modelError{error: &failure{fail{
 				reason: reasonProvider, message: fmt.Sprintf("the model %q did not answer: %v", x.rules.model, err),
-			}}
+			}}, class: classOf(err)}
 		}
 
 		x.logger.WarnContext(x.work, "the ambassador can't be reached", "error", err)

@@ -7,8 +7,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -19,15 +17,10 @@ import (
 
 // perform takes a run to its end, whatever happens on the way.
 func (s *Service) perform(ctx context.Context, r *run) {
-	ctx, span := s.config.Telemetry.Tracer.Start(ctx, "execute_tool "+r.toolName(), trace.WithAttributes(
-		attribute.String("gen_ai.operation.name", "execute_tool"),
-		attribute.String("gen_ai.tool.name", r.toolName()),
-		attribute.String("gen_ai.tool.call.id", r.callID()),
-		attribute.String("gen_ai.conversation.id", r.request.GetConversationId()),
-	))
-	defer span.End()
+	ctx, span := s.beginSpan(ctx, r)
 
 	result, err := s.guarded(ctx, r)
+	s.endSpan(span, r, result, err)
 	s.log(ctx, r, result, err)
 	s.runs.finish(r, result, err)
 }
@@ -126,7 +119,7 @@ func (s *Service) carryOut(ctx context.Context, r *run) (*eventv1.ToolResult, er
 		return nil, outcome.err
 	}
 
-	s.metrics.record(ctx, r.toolName(), outcome.outcome, took)
+	s.metrics.record(ctx, r, outcome.outcome, took)
 
 	if outcome.outcome == eventv1.ToolResult_OUTCOME_UNKNOWN {
 		stopRenewing()
