@@ -13,6 +13,7 @@ import (
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 // perform takes a run to its end, whatever happens on the way.
@@ -159,6 +160,10 @@ func (s *Service) try(ctx context.Context, r *run) verdict {
 	call := invocation{
 		tool: r.tool.remote, callID: r.callID(), arguments: arguments, progress: r.report,
 		idempotent: r.tool.about.GetIdempotent(), maxOutput: r.tool.maxOutput,
+	}
+
+	if r.tool.traced {
+		call.trace = telemetry.Traceparent(ctx)
 	}
 
 	for attempts := 1; ; attempts++ {

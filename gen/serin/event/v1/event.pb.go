@@ -1144,7 +1144,7 @@ type TurnAccepted struct {
 	// Revisions by agent that the conversation shall keep where it has no pin yet: someone with the permission wants to
 	// try them.
 	ForcedRevisions map[string]string `protobuf:"bytes,6,rep,name=forced_revisions,json=forcedRevisions,proto3" json:"forced_revisions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// W3C trace context of the request that brought the message, so that whoever goes on with the turn joins its trace.
+	// W3C traceparent of the request that brought the message: whoever goes on with the turn joins its trace.
 	Traceparent   string `protobuf:"bytes,7,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
