@@ -24,6 +24,14 @@ func (c *workloadConfig) service() string {
 func (c *workloadConfig) origin() []attribute.KeyValue {
 	var origin []attribute.KeyValue
 
+	for key, value := range map[attribute.Key]string{
+		telemetry.PodName: c.pod.name, telemetry.PodNamespace: c.pod.namespace,
+	} {
+		if value != "" {
+			origin = append(origin, key.String(value))
+		}
+	}
+
 	if c.Room == "agent" || c.Room == "ambassador" && c.Name != rpc.Ambassador {
 		origin = append(origin, telemetry.Agent.String(c.Name))
 	}

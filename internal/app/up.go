@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serinhq/serin/internal/supervise"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 func newUpCommand(env *Env) *cobra.Command {
@@ -87,6 +88,10 @@ func runUp(ctx context.Context, env *Env, config PlatformConfig, asJSON bool) (e
 			err = closeErr
 		}
 	}()
+
+	for _, problem := range telemetry.Problems(env.get) {
+		_, _ = fmt.Fprintln(env.Stderr, "serin:", problem) // as printf
+	}
 
 	reporter.starting(platform)
 

@@ -40,6 +40,8 @@ const (
 	ServiceName         = attribute.Key("service.name")
 	ServiceNamespace    = attribute.Key("service.namespace")
 	ServiceVersion      = attribute.Key("service.version")
+	PodName             = attribute.Key("k8s.pod.name")
+	PodNamespace        = attribute.Key("k8s.namespace.name")
 	ServiceInstance     = attribute.Key("service.instance.id")
 	olderProviderSystem = attribute.Key("gen_ai.system")
 )
