@@ -92,7 +92,12 @@ func values(attributes []*commonv1.KeyValue) map[string]string {
 		case *commonv1.AnyValue_StringValue:
 			all[attribute.GetKey()] = value.StringValue
 		case *commonv1.AnyValue_ArrayValue:
-			all[attribute.GetKey()] = fmt.Sprint(value.ArrayValue.GetValues())
+			texts := make([]string, len(value.ArrayValue.GetValues()))
+			for i, one := range value.ArrayValue.GetValues() {
+				texts[i] = one.GetStringValue()
+			}
+
+			all[attribute.GetKey()] = strings.Join(texts, ",")
 		case *commonv1.AnyValue_IntValue:
 			all[attribute.GetKey()] = fmt.Sprint(value.IntValue)
 		case *commonv1.AnyValue_DoubleValue:
