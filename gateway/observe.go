@@ -66,7 +66,7 @@ func (d *rest) observed(next http.Handler) http.Handler {
 		known := &call{requestID: requestID(r.Header.Get(requestIDHeader)), route: "unmatched"}
 		recorded := &recorder{ResponseWriter: w, control: http.NewResponseController(w), patience: d.cfg.WriteTimeout}
 
-		ctx, _ := d.spanOf(withCall(r.Context(), known), propagation.HeaderCarrier(r.Header)) //nolint:spancheck // finish ends it
+		ctx, _ := d.spanOf(withCall(r.Context(), known), propagation.HeaderCarrier(r.Header))
 
 		w.Header().Set(requestIDHeader, known.requestID)
 		r = r.WithContext(ctx)

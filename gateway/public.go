@@ -82,7 +82,7 @@ func (s *Service) observeRPC(ctx context.Context, method string) (context.Contex
 	told, _ := metadata.FromIncomingContext(ctx)
 	began := time.Now()
 	known := &call{requestID: requestID(metadataCarrier(told).Get(requestIDHeader)), route: method}
-	ctx, span := s.spanOf(withCall(ctx, known), metadataCarrier(told)) //nolint:spancheck // the finish ends it
+	ctx, span := s.spanOf(withCall(ctx, known), metadataCarrier(told))
 
 	return ctx, func(panicCause any, err *error) {
 		if panicCause != nil {

@@ -18,7 +18,7 @@ import (
 func (s *Service) spanOf(ctx context.Context, told propagation.TextMapCarrier) (context.Context, trace.Span) {
 	ctx = s.cfg.Telemetry.Propagator.Extract(ctx, told)
 
-	return s.cfg.Telemetry.Tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer))
+	return s.cfg.Telemetry.Tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer)) //nolint:spancheck // endREST or endRPC ends it
 }
 
 // endREST ends the span of a REST request. Routes are templates: paths would be as many names as there are conversations.

@@ -87,7 +87,7 @@ func (w *workload) close() error {
 	w.background.Wait()
 
 	if lost := w.telemetry.Shutdown(context.Background()); lost != nil {
-		w.telemetry.Logger.Warn("the last of the telemetry was lost", "error", lost) //nolint:sloglint // it belongs to no call
+		w.telemetry.Logger.Warn("the last of the telemetry was lost", "error", lost)
 	}
 
 	return err

@@ -82,7 +82,7 @@ const (
 )
 
 // Names of metrics of the same conventions.
-const (
+const ( //nolint:gosec // tokens of models are no secrets
 	MetricInferenceDuration  = "gen_ai.client.inference.duration"
 	MetricFirstChunk         = "gen_ai.client.inference.time_to_first_chunk"
 	MetricInputTokens        = "gen_ai.client.inference.usage.input_tokens"

@@ -83,7 +83,7 @@ func (c *complaints) Handle(err error) {
 
 	c.since++
 	if now := c.now(); now.Sub(c.last) >= complainEvery {
-		c.logger.Warn("telemetry: an export failed", "error", err, "failures", c.since) //nolint:sloglint // it belongs to no call
+		c.logger.Warn("telemetry: an export failed", "error", err, "failures", c.since)
 		c.last, c.since = now, 0
 	}
 }

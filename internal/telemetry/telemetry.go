@@ -103,7 +103,7 @@ func New(options Options) (*Telemetry, error) {
 // complain logs what is wrong with the variables, and has exporters complain in the process's log.
 func (t *Telemetry) complain(read *settings) {
 	for _, problem := range read.problems {
-		t.Logger.Warn("telemetry: " + problem) //nolint:sloglint // it belongs to no call
+		t.Logger.Warn("telemetry: " + problem)
 	}
 
 	if len(read.traces)+len(read.metrics) > 0 {

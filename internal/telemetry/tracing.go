@@ -48,7 +48,7 @@ func Traceparent(ctx context.Context) string {
 // Rejoin returns a context within the trace that a traceparent names, for work that goes on after what it began with has
 // ended. A context that is in that trace stays as it is, and so does any if the traceparent is not valid.
 func Rejoin(ctx context.Context, traceparent string) context.Context {
-	joined := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparentKey: traceparent}) //nolint:contextcheck // only the trace is wanted
+	joined := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparentKey: traceparent})
 
 	kept := trace.SpanContextFromContext(joined)
 	if !kept.IsValid() || kept.TraceID() == trace.SpanContextFromContext(ctx).TraceID() {

@@ -31,7 +31,9 @@ func TestTurnsAreRejoined(t *testing.T) {
 		t.Error("a context of the trace lost its span")
 	}
 
-	other, _ := made.Tracer.Start(t.Context(), "another request")
+	other, another := made.Tracer.Start(t.Context(), "another request")
+	defer another.End()
+
 	if joined := telemetry.Rejoin(other, kept); trace.SpanContextFromContext(joined).TraceID() != span.SpanContext().TraceID() {
 		t.Error("a context of another trace was not moved")
 	}

@@ -166,8 +166,7 @@ func TestClassesOfFailedCalls(t *testing.T) {
 		t.Error("the class of an error is another one")
 	}
 
-	var failed *failure
-	if !errors.As(error(inner), &failed) {
+	if _, ends := errors.AsType[*failure](inner); !ends {
 		t.Error("a failure with a class does not end the turn any more")
 	}
 }

@@ -58,8 +58,8 @@ func (x *execution) ask(ctx context.Context, request modelRequest, show func(str
 			}}, class: classOf(err)}
 		}
 
-		x.logger.WarnContext(x.work, "the ambassador can't be reached", "error", err)
-		pause(x.work, wait)
+		x.logger.WarnContext(ctx, "the ambassador can't be reached", "error", err)
+		pause(ctx, wait)
 	}
 }
 

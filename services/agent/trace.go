@@ -13,7 +13,7 @@ import (
 func (s *Service) beginSegment(ctx context.Context, t *tenure) (context.Context, trace.Span) {
 	turn := t.lease.GetTurn()
 
-	return s.config.Telemetry.Tracer.Start(telemetry.Rejoin(ctx, turn.GetTraceparent()),
+	return s.config.Telemetry.Tracer.Start(telemetry.Rejoin(ctx, turn.GetTraceparent()), //nolint:spancheck // endSegment ends it
 		telemetry.OperationInvokeAgent+" "+s.name, trace.WithAttributes(
 			telemetry.OperationName.String(telemetry.OperationInvokeAgent),
 			telemetry.AgentName.String(s.name),
@@ -54,7 +54,7 @@ func segmentLabel(outcome handoffv1.Finished_Outcome) string {
 
 // beginHandoff begins the span of control passing on: until the next agent has it.
 func (s *Service) beginHandoff(ctx context.Context, t *tenure) (context.Context, trace.Span) {
-	return s.config.Telemetry.Tracer.Start(ctx, telemetry.OperationHandoff+" "+t.next, trace.WithAttributes(
+	return s.config.Telemetry.Tracer.Start(ctx, telemetry.OperationHandoff+" "+t.next, trace.WithAttributes( //nolint:spancheck // pass ends it
 		telemetry.OperationName.String(telemetry.OperationHandoff),
 		telemetry.ConversationID.String(t.conversation),
 		telemetry.TurnID.String(t.turnID),

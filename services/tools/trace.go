@@ -12,7 +12,7 @@ import (
 
 // beginSpan begins the span of a run, in the trace of the request that began it.
 func (s *Service) beginSpan(ctx context.Context, r *run) (context.Context, trace.Span) {
-	return s.config.Telemetry.Tracer.Start(ctx, telemetry.OperationExecuteTool+" "+r.toolName(), trace.WithAttributes(
+	return s.config.Telemetry.Tracer.Start(ctx, telemetry.OperationExecuteTool+" "+r.toolName(), trace.WithAttributes( //nolint:spancheck // endSpan ends it
 		telemetry.OperationName.String(telemetry.OperationExecuteTool),
 		telemetry.ToolName.String(r.toolName()),
 		telemetry.ToolType.String("function"),

@@ -135,13 +135,14 @@ type tripper struct {
 
 // RoundTrip sends a request and notes how far it came.
 func (t *tripper) RoundTrip(request *http.Request) (*http.Response, error) {
-	request = request.Clone(request.Context())
+	ctx := request.Context()
+	request = request.Clone(ctx)
 
 	if origin(request.URL) == t.home {
 		maps.Copy(request.Header, t.headers)
 
 		if t.traced {
-			propagation.TraceContext{}.Inject(request.Context(), propagation.HeaderCarrier(request.Header))
+			propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(request.Header))
 		}
 	}
 
