@@ -82,17 +82,17 @@ const (
 )
 
 // Names of metrics of the same conventions.
-const ( //nolint:gosec // tokens of models are no secrets
+const (
 	MetricInferenceDuration  = "gen_ai.client.inference.duration"
 	MetricFirstChunk         = "gen_ai.client.inference.time_to_first_chunk"
-	MetricInputTokens        = "gen_ai.client.inference.usage.input_tokens"
-	MetricOutputTokens       = "gen_ai.client.inference.usage.output_tokens"
-	MetricCacheReadTokens    = "gen_ai.client.inference.usage.cache_read.input_tokens"
-	MetricCallInputTokens    = "gen_ai.client.inference.operation.input_tokens"
-	MetricCallOutputTokens   = "gen_ai.client.inference.operation.output_tokens"
+	MetricInput              = "gen_ai.client.inference.usage.input_tokens"
+	MetricOutput             = "gen_ai.client.inference.usage.output_tokens"
+	MetricCacheRead          = "gen_ai.client.inference.usage.cache_read.input_tokens"
+	MetricCallInput          = "gen_ai.client.inference.operation.input_tokens"
+	MetricCallOutput         = "gen_ai.client.inference.operation.output_tokens"
 	MetricInvokeAgent        = "gen_ai.invoke_agent.duration"
 	MetricExecuteTool        = "gen_ai.execute_tool.duration"
-	MetricOlderTokens        = "gen_ai.client.token.usage"
+	MetricOlderUsage         = "gen_ai.client.token.usage"
 	MetricOlderDuration      = "gen_ai.client.operation.duration"
 	UnitTokens               = "{token}"
 	UnitSeconds              = "s"

@@ -42,19 +42,19 @@ func newInference(told *telemetry.Telemetry, agent, revision string) (*inference
 		metric.WithUnit(telemetry.UnitSeconds), metric.WithDescription("Time that model calls took, to the last chunk."))
 	i.firstChunk, errs[1] = told.Meter.Float64Histogram(telemetry.MetricFirstChunk,
 		metric.WithUnit(telemetry.UnitSeconds), metric.WithDescription("Time until model calls had their first chunk."))
-	i.input, errs[2] = told.Meter.Int64Counter(telemetry.MetricInputTokens, tokens,
+	i.input, errs[2] = told.Meter.Int64Counter(telemetry.MetricInput, tokens,
 		metric.WithDescription("Tokens of prompts, cached ones included."))
-	i.output, errs[3] = told.Meter.Int64Counter(telemetry.MetricOutputTokens, tokens,
+	i.output, errs[3] = told.Meter.Int64Counter(telemetry.MetricOutput, tokens,
 		metric.WithDescription("Tokens of answers, reasoning included."))
-	i.cached, errs[4] = told.Meter.Int64Counter(telemetry.MetricCacheReadTokens, tokens,
+	i.cached, errs[4] = told.Meter.Int64Counter(telemetry.MetricCacheRead, tokens,
 		metric.WithDescription("Tokens of prompts that came from a provider's cache."))
-	i.callInput, errs[5] = told.Meter.Int64Histogram(telemetry.MetricCallInputTokens, tokens, sizes,
+	i.callInput, errs[5] = told.Meter.Int64Histogram(telemetry.MetricCallInput, tokens, sizes,
 		metric.WithDescription("Tokens of the prompt of one call."))
-	i.callOutput, errs[6] = told.Meter.Int64Histogram(telemetry.MetricCallOutputTokens, tokens, sizes,
+	i.callOutput, errs[6] = told.Meter.Int64Histogram(telemetry.MetricCallOutput, tokens, sizes,
 		metric.WithDescription("Tokens of the answer of one call."))
 
 	if told.OlderNames {
-		i.olderTokens, errs[7] = told.Meter.Float64Histogram(telemetry.MetricOlderTokens, tokens, sizes,
+		i.olderTokens, errs[7] = told.Meter.Float64Histogram(telemetry.MetricOlderUsage, tokens, sizes,
 			metric.WithDescription("Tokens of one call, by type; the older name."))
 		i.olderDuration, errs[8] = told.Meter.Float64Histogram(telemetry.MetricOlderDuration,
 			metric.WithUnit(telemetry.UnitSeconds), metric.WithDescription("Time that model calls took; the older name."))
