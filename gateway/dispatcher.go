@@ -16,6 +16,7 @@ import (
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 // storeTimeout limits the dispatcher's own calls of the store.
@@ -223,8 +224,10 @@ func (d *dispatcher) try(turn *contextv1.Turn) (verdict, error) {
 	return judge(err), err
 }
 
-// handOver asks the revision that the conversation keeps, if it keeps one already.
+// handOver asks the revision that the conversation keeps, if it keeps one already. It belongs to the turn's trace, whoever
+// had the turn dispatched.
 func handOver(ctx context.Context, agent handoffv1.HandoffServiceClient, turn *contextv1.Turn) error {
+	ctx = telemetry.Rejoin(ctx, turn.GetTraceparent())
 	ctx = rpc.WithRoute(ctx, rpc.Route{Revision: turn.GetPinnedRevision(), Tenant: turn.GetTenant()})
 
 	stream, err := agent.Handoff(ctx, &handoffv1.HandoffRequest{
@@ -265,7 +268,7 @@ func (d *dispatcher) reread(turnID string) (*contextv1.Turn, error) {
 // fail ends a turn that nobody executes. The epoch makes sure that it is still the turn that was looked at; what the
 // store refuses, the next look takes up again.
 func (d *dispatcher) fail(turn *contextv1.Turn, reason, message string) {
-	ctx, cancel := context.WithTimeout(d.ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(telemetry.Rejoin(d.ctx, turn.GetTraceparent()), storeTimeout)
 	defer cancel()
 
 	appended, err := d.store.Append(ctx, &contextv1.AppendRequest{

@@ -14,6 +14,7 @@ import (
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 // turnHeader names the turn in the header of a message's stream, over gRPC and over REST.
@@ -131,6 +132,8 @@ func (s *Service) take(ctx context.Context, principal Principal, req message) (*
 	}
 
 	request := acceptance(principal, conversation, agent, req.GetText(), key)
+	request.GetEvents()[0].GetTurnAccepted().Traceparent = telemetry.Traceparent(ctx)
+
 	if err := s.force(ctx, principal, agent.Name, request); err != nil {
 		return nil, err
 	}

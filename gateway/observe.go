@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -65,8 +66,7 @@ func (d *rest) observed(next http.Handler) http.Handler {
 		known := &call{requestID: requestID(r.Header.Get(requestIDHeader)), route: "unmatched"}
 		recorded := &recorder{ResponseWriter: w, control: http.NewResponseController(w), patience: d.cfg.WriteTimeout}
 
-		ctx, span := d.cfg.Telemetry.Tracer.Start(withCall(r.Context(), known), "rest", trace.WithSpanKind(trace.SpanKindServer))
-		defer span.End()
+		ctx, _ := d.spanOf(withCall(r.Context(), known), propagation.HeaderCarrier(r.Header))
 
 		w.Header().Set(requestIDHeader, known.requestID)
 		r = r.WithContext(ctx)
@@ -95,6 +95,7 @@ func (d *rest) finish(w *recorder, r *http.Request, known *call, began time.Time
 		_ = w.control.Flush()
 	}
 
+	endREST(trace.SpanFromContext(r.Context()), known, r.Method, w.status)
 	d.metrics.request(r.Context(), requestKey{"rest", known.route, httpCode(w.status)}, took)
 	d.log.LogAttrs(r.Context(), slog.LevelInfo, "request", append(known.attrs(),
 		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", w.status),

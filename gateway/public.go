@@ -79,18 +79,12 @@ func (s observedStream) Context() context.Context { return s.ctx }
 
 // observeRPC gives a call an id and a span; finish logs and counts it, and turns a panic into an error.
 func (s *Service) observeRPC(ctx context.Context, method string) (context.Context, func(panicCause any, err *error)) {
-	given := ""
-	if values := metadata.ValueFromIncomingContext(ctx, requestIDHeader); len(values) > 0 {
-		given = values[0]
-	}
-
+	told, _ := metadata.FromIncomingContext(ctx)
 	began := time.Now()
-	known := &call{requestID: requestID(given), route: method}
-	ctx, span := s.cfg.Telemetry.Tracer.Start(withCall(ctx, known), method)
+	known := &call{requestID: requestID(metadataCarrier(told).Get(requestIDHeader)), route: method}
+	ctx, span := s.spanOf(withCall(ctx, known), metadataCarrier(told))
 
 	return ctx, func(panicCause any, err *error) {
-		defer span.End()
-
 		if panicCause != nil {
 			*err = s.outward(ctx, panicked(panicCause))
 		}
@@ -100,6 +94,7 @@ func (s *Service) observeRPC(ctx context.Context, method string) (context.Contex
 			code = fault.CodeOf(*err)
 		}
 
+		endRPC(span, method, code)
 		s.metrics.request(ctx, requestKey{"grpc", method, codeName(code)}, took)
 		s.log.LogAttrs(ctx, slog.LevelInfo, "request", append(known.attrs(),
 			slog.String("method", method), slog.String("code", codeName(code)), slog.Duration("took", took))...)

@@ -45,6 +45,9 @@ type MCPServerSpec struct {
 	// AllowPrivate lets the server be at an address of this machine or of a private network. Without it such addresses
 	// are refused, whatever name they hide behind. Link-local ones, where clouds keep their secrets, always are.
 	AllowPrivate bool `json:"allowPrivate,omitempty"`
+	// TraceContext tells the server which trace a call belongs to: by the header traceparent, and by _meta "traceparent"
+	// where it speaks MCP. By default no server is told.
+	TraceContext bool `json:"traceContext,omitempty"`
 	// HTTP are requests to the URL that are tools, each described here.
 	HTTP []HTTPTool `json:"http,omitempty" max:"128" unique:"name"`
 	// OpenAPI is a document that describes requests to the URL, some of which are tools.

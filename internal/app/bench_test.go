@@ -111,7 +111,7 @@ func (t traffic) per(turns int) traffic {
 }
 
 // served matches the counters of served RPCs and of model requests.
-var served = regexp.MustCompile(`^(?:rpc_server_call_duration_count\{.*rpc_method="([^"]+)".*|serin_(llm)_requests_total\{.*)\} (\S+)$`)
+var served = regexp.MustCompile(`^(?:rpc_server_call_duration_seconds_count\{.*rpc_method="([^"]+)".*|serin_(llm)_requests_total\{.*)\} (\S+)$`)
 
 // traffic adds up what all workloads have served of turns; the poller's and probes' calls are not of turns.
 func (p *testPlatform) traffic() traffic {

@@ -369,10 +369,14 @@ func (p *Platform) environment(room string) []string {
 		"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
 		"GOMAXPROCS", "GOMEMLIMIT", "GOGC", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR",
 	}
-	env := slices.Clone(p.config.ExtraEnv)
+	env := slices.Concat(p.config.ExtraEnv, telemetryEnv(p.env.Environ))
 
 	for _, variable := range p.env.Environ {
 		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, telemetryPrefix) {
+			continue
+		}
+
 		if room == "ambassador" || slices.Contains(allowed, name) {
 			env = append(env, variable)
 		}

@@ -2,14 +2,19 @@ package app
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 func TestOnlyTheAmbassadorSeesKeys(t *testing.T) {
 	secrets := []string{
-		"OPENAI_API_KEY=k", "GOOGLE_API_KEY=k", "SERIN_X_API_KEY=k", "OTEL_EXPORTER_OTLP_HEADERS=authorization=k",
+		"OPENAI_API_KEY=k", "GOOGLE_API_KEY=k", "SERIN_X_API_KEY=k", "OPENTELEMETRY_KEY=k",
 	}
 	platform := &Platform{env: &Env{Environ: append([]string{"PATH=/bin", "GOMAXPROCS=2"}, secrets...)}}
 
@@ -48,5 +53,78 @@ func TestAddressesForClients(t *testing.T) {
 
 	if names := publicNames("agents.example.com:9000"); !slices.Contains(names, "agents.example.com") {
 		t.Errorf("the certificate is for %v", names)
+	}
+}
+
+func TestEveryWorkloadSeesTheVariablesOfTelemetry(t *testing.T) {
+	for name, test := range map[string]struct{ environ, want []string }{
+		"none": {[]string{"OPENAI_API_KEY=secret"}, nil},
+		"all but the name, which becomes the namespace of all": {
+			[]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", "OTEL_SERVICE_NAME=help desk",
+				"OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test", "OTEL_TRACES_SAMPLER=always_on",
+			},
+			[]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", "OTEL_TRACES_SAMPLER=always_on",
+				"OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test,service.namespace=help%20desk",
+			},
+		},
+		"a namespace of one's own stays": {
+			[]string{"OTEL_SERVICE_NAME=desk", "OTEL_RESOURCE_ATTRIBUTES=service.namespace=eu"},
+			[]string{"OTEL_RESOURCE_ATTRIBUTES=service.namespace=eu"},
+		},
+	} {
+		for _, room := range []string{"agent", "ambassador", "tools"} {
+			p := &Platform{env: &Env{Environ: test.environ}}
+
+			got := slices.DeleteFunc(p.environment(room), func(variable string) bool { return !strings.HasPrefix(variable, "OTEL_") })
+			if !slices.Equal(got, test.want) {
+				t.Errorf("%s: %s sees %q, want %q", name, room, got, test.want)
+			}
+		}
+	}
+}
+
+func TestPodsSeeTheVariablesOfTelemetry(t *testing.T) {
+	maker := &podMaker{
+		settings: &clusterSettings{
+			Image: "serin:test", TelemetrySecret: "otel",
+			TelemetryEnv: map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SERVICE_NAME": "desk"},
+		},
+		dataPlane: dataPlaneSettings{Mode: planeSidecar},
+	}
+
+	template, err := maker.Template(agentspec.Agent{Metadata: agentspec.Metadata{Name: "triage"}}, strings.Repeat("a", 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, container := range template.Spec.Containers {
+		seen := map[string]string{}
+		for _, variable := range container.Env {
+			seen[variable.Name] = variable.Value
+		}
+
+		if seen["OTEL_TRACES_EXPORTER"] != "otlp" || seen["OTEL_RESOURCE_ATTRIBUTES"] != "service.namespace=desk" || seen["OTEL_SERVICE_NAME"] != "" {
+			t.Errorf("%s sees %v", container.Name, seen)
+		}
+
+		if len(container.EnvFrom) == 0 || container.EnvFrom[0].SecretRef.Name != "otel" {
+			t.Errorf("%s does not see the secret: %v", container.Name, container.EnvFrom)
+		}
+	}
+}
+
+func TestOriginTellsTheProcess(t *testing.T) {
+	config := workloadConfig{Room: "ambassador", Name: "triage", pod: podEnvironment{name: "triage-1", namespace: "desk"}}
+	if config.service() != rpc.Ambassador {
+		t.Errorf("an agent's own ambassador is %q", config.service())
+	}
+
+	got := attribute.NewSet(config.origin()...)
+	want := attribute.NewSet(telemetry.Agent.String("triage"), telemetry.PodName.String("triage-1"), telemetry.PodNamespace.String("desk"))
+
+	if !got.Equals(&want) {
+		t.Errorf("its origin is %v", got.ToSlice())
 	}
 }

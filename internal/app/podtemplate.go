@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -159,17 +160,21 @@ func (m *podMaker) ambassadorContainer() corev1.Container {
 	}
 
 	if m.settings.LLMSecret != "" {
-		container.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: m.settings.LLMSecret}, Optional: new(true),
-		}}}
+		container.EnvFrom = append(container.EnvFrom, secretEnv(m.settings.LLMSecret))
 	}
 
 	return container
 }
 
+func secretEnv(name string) corev1.EnvFromSource {
+	return corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{
+		LocalObjectReference: corev1.LocalObjectReference{Name: name}, Optional: new(true),
+	}}
+}
+
 // container runs one of Serin's processes with health pages on a port.
 func (m *podMaker) container(name, image, file string, port int32) corev1.Container {
-	return corev1.Container{
+	container := corev1.Container{
 		Name: name, Image: image, ImagePullPolicy: corev1.PullIfNotPresent,
 		Args:  []string{"serve", "--config", podConfigDir + "/" + file},
 		Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: port, Protocol: corev1.ProtocolTCP}},
@@ -194,6 +199,18 @@ func (m *podMaker) container(name, image, file string, port int32) corev1.Contai
 		ReadinessProbe: probe("ready", port, 5, 2),
 		LivenessProbe:  probe("live", port, 15, 3),
 	}
+
+	// What an Agent's own pod says of the same variables wins: it is merged over this.
+	for _, variable := range telemetryEnv(m.settings.telemetry()) {
+		name, value, _ := strings.Cut(variable, "=")
+		container.Env = append(container.Env, corev1.EnvVar{Name: name, Value: value})
+	}
+
+	if m.settings.TelemetrySecret != "" {
+		container.EnvFrom = append(container.EnvFrom, secretEnv(m.settings.TelemetrySecret))
+	}
+
+	return container
 }
 
 func fieldEnv(name, path string) corev1.EnvVar {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"time"
 
 	versioned "istio.io/client-go/pkg/clientset/versioned"
@@ -31,6 +32,10 @@ type clusterSettings struct {
 	// PRIMARY_PROVIDER.
 	LLMSecret string            `json:"llmSecret,omitempty"`
 	LLMEnv    map[string]string `json:"llmEnv,omitempty"`
+	// TelemetryEnv are OpenTelemetry's variables for agents' pods, such as OTEL_EXPORTER_OTLP_ENDPOINT; TelemetrySecret is a
+	// Secret with more of them, such as OTEL_EXPORTER_OTLP_HEADERS.
+	TelemetryEnv    map[string]string `json:"telemetryEnv,omitempty"`
+	TelemetrySecret string            `json:"telemetrySecret,omitempty"`
 	// Dwell is how long istiod takes at most until every proxy has a change; default 2s.
 	Dwell agentspec.Duration `json:"dwell,omitempty"`
 	// DeleteAfter is how long a deleted agent must have been idle before it goes; default 10m.
@@ -39,6 +44,16 @@ type clusterSettings struct {
 	LeaseDuration agentspec.Duration `json:"leaseDuration,omitempty"`
 	// User is the user id that agents' pods run as; default 65532, as in distroless images.
 	User int64 `json:"user,omitempty"`
+}
+
+// telemetry are the variables as an environment has them, in an order that does not change pods.
+func (s *clusterSettings) telemetry() []string {
+	environ := make([]string, 0, len(s.TelemetryEnv))
+	for _, name := range slices.Sorted(maps.Keys(s.TelemetryEnv)) {
+		environ = append(environ, name+"="+s.TelemetryEnv[name])
+	}
+
+	return environ
 }
 
 func (s *clusterSettings) user() int64 { return cmp.Or(s.User, 65532) }

@@ -3,7 +3,6 @@ package app
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -52,7 +51,10 @@ func newWorkload(env *Env, config *workloadConfig) (*workload, error) {
 		return nil, usageErrorf("--log-level %q: want debug, info, warn or error", config.LogLevel)
 	}
 
-	telemetry, err := telemetry.New(telemetry.Options{Service: config.Name, Writer: env.Stderr, Level: level})
+	telemetry, err := telemetry.New(telemetry.Options{
+		Service: config.service(), Version: version(), Resource: config.origin(),
+		Writer: env.Stderr, Level: level, Getenv: env.get,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("start telemetry: %w", err)
 	}
@@ -84,7 +86,11 @@ func (w *workload) close() error {
 
 	w.background.Wait()
 
-	return errors.Join(err, w.telemetry.Shutdown(context.Background()))
+	if lost := w.telemetry.Shutdown(context.Background()); lost != nil {
+		w.telemetry.Logger.Warn("the last of the telemetry was lost", "error", lost)
+	}
+
+	return err
 }
 
 func (w *workload) room(ctx context.Context) (*room, error) {

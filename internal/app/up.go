@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serinhq/serin/internal/supervise"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 func newUpCommand(env *Env) *cobra.Command {
@@ -31,7 +32,9 @@ func newUpCommand(env *Env) *cobra.Command {
 and serves users over REST and gRPC. Processes that die are restarted; Ctrl-C drains.
 
 With OPENAI_API_KEY (and OPENAI_BASE_URL), ANTHROPIC_API_KEY or OLLAMA_HOST set, agents use that provider;
-without, they use the simulated one, which says so in every answer.`,
+without, they use the simulated one, which says so in every answer.
+
+Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OpenTelemetry's standard variables; metrics are Prometheus's.`,
 		Example: `  serin up                                  # the example agents
   serin up -f ./agents                      # your own
   serin up --http 127.0.0.1:0 --grpc 127.0.0.1:0 --data /tmp/serin   # any free ports
@@ -87,6 +90,10 @@ func runUp(ctx context.Context, env *Env, config PlatformConfig, asJSON bool) (e
 			err = closeErr
 		}
 	}()
+
+	for _, problem := range telemetry.Problems(env.get) {
+		_, _ = fmt.Fprintln(env.Stderr, "serin:", problem) // as printf
+	}
 
 	reporter.starting(platform)
 

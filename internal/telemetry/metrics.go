@@ -9,13 +9,14 @@ import (
 	"github.com/prometheus/otlptranslator"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/resource"
 )
 
-// secondsBuckets are fine enough for p50, p95 and p99 of anything between a local RPC (1 ms) and a long turn (120 s).
+// secondsBuckets are fine enough for p50, p95 and p99 of anything between a local RPC (1 ms) and a long turn (10 min).
 func secondsBuckets() []float64 {
 	return []float64{
 		0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.1, 0.15, 0.25, 0.4, 0.6, 1, 1.5, 2.5, 4, 6, 10, 15, 25, 40, 60, 90, 120,
+		180, 300, 600,
 	}
 }
 
@@ -29,10 +30,12 @@ func newRegistry() *prometheus.Registry {
 	return registry
 }
 
-func newMeterProvider(registry *prometheus.Registry) (*sdkmetric.MeterProvider, error) {
+// newMeterProvider serves metrics to Prometheus, and pushes them too if that is wanted. In Prometheus the names of
+// OpenTelemetry's conventions have the suffixes that dashboards look for, such as _seconds; Serin's own have theirs already.
+func (s *settings) newMeterProvider(registry *prometheus.Registry, origin *resource.Resource) (*sdkmetric.MeterProvider, error) {
 	exporter, err := otelprometheus.New(
 		otelprometheus.WithRegisterer(registry),
-		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes),
+		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
 		otelprometheus.WithoutScopeInfo(),
 		otelprometheus.WithoutTargetInfo(),
 	)
@@ -40,7 +43,18 @@ func newMeterProvider(registry *prometheus.Registry) (*sdkmetric.MeterProvider, 
 		return nil, fmt.Errorf("making the Prometheus exporter: %w", err)
 	}
 
-	return sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithView(secondsView)), nil
+	all := []sdkmetric.Option{sdkmetric.WithReader(exporter), sdkmetric.WithView(secondsView), sdkmetric.WithResource(origin)}
+
+	for range s.metrics { // there is one kind of them
+		reader, err := s.newMetricReader()
+		if err != nil {
+			return nil, err
+		}
+
+		all = append(all, sdkmetric.WithReader(reader))
+	}
+
+	return sdkmetric.NewMeterProvider(all...), nil
 }
 
 // secondsView gives every histogram of seconds the same buckets, so that revisions and releases can be compared.
@@ -57,10 +71,4 @@ func secondsView(instrument sdkmetric.Instrument) (sdkmetric.Stream, bool) {
 		Name: instrument.Name, Description: instrument.Description, Unit: instrument.Unit,
 		Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: secondsBuckets()},
 	}, true
-}
-
-// newTracerProvider makes trace ids for logs and for other processes. Spans go nowhere, so they are recorded only if a
-// caller from outside asked for it.
-func newTracerProvider() *sdktrace.TracerProvider {
-	return sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))
 }

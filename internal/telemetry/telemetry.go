@@ -1,5 +1,5 @@
-// Package telemetry makes a process's logger, meter and tracer. Nothing here is global: providers are passed to whoever
-// needs them.
+// Package telemetry makes a process's logger, meter and tracer. Providers are passed to whoever needs them; global is only
+// where exporters complain. The names of what is recorded are in conventions.go, what to ask Prometheus in queries.go.
 package telemetry
 
 import (
@@ -10,9 +10,12 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
@@ -33,8 +36,12 @@ type Options struct {
 	Level slog.Level
 	// Text makes lines for people rather than JSON.
 	Text bool
-	// Content allows message content (prompts, answers, arguments) in logs. Off unless asked for.
-	Content bool
+	// Version and Resource tell more of the process in what is exported.
+	Version  string
+	Resource []attribute.KeyValue
+	// Getenv reads OpenTelemetry's standard variables. Nil means that none is set: then nothing is exported, and metrics
+	// are for Prometheus alone. What the exporters themselves read is the process's environment.
+	Getenv func(string) string
 }
 
 // Telemetry is what a process records with. Make it with [New] or [Discard].
@@ -46,8 +53,11 @@ type Telemetry struct {
 	TracerProvider trace.TracerProvider
 	// Propagator carries trace ids between processes: W3C trace context.
 	Propagator propagation.TextMapPropagator
-	// Content says whether message content may be logged.
+	// Content says whether spans may hold content of messages: prompts, answers, arguments and results of tools. Logs and
+	// metrics never do.
 	Content bool
+	// OlderNames says that metrics are wanted under the conventions' older names, too.
+	OlderNames bool
 
 	registry *prometheus.Registry
 	shutdown []func(context.Context) error
@@ -59,26 +69,46 @@ func New(options Options) (*Telemetry, error) {
 		options.Writer = os.Stderr
 	}
 
+	read := readSettings(options.Getenv)
+	origin := read.newResource(options)
 	registry := newRegistry()
 
-	meters, err := newMeterProvider(registry)
+	meters, err := read.newMeterProvider(registry, origin)
 	if err != nil {
 		return nil, fmt.Errorf("making metrics: %w", err)
 	}
 
-	tracers := newTracerProvider()
+	tracers, err := read.newTracerProvider(options, origin)
+	if err != nil {
+		return nil, fmt.Errorf("making traces: %w", err)
+	}
 
-	return &Telemetry{
+	made := &Telemetry{
 		Logger:         slog.New(newLogHandler(options)),
 		Meter:          meters.Meter(scope),
 		Tracer:         tracers.Tracer(scope),
 		MeterProvider:  meters,
 		TracerProvider: tracers,
 		Propagator:     propagation.TraceContext{},
-		Content:        options.Content,
+		Content:        read.content,
+		OlderNames:     read.olderNames,
 		registry:       registry,
-		shutdown:       []func(context.Context) error{meters.Shutdown, tracers.Shutdown},
-	}, nil
+		shutdown:       []func(context.Context) error{tracers.Shutdown, meters.Shutdown},
+	}
+	made.complain(read)
+
+	return made, nil
+}
+
+// complain logs what is wrong with the variables, and has exporters complain in the process's log.
+func (t *Telemetry) complain(read *settings) {
+	for _, problem := range read.problems {
+		t.Logger.Warn("telemetry: " + problem)
+	}
+
+	if len(read.traces)+len(read.metrics) > 0 {
+		otel.SetErrorHandler(&complaints{logger: t.Logger, now: time.Now})
+	}
 }
 
 // Discard returns telemetry that keeps nothing, for tests and for embedding.
@@ -101,8 +131,14 @@ func (t *Telemetry) Handler() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{})
 }
 
-// Shutdown flushes and ends the providers. Recording afterwards does nothing.
+// flushTimeout bounds Shutdown: whoever ends a process does not wait for a receiver that is not there.
+const flushTimeout = 1500 * time.Millisecond
+
+// Shutdown flushes and ends the providers, within 1.5 s. Recording afterwards does nothing.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+
 	errs := make([]error, len(t.shutdown))
 	for i, shutdown := range t.shutdown {
 		errs[i] = shutdown(ctx)

@@ -26,21 +26,22 @@ type need struct {
 
 func needs() map[string]need {
 	return map[string]need{
-		"cc":       {anyCommand("cc", "gcc", "clang"), "install a C compiler, such as gcc (apt-get install gcc)"},
-		"curl":     {anyCommand("curl"), "install curl (apt-get install curl)"},
-		"docker":   {anyCommand("docker", "podman"), "install docker or podman"},
-		"git":      {anyCommand("git"), "install git (apt-get install git)"},
-		"jq":       {anyCommand("jq"), "install jq (apt-get install jq)"},
-		"kubectl":  {anyCommand("kubectl"), "install kubectl (https://kubernetes.io/docs/tasks/tools)"},
-		"make":     {anyCommand("make"), "install make (apt-get install make)"},
-		"node":     {anyCommand("node"), "install Node.js 20 or later (https://nodejs.org)"},
-		"npm":      {anyCommand("npm"), "install Node.js 20 or later with npm (https://nodejs.org)"},
-		"npx":      {anyCommand("npx"), "install Node.js 20 or later with npm (https://nodejs.org)"},
-		"openssl":  {anyCommand("openssl"), "install OpenSSL (apt-get install openssl)"},
-		"postgres": {anyCommand("postgres", "pg_ctl"), "install PostgreSQL 16 or later (apt-get install postgresql)"},
-		"python3":  {anyCommand("python3"), "install Python 3 (apt-get install python3)"},
-		"redis":    {anyCommand("redis-server", "valkey-server"), "install Redis (apt-get install redis-server)"},
-		"root":     {isRoot, "run the tests as root (sudo)"},
+		"cc":         {anyCommand("cc", "gcc", "clang"), "install a C compiler, such as gcc (apt-get install gcc)"},
+		"curl":       {anyCommand("curl"), "install curl (apt-get install curl)"},
+		"docker":     {anyCommand("docker", "podman"), "install docker or podman"},
+		"git":        {anyCommand("git"), "install git (apt-get install git)"},
+		"jq":         {anyCommand("jq"), "install jq (apt-get install jq)"},
+		"kubectl":    {anyCommand("kubectl"), "install kubectl (https://kubernetes.io/docs/tasks/tools)"},
+		"make":       {anyCommand("make"), "install make (apt-get install make)"},
+		"node":       {anyCommand("node"), "install Node.js 20 or later (https://nodejs.org)"},
+		"npm":        {anyCommand("npm"), "install Node.js 20 or later with npm (https://nodejs.org)"},
+		"npx":        {anyCommand("npx"), "install Node.js 20 or later with npm (https://nodejs.org)"},
+		"openssl":    {anyCommand("openssl"), "install OpenSSL (apt-get install openssl)"},
+		"postgres":   {anyCommand("postgres", "pg_ctl"), "install PostgreSQL 16 or later (apt-get install postgresql)"},
+		"prometheus": {anyCommand("prometheus"), "install Prometheus (apt-get install prometheus)"},
+		"python3":    {anyCommand("python3"), "install Python 3 (apt-get install python3)"},
+		"redis":      {anyCommand("redis-server", "valkey-server"), "install Redis (apt-get install redis-server)"},
+		"root":       {isRoot, "run the tests as root (sudo)"},
 	}
 }
 

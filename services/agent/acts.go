@@ -3,8 +3,11 @@ package agent
 import (
 	"fmt"
 
+	"go.opentelemetry.io/otel/trace"
+
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 // callModel reserves the budget in the log, asks the model and notes its answer.
@@ -124,13 +127,7 @@ func (x *execution) handOff(next handOff) error {
 		call: next.call, outcome: eventv1.ToolResult_OUTCOME_OK, output: passed(next.handoff.GetToAgent()),
 	}), &eventv1.Event{Kind: &eventv1.Event_Handoff{Handoff: next.handoff}})
 
-	if err := x.flush(); err != nil {
-		return err
-	}
-
-	x.service.metrics.handoff(x.life, next.handoff.GetToAgent())
-
-	return nil
+	return x.flush()
 }
 
 // end writes the turn's last event.
@@ -166,6 +163,8 @@ func (x *execution) end(next action) handoffv1.Finished_Outcome {
 }
 
 func (x *execution) failed(next fail) {
+	telemetry.Failed(trace.SpanFromContext(x.life), next.reason)
+
 	if next.guard != nil {
 		x.emit(x.step(), &eventv1.Event{Kind: &eventv1.Event_GuardrailTriggered{GuardrailTriggered: next.guard}})
 	}

@@ -176,6 +176,10 @@ func (x *execution) flush() error {
 
 	for {
 		err := x.journal.append(x.life, events)
+		if err == nil {
+			x.service.metrics.noted(x.life, events)
+		}
+
 		if !fault.Is(err, "CALL_IN_PROGRESS") {
 			return err
 		}

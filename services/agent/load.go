@@ -47,6 +47,7 @@ func (x *execution) load() error {
 			}
 
 			from.apply(event)
+			x.resumed(event)
 		}
 	}
 
@@ -54,6 +55,20 @@ func (x *execution) load() error {
 	x.adopt(acquired.GetTurn())
 
 	return nil
+}
+
+// resumed notes that this execution goes on with what another one began, if it learns so from the log.
+func (x *execution) resumed(event *eventv1.Event) {
+	if event.GetEpoch() != x.tenure.ref().GetEpoch() || x.reloads > 0 {
+		return
+	}
+
+	switch event.GetKind().(type) {
+	case *eventv1.Event_SegmentRestarted:
+		x.service.metrics.resumed(x.life, "restarted")
+	case *eventv1.Event_SegmentResumed:
+		x.service.metrics.resumed(x.life, "answered")
+	}
 }
 
 // overtaken reports whether the store refused events since the log says more than this execution knew: a tool service told

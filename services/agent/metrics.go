@@ -2,41 +2,59 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 // metrics are what the agent records.
 type metrics struct {
 	agent, revision string
 
-	turns    metric.Float64Histogram
-	active   metric.Int64UpDownCounter
-	handoffs metric.Int64Counter
+	turns, segments, first                  metric.Float64Histogram
+	active                                  metric.Int64UpDownCounter
+	handoffs, resumptions, tokens, triggers metric.Int64Counter
+	costs                                   metric.Float64Counter
+	inference                               *inference
 }
 
-func newMetrics(meter metric.Meter, agent, revision string) (*metrics, error) {
-	turns, err := meter.Float64Histogram("serin_turn_duration_seconds",
-		metric.WithDescription("Time from a user's message to the end of its turn."), metric.WithUnit("s"))
-	if err != nil {
-		return nil, fmt.Errorf("metric: %w", err)
-	}
+func newMetrics(told *telemetry.Telemetry, agent, revision string) (*metrics, error) {
+	var (
+		meter = told.Meter
+		m     = &metrics{agent: agent, revision: revision}
+		errs  [10]error
+	)
 
-	active, err := meter.Int64UpDownCounter("active_conversations",
+	m.turns, errs[0] = meter.Float64Histogram("serin_turn_duration_seconds", metric.WithUnit("s"),
+		metric.WithDescription("Time from a user's message to the end of its turn."))
+	m.first, errs[1] = meter.Float64Histogram("serin_turn_time_to_first_token_seconds", metric.WithUnit("s"),
+		metric.WithDescription("Time from a user's message to the first words of an answer."))
+	m.segments, errs[2] = meter.Float64Histogram(telemetry.MetricInvokeAgent, metric.WithUnit(telemetry.UnitSeconds),
+		metric.WithDescription("Time that an agent had a turn, without what other agents did before and after it."))
+	m.active, errs[3] = meter.Int64UpDownCounter("active_conversations",
 		metric.WithDescription("Segments that this process executes now; a turn that waits for a human is not one of them."))
-	if err != nil {
-		return nil, fmt.Errorf("metric: %w", err)
+	m.handoffs, errs[4] = meter.Int64Counter("serin_handoffs_total", metric.WithDescription("Handoffs to other agents."))
+	m.resumptions, errs[5] = meter.Int64Counter("serin_segment_resumptions_total",
+		metric.WithDescription("Segments that went on under a new lease: after an executor was lost (restarted) or humans decided (answered)."))
+	m.tokens, errs[6] = meter.Int64Counter("serin_agent_tokens_total",
+		metric.WithDescription("Tokens that the agent's model calls used; cached ones are among the input."))
+	m.costs, errs[7] = meter.Float64Counter("serin_agent_cost_usd_total",
+		metric.WithDescription("US dollars that the agent's model calls cost; models without a price are left out."))
+	m.triggers, errs[8] = meter.Int64Counter("serin_guardrail_hits_total",
+		metric.WithDescription("What guardrails stopped, by rule."))
+	m.inference, errs[9] = newInference(told, agent, revision)
+
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
 	}
 
-	handoffs, err := meter.Int64Counter("serin_handoffs_total", metric.WithDescription("Handoffs to other agents."))
-	if err != nil {
-		return nil, fmt.Errorf("metric: %w", err)
-	}
-
-	m := &metrics{agent: agent, revision: revision, turns: turns, active: active, handoffs: handoffs}
 	m.active.Add(context.Background(), 0, m.labels()) // so that an idle agent is seen as one
 
 	return m, nil
@@ -47,13 +65,64 @@ func (m *metrics) labels(more ...attribute.KeyValue) metric.MeasurementOption {
 }
 
 func (m *metrics) begin(ctx context.Context) { m.active.Add(ctx, 1, m.labels()) }
-func (m *metrics) end(ctx context.Context)   { m.active.Add(ctx, -1, m.labels()) }
+
+// end records a segment that began at the given time and ended for this process.
+func (m *metrics) end(ctx context.Context, began time.Time, outcome handoffv1.Finished_Outcome) {
+	m.active.Add(ctx, -1, m.labels())
+
+	labels := []attribute.KeyValue{telemetry.AgentName.String(m.agent), telemetry.AgentVersion.String(m.revision)}
+	if outcome == handoffv1.Finished_OUTCOME_FAILED {
+		labels = append(labels, telemetry.ErrorType.String(segmentLabel(outcome)))
+	}
+
+	m.segments.Record(ctx, time.Since(began).Seconds(), metric.WithAttributes(labels...))
+}
 
 // turn records the end of a turn that was accepted at the given time.
 func (m *metrics) turn(ctx context.Context, accepted time.Time, outcome string) {
 	m.turns.Record(ctx, time.Since(accepted).Seconds(), m.labels(attribute.String("outcome", outcome)))
 }
 
-func (m *metrics) handoff(ctx context.Context, to string) {
-	m.handoffs.Add(ctx, 1, metric.WithAttributes(attribute.String("from", m.agent), attribute.String("to", to)))
+func (m *metrics) firstToken(ctx context.Context, accepted time.Time) {
+	m.first.Record(ctx, max(0, time.Since(accepted).Seconds()), m.labels())
+}
+
+func (m *metrics) resumed(ctx context.Context, cause string) {
+	m.resumptions.Add(ctx, 1, m.labels(attribute.String("cause", cause)))
+}
+
+// used records what a model call used.
+func (m *metrics) used(ctx context.Context, usage *eventv1.Usage) {
+	for _, one := range []struct {
+		kind  string
+		count int64
+	}{{"input", usage.GetInputTokens()}, {"output", usage.GetOutputTokens()}, {"cached", usage.GetCachedInputTokens()}} {
+		m.tokens.Add(ctx, one.count, m.labels(attribute.String("kind", one.kind)))
+	}
+
+	if usage.CostMicros != nil { // a call that costs nothing is not one whose price is unknown
+		m.costs.Add(ctx, float64(usage.GetCostMicros())/1e6, m.labels())
+	}
+}
+
+// noted records what was written to the log.
+func (m *metrics) noted(ctx context.Context, events []*eventv1.Event) {
+	for _, event := range events {
+		switch kind := event.GetKind().(type) {
+		case *eventv1.Event_Handoff:
+			m.handoffs.Add(ctx, 1, metric.WithAttributes(attribute.String("from", m.agent),
+				attribute.String("to", kind.Handoff.GetToAgent()), attribute.String("revision", m.revision)))
+		case *eventv1.Event_GuardrailTriggered:
+			m.triggers.Add(ctx, 1, m.labels(attribute.String("rule", kind.GuardrailTriggered.GetRule()),
+				attribute.String("direction", directionLabel(kind.GuardrailTriggered.GetDirection()))))
+		}
+	}
+}
+
+func directionLabel(direction eventv1.GuardrailTriggered_Direction) string {
+	if direction == eventv1.GuardrailTriggered_DIRECTION_OUTPUT {
+		return "output"
+	}
+
+	return "input"
 }

@@ -119,17 +119,17 @@ func (m *modelClient) once(ctx context.Context, request modelRequest, show func(
 	}
 
 	if err := stream.Err(); err != nil {
-		return nil, describe(err, response)
+		return nil, &modelError{error: describe(err, response), class: classOfCall(err, response)}
 	}
 
 	if gathered.finish == "" {
-		return nil, errors.New("the answer was cut off in the middle")
+		return nil, &modelError{error: errors.New("the answer was cut off in the middle"), class: classCut}
 	}
 
 	return gathered.answer(request, response), nil
 }
 
-// trace lets the ambassador log under the turn's trace.
+// trace lets the ambassador go on with the turn's trace.
 func (m *modelClient) trace(ctx context.Context) option.RequestOption {
 	return option.WithMiddleware(func(request *http.Request, next option.MiddlewareNext) (*http.Response, error) {
 		if m.propagator != nil {

@@ -26,7 +26,7 @@ func (x *execution) stream(next callModel, id string) (*answer, error) {
 		}
 	}
 
-	answer, err := x.ask(next, func(text string) { show(restored.Write(text)) })
+	answer, err := x.chat(next, func(text string) { show(restored.Write(text)) })
 	if err == nil {
 		show(restored.Close())
 		x.restore(next, answer)
@@ -53,14 +53,16 @@ func (x *execution) restore(next callModel, answer *answer) {
 	}
 }
 
-// ask calls the agent's model until the turn's deadline.
-func (x *execution) ask(next callModel, show func(string)) (*answer, error) {
-	request := modelRequest{
+func (x *execution) request(next callModel) modelRequest {
+	return modelRequest{
 		system: next.system + next.veil.text(x.library()), prompt: next.prompt, tools: x.rules.tools.tools, routes: x.rules.routes,
 		maxOutput: x.rules.maxOutput, format: x.rules.form.format(),
 	}
+}
 
-	answer, err := x.reach(x.work, request, show)
+// ask calls the agent's model until the turn's deadline.
+func (x *execution) ask(ctx context.Context, request modelRequest, show func(string)) (*answer, error) {
+	answer, err := x.reach(ctx, request, show)
 
 	switch {
 	case err == nil:
@@ -68,9 +70,9 @@ func (x *execution) ask(next callModel, show func(string)) (*answer, error) {
 	case x.work.Err() != nil:
 		return nil, x.cause()
 	default:
-		return nil, &failure{fail{
+		return nil, &modelError{error: &failure{fail{
 			reason: reasonProvider, message: fmt.Sprintf("the model %q did not answer: %v", x.rules.model, err),
-		}}
+		}}, class: classOf(err)}
 	}
 }
 
@@ -78,6 +80,10 @@ func (x *execution) ask(next callModel, show func(string)) (*answer, error) {
 func (x *execution) reach(ctx context.Context, request modelRequest, show func(string)) (*answer, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		answer, err := x.service.model.call(ctx, request, show)
+		if err == nil {
+			x.service.metrics.used(ctx, answer.usage)
+		}
+
 		if !errors.Is(err, errUnreachable) || ctx.Err() != nil {
 			return answer, err
 		}

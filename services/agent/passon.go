@@ -33,6 +33,8 @@ func (s *Service) passOn(ctx context.Context, t *tenure) {
 }
 
 func (s *Service) pass(ctx context.Context, t *tenure, accepted func()) {
+	ctx, span := s.beginHandoff(ctx, t)
+
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
@@ -47,6 +49,7 @@ func (s *Service) pass(ctx context.Context, t *tenure, accepted func()) {
 	take := func() {
 		once.Do(func() {
 			grace.Stop()
+			span.End()
 			accepted()
 		})
 	}

@@ -55,7 +55,7 @@ func New(config Config) (*Service, error) {
 
 	short := agentspec.Short(config.Revision)
 
-	metrics, err := newMetrics(config.Telemetry.Meter, config.Agent.Metadata.Name, short)
+	metrics, err := newMetrics(config.Telemetry, config.Agent.Metadata.Name, short)
 	if err != nil {
 		return nil, fmt.Errorf("agent %s: %w", config.Agent.Metadata.Name, err)
 	}

@@ -102,8 +102,12 @@ func (s *Service) serve(ctx context.Context, t *tenure) {
 
 	close(t.ready)
 	s.metrics.begin(ctx)
+
+	began := time.Now()
+	ctx, span := s.beginSegment(ctx, t)
 	s.execute(ctx, t)
-	s.metrics.end(ctx)
+	endSegment(span, t.outcome)
+	s.metrics.end(ctx, began, t.outcome)
 	s.forget(t)
 	close(t.done)
 

@@ -148,6 +148,7 @@ func (e *environment) provider(name string) ProviderConfig {
 		APIKeyFiles:  list(e.getenv(variable(name, "API_KEY_FILE"))),
 		DefaultModel: e.getenv(variable(name, "MODEL")),
 	}
+	provider.MaxConcurrent = e.atLeastOne(variable(name, "MAX_CONCURRENT"))
 
 	switch name {
 	case KindSimulated:
@@ -191,6 +192,23 @@ func (e *environment) anthropic(provider *ProviderConfig) {
 	if provider.BaseURL == anthropicBaseURL && len(provider.APIKeys)+len(provider.APIKeyFiles) == 0 {
 		e.bad("ANTHROPIC_API_KEY", "is empty, and so is ANTHROPIC_API_KEY_FILE; the provider anthropic needs one of them")
 	}
+}
+
+// atLeastOne reads a whole number from 1; 0 if it is not set.
+func (e *environment) atLeastOne(name string) int {
+	text := e.getenv(name)
+	if text == "" {
+		return 0
+	}
+
+	number, err := strconv.Atoi(text)
+	if err != nil || number < 1 {
+		e.bad(name, "is \""+text+"\"; a whole number of at least 1 is needed")
+
+		return 0
+	}
+
+	return number
 }
 
 // ollamaURL reads OLLAMA_HOST as ollama does: a URL, host:port, host or :port.

@@ -67,11 +67,11 @@ func TestFromEnv(t *testing.T) {
 		"weights": {
 			map[string]string{
 				"PROVIDER_WEIGHTS": "openai=3,vllm=1", "VLLM_BASE_URL": "http://vllm:8000/v1", "OPENAI_API_KEY": "a",
-				"OPENAI_BASE_URL": "https://proxy.example/v1",
+				"OPENAI_BASE_URL": "https://proxy.example/v1", "VLLM_MAX_CONCURRENT": "4",
 			},
 			ambassador.Config{Providers: []ambassador.ProviderConfig{
 				{Name: "openai", Kind: "openai", BaseURL: "https://proxy.example/v1", APIKeys: []string{"a"}, APIKeyFiles: none, Weight: 3},
-				{Name: "vllm", Kind: "openai", BaseURL: "http://vllm:8000/v1", APIKeys: none, APIKeyFiles: none, Weight: 1},
+				{Name: "vllm", Kind: "openai", BaseURL: "http://vllm:8000/v1", APIKeys: none, APIKeyFiles: none, Weight: 1, MaxConcurrent: 4},
 			}},
 		},
 	} {
@@ -92,6 +92,7 @@ func TestFromEnvErrors(t *testing.T) {
 		"OPENAI_API_KEY: is empty":               {"PRIMARY_PROVIDER": "openai"},
 		"ANTHROPIC_API_KEY: is empty":            {"FALLBACK_PROVIDER": "anthropic"},
 		`PROVIDER_WEIGHTS: has "openai"`:         {"PROVIDER_WEIGHTS": "openai"},
+		`SIMULATED_MAX_CONCURRENT: is "0"`:       {"SIMULATED_MAX_CONCURRENT": "0"},
 		`PROVIDER_WEIGHTS: has "openai=0"`:       {"PROVIDER_WEIGHTS": "openai=0"},
 		"PROVIDER_WEIGHTS: is set together with": {"PROVIDER_WEIGHTS": "simulated=1", "PRIMARY_PROVIDER": "simulated"},
 	} {

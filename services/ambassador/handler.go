@@ -10,9 +10,9 @@ import (
 // http.Server.Shutdown lets running streams finish.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/chat/completions", s.serveAt(chatDoor{}, withoutHeader(readChat)))
-	mux.HandleFunc("POST /v1/messages", s.serveAt(messagesDoor{}, readMessages))
-	mux.HandleFunc("POST /v1/embeddings", s.serveAt(chatDoor{}, withoutHeader(readEmbeddings)))
+	mux.HandleFunc(s.traced("POST /v1/chat/completions", s.serveAt(chatDoor{}, withoutHeader(readChat))))
+	mux.HandleFunc(s.traced("POST /v1/messages", s.serveAt(messagesDoor{}, readMessages)))
+	mux.HandleFunc(s.traced("POST /v1/embeddings", s.serveAt(chatDoor{}, withoutHeader(readEmbeddings))))
 	mux.HandleFunc("GET /v1/models", s.serveModels)
 	mux.HandleFunc("GET /v1/prices", s.servePrices)
 	mux.HandleFunc("/", serveNothing)

@@ -63,12 +63,17 @@ func (t *try) source() source {
 }
 
 // run asks the provider and passes its answer on. It settles the permit.
-func (t *try) run(ctx context.Context) *failure {
+func (t *try) run(ctx context.Context) (failed *failure) {
 	defer t.permit.release()
 
+	ctx, span := t.beginTry(ctx)
 	began := time.Now()
-	failed := t.target.provider.queue.enter(ctx)
-	t.service.metrics.waited(ctx, t.target.provider.Name, time.Since(began))
+	failed = t.target.provider.queue.enter(ctx)
+	waited := time.Since(began)
+
+	defer func() { endTry(span, failed, waited) }()
+
+	t.service.metrics.waited(ctx, t.target.provider.Name, waited)
 
 	if failed != nil {
 		return failed

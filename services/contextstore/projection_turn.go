@@ -40,6 +40,7 @@ func (p *projection) accept(event *eventv1.Event) error {
 		LeaseExpiresAt: timestamp(p.now.Add(dispatchGrace)), Deadline: accepted.GetDeadline(),
 		Budget: orEmpty(accepted.GetBudget()), Spent: &eventv1.Budget{},
 		Visited: []*contextv1.Visit{{Agent: owner}}, Actors: actors, AcceptedSequence: event.GetSequence(),
+		Traceparent: accepted.GetTraceparent(),
 	}}
 
 	return nil

@@ -9,12 +9,15 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 // metrics are counted once per run, not per request for its result.
 type metrics struct {
 	calls    metric.Int64Counter
 	duration metric.Float64Histogram
+	// convention is the duration under the name of the GenAI conventions, by agent besides.
+	convention metric.Float64Histogram
 }
 
 func newMetrics(meter metric.Meter) (*metrics, error) {
@@ -23,13 +26,23 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	duration, durationErr := meter.Float64Histogram("serin_tool_duration_seconds",
 		metric.WithDescription("How long tools took."), metric.WithUnit("s"))
 
-	return &metrics{calls: calls, duration: duration}, errors.Join(callsErr, durationErr)
+	convention, conventionErr := meter.Float64Histogram(telemetry.MetricExecuteTool,
+		metric.WithDescription("How long tools took, by agent and tool."), metric.WithUnit(telemetry.UnitSeconds))
+
+	return &metrics{calls: calls, duration: duration, convention: convention}, errors.Join(callsErr, durationErr, conventionErr)
 }
 
-func (m *metrics) record(ctx context.Context, tool string, outcome eventv1.ToolResult_Outcome, took time.Duration) {
-	name := attribute.String("tool", tool)
+func (m *metrics) record(ctx context.Context, r *run, outcome eventv1.ToolResult_Outcome, took time.Duration) {
+	name := attribute.String("tool", r.toolName())
 	m.calls.Add(ctx, 1, metric.WithAttributes(name, attribute.String("outcome", outcomeLabel(outcome))))
 	m.duration.Record(ctx, took.Seconds(), metric.WithAttributes(name))
+
+	labels := []attribute.KeyValue{telemetry.ToolName.String(r.toolName()), telemetry.AgentName.String(r.agent)}
+	if outcome != eventv1.ToolResult_OUTCOME_OK {
+		labels = append(labels, telemetry.ErrorType.String(outcomeLabel(outcome)))
+	}
+
+	m.convention.Record(ctx, took.Seconds(), metric.WithAttributes(labels...))
 }
 
 // outcomeLabel is an outcome in metrics and logs.

@@ -7,27 +7,21 @@ import (
 	"runtime/debug"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 // perform takes a run to its end, whatever happens on the way.
 func (s *Service) perform(ctx context.Context, r *run) {
-	ctx, span := s.config.Telemetry.Tracer.Start(ctx, "execute_tool "+r.toolName(), trace.WithAttributes(
-		attribute.String("gen_ai.operation.name", "execute_tool"),
-		attribute.String("gen_ai.tool.name", r.toolName()),
-		attribute.String("gen_ai.tool.call.id", r.callID()),
-		attribute.String("gen_ai.conversation.id", r.request.GetConversationId()),
-	))
-	defer span.End()
+	ctx, span := s.beginSpan(ctx, r)
 
 	result, err := s.guarded(ctx, r)
+	s.endSpan(span, r, result, err)
 	s.log(ctx, r, result, err)
 	s.runs.finish(r, result, err)
 }
@@ -126,7 +120,7 @@ func (s *Service) carryOut(ctx context.Context, r *run) (*eventv1.ToolResult, er
 		return nil, outcome.err
 	}
 
-	s.metrics.record(ctx, r.toolName(), outcome.outcome, took)
+	s.metrics.record(ctx, r, outcome.outcome, took)
 
 	if outcome.outcome == eventv1.ToolResult_OUTCOME_UNKNOWN {
 		stopRenewing()
@@ -166,6 +160,10 @@ func (s *Service) try(ctx context.Context, r *run) verdict {
 	call := invocation{
 		tool: r.tool.remote, callID: r.callID(), arguments: arguments, progress: r.report,
 		idempotent: r.tool.about.GetIdempotent(), maxOutput: r.tool.maxOutput,
+	}
+
+	if r.tool.traced {
+		call.trace = telemetry.Traceparent(ctx)
 	}
 
 	for attempts := 1; ; attempts++ {

@@ -229,6 +229,10 @@ func callParams(call invocation) *mcp.CallToolParams {
 	}
 	params.SetProgressToken(call.callID)
 
+	if call.trace != "" {
+		params.Meta["traceparent"] = call.trace
+	}
+
 	return params
 }
 

@@ -33,7 +33,9 @@ type tool struct {
 	timeout       time.Duration
 	maxOutput     int64
 	slots         slots
-	backend       backend
+	// traced says that the backend is told of the trace.
+	traced  bool
+	backend backend
 }
 
 // backend is where a tool runs.
@@ -52,7 +54,9 @@ type invocation struct {
 	// idempotent says that the tool may run again, so that what is no certain answer may be reported as none.
 	idempotent bool
 	maxOutput  int64
-	progress   func(*eventv1.ToolProgress)
+	// trace is the traceparent to tell of; empty if the backend is not told.
+	trace    string
+	progress func(*eventv1.ToolProgress)
 }
 
 // errNotSent means that a call certainly had no effect.
@@ -76,6 +80,7 @@ func newTool(server string, listed *mcp.Tool, spec agentspec.MCPServerSpec) (*to
 
 	settings := settingsOf(spec, listed.Name)
 	made := &tool{
+		traced: spec.TraceContext,
 		about: &toolsv1.Tool{
 			Name: modelName(server, listed.Name), Description: describe(listed), Server: server,
 			InputSchema: inputText, OutputSchema: outputText,

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
+
 	"github.com/serinhq/serin/internal/agentspec"
 )
 
@@ -45,7 +47,7 @@ func New(config Config) (*http.Client, error) {
 
 	guard := &guard{allowPrivate: config.Spec.AllowPrivate}
 	trip := &tripper{
-		home: origin(home), headers: headers,
+		home: origin(home), headers: headers, traced: config.Spec.TraceContext,
 		next: &http.Transport{
 			Proxy:                  nil, // a proxy would dial what is refused here
 			DialContext:            guard.dialer().DialContext,
@@ -127,15 +129,21 @@ func authorize(auth *agentspec.Auth, read func(string) (string, error)) (string,
 type tripper struct {
 	home    string
 	headers http.Header
+	traced  bool
 	next    *http.Transport
 }
 
 // RoundTrip sends a request and notes how far it came.
 func (t *tripper) RoundTrip(request *http.Request) (*http.Response, error) {
-	request = request.Clone(request.Context())
+	ctx := request.Context()
+	request = request.Clone(ctx)
 
 	if origin(request.URL) == t.home {
 		maps.Copy(request.Header, t.headers)
+
+		if t.traced {
+			propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(request.Header))
+		}
 	}
 
 	return traced(request, t.next)

@@ -445,8 +445,10 @@ type Turn struct {
 	// Short name of the revision that the owner must have: the conversation's pin after withdrawals, else the one that
 	// turn_accepted forces; empty if any will do. Callers of the owner send it as the header serin-revision.
 	PinnedRevision string `protobuf:"bytes,19,opt,name=pinned_revision,json=pinnedRevision,proto3" json:"pinned_revision,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// W3C trace context of its turn_accepted event; empty if that has none.
+	Traceparent   string `protobuf:"bytes,20,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Turn) Reset() {
@@ -608,6 +610,13 @@ func (x *Turn) GetAcceptedSequence() int64 {
 func (x *Turn) GetPinnedRevision() string {
 	if x != nil {
 		return x.PinnedRevision
+	}
+	return ""
+}
+
+func (x *Turn) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
 	}
 	return ""
 }
@@ -3398,7 +3407,7 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x05Visit\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x1f\n" +
 	"\vtask_digest\x18\x02 \x01(\tR\n" +
-	"taskDigest\"\xe5\x05\n" +
+	"taskDigest\"\x87\x06\n" +
 	"\x04Turn\x12\x17\n" +
 	"\aturn_id\x18\x01 \x01(\tR\x06turnId\x12'\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x16\n" +
@@ -3419,7 +3428,8 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x10cancel_requested\x18\x10 \x01(\bR\x0fcancelRequested\x12(\n" +
 	"\x10waiting_call_ids\x18\x11 \x03(\tR\x0ewaitingCallIds\x12+\n" +
 	"\x11accepted_sequence\x18\x12 \x01(\x03R\x10acceptedSequence\x12'\n" +
-	"\x0fpinned_revision\x18\x13 \x01(\tR\x0epinnedRevision\"M\n" +
+	"\x0fpinned_revision\x18\x13 \x01(\tR\x0epinnedRevision\x12 \n" +
+	"\vtraceparent\x18\x14 \x01(\tR\vtraceparent\"M\n" +
 	"\bLeaseRef\x12\"\n" +
 	"\aturn_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06turnId\x12\x1d\n" +
 	"\x05epoch\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\x05epoch\"\xab\x01\n" +

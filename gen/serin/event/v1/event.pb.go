@@ -1222,8 +1222,10 @@ type TurnAccepted struct {
 	// Revisions by agent that the conversation shall keep where it has no pin yet: someone with the permission wants to
 	// try them.
 	ForcedRevisions map[string]string `protobuf:"bytes,6,rep,name=forced_revisions,json=forcedRevisions,proto3" json:"forced_revisions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// W3C traceparent of the request that brought the message: whoever goes on with the turn joins its trace.
+	Traceparent   string `protobuf:"bytes,7,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TurnAccepted) Reset() {
@@ -1296,6 +1298,13 @@ func (x *TurnAccepted) GetForcedRevisions() map[string]string {
 		return x.ForcedRevisions
 	}
 	return nil
+}
+
+func (x *TurnAccepted) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
 }
 
 // AgentJoined is a pin: this conversation keeps this revision of the agent.
@@ -3050,14 +3059,15 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\x13ConversationCreated\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
-	"\x04user\x18\x03 \x01(\tR\x04user\"\xa9\x03\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\"\xd5\x03\n" +
 	"\fTurnAccepted\x12\x1f\n" +
 	"\x04text\x18\x01 \x01(\tB\v\xbaH\br\x06 \x01(\x80\x80\x04R\x04text\x12>\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\bdeadline\x12.\n" +
 	"\x06budget\x18\x03 \x01(\v2\x16.serin.event.v1.BudgetR\x06budget\x12 \n" +
 	"\x06actors\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x06actors\x12\x1d\n" +
 	"\x05agent\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18?R\x05agent\x12\x82\x01\n" +
-	"\x10forced_revisions\x18\x06 \x03(\v21.serin.event.v1.TurnAccepted.ForcedRevisionsEntryB$\xbaH!\x9a\x01\x1e\x10\x10\"\x06r\x04\x10\x01\x18?*\x12r\x102\x0e^[0-9a-f]{12}$R\x0fforcedRevisions\x1aB\n" +
+	"\x10forced_revisions\x18\x06 \x03(\v21.serin.event.v1.TurnAccepted.ForcedRevisionsEntryB$\xbaH!\x9a\x01\x1e\x10\x10\"\x06r\x04\x10\x01\x18?*\x12r\x102\x0e^[0-9a-f]{12}$R\x0fforcedRevisions\x12*\n" +
+	"\vtraceparent\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\vtraceparent\x1aB\n" +
 	"\x14ForcedRevisionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +

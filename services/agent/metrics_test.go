@@ -1,0 +1,172 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openai/openai-go/v3"
+
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/telemetry"
+)
+
+// recorded are an agent's metrics and how they look in Prometheus.
+func recorded(t *testing.T, variables map[string]string) (*metrics, func() string) {
+	t.Helper()
+
+	told, err := telemetry.New(telemetry.Options{Writer: io.Discard, Getenv: func(name string) string { return variables[name] }})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Cleanup(func() {
+		if err := told.Shutdown(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+
+	made, err := newMetrics(told, "billing", "0123456789ab")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return made, func() string {
+		page := httptest.NewRecorder()
+		told.Handler().ServeHTTP(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+
+		return page.Body.String()
+	}
+}
+
+func callsOfModels(t *testing.T, m *metrics) {
+	t.Helper()
+
+	cost := int64(250000)
+	usage := &eventv1.Usage{InputTokens: 100, OutputTokens: 20, CachedInputTokens: 60, CostMicros: &cost}
+	m.used(t.Context(), usage)
+	m.inference.record(t.Context(), inferenceCall{
+		model: "default", took: 300 * time.Millisecond, first: 20 * time.Millisecond,
+		answer: &answer{provider: "openai", model: "gpt", usage: usage},
+	})
+	m.inference.record(t.Context(), inferenceCall{model: "default", took: time.Second, class: classTimeout})
+}
+
+const (
+	whose  = `gen_ai_agent_name="billing",gen_ai_agent_version="0123456789ab",gen_ai_operation_name="chat"`
+	byWhom = whose + `,gen_ai_provider_name="openai",gen_ai_request_model="default",gen_ai_response_model="gpt"`
+	older  = whose + `,gen_ai_provider_name="openai",gen_ai_request_model="default",gen_ai_response_model="gpt",gen_ai_system="openai"`
+)
+
+func TestMetricsOfModelCalls(t *testing.T) {
+	made, page := recorded(t, nil)
+	callsOfModels(t, made)
+
+	got := page()
+	for _, line := range []string{
+		`gen_ai_client_inference_duration_seconds_count{` + byWhom + `} 1`,
+		`gen_ai_client_inference_duration_seconds_bucket{` + byWhom + `,le="0.4"} 1`,
+		`gen_ai_client_inference_duration_seconds_count{error_type="timeout",` + whose + `,gen_ai_request_model="default"} 1`,
+		`gen_ai_client_inference_time_to_first_chunk_seconds_count{` + byWhom + `} 1`,
+		`gen_ai_client_inference_usage_input_tokens_total{` + byWhom + `} 100`,
+		`gen_ai_client_inference_usage_output_tokens_total{` + byWhom + `} 20`,
+		`gen_ai_client_inference_usage_cache_read_input_tokens_total{` + byWhom + `} 60`,
+		`gen_ai_client_inference_operation_input_tokens_sum{` + byWhom + `} 100`,
+		`serin_agent_tokens_total{agent="billing",kind="input",revision="0123456789ab"} 100`,
+		`serin_agent_cost_usd_total{agent="billing",revision="0123456789ab"} 0.25`,
+	} {
+		if !strings.Contains(got, "\n"+line+"\n") {
+			t.Errorf("no line %q in\n%s", line, onlyOurs(got))
+		}
+	}
+
+	if strings.Contains(got, "gen_ai_client_token_usage") || strings.Contains(got, "gen_ai_client_operation_duration") {
+		t.Error("older names without being asked for")
+	}
+}
+
+func TestOlderNamesIfAskedFor(t *testing.T) {
+	made, page := recorded(t, map[string]string{"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai/dup"})
+	callsOfModels(t, made)
+
+	got := page()
+	for _, line := range []string{
+		`gen_ai_client_token_usage_sum{` + older + `,gen_ai_token_type="input"} 100`,
+		`gen_ai_client_token_usage_sum{` + older + `,gen_ai_token_type="output"} 20`,
+		`gen_ai_client_operation_duration_seconds_count{` + older + `} 1`,
+		`gen_ai_client_inference_duration_seconds_count{` + byWhom + `} 1`,
+	} {
+		if !strings.Contains(got, "\n"+line+"\n") {
+			t.Errorf("no line %q in\n%s", line, onlyOurs(got))
+		}
+	}
+}
+
+func TestMetricsOfWhatWasWritten(t *testing.T) {
+	made, page := recorded(t, nil)
+	made.resumed(t.Context(), "restarted")
+	made.noted(t.Context(), []*eventv1.Event{
+		{Kind: &eventv1.Event_Handoff{Handoff: &eventv1.Handoff{ToAgent: "triage"}}},
+		{Kind: &eventv1.Event_GuardrailTriggered{GuardrailTriggered: &eventv1.GuardrailTriggered{
+			Rule: "no-cards", Direction: eventv1.GuardrailTriggered_DIRECTION_OUTPUT,
+		}}},
+	})
+
+	got := page()
+	for _, line := range []string{
+		`serin_handoffs_total{from="billing",revision="0123456789ab",to="triage"} 1`,
+		`serin_guardrail_hits_total{agent="billing",direction="output",revision="0123456789ab",rule="no-cards"} 1`,
+		`serin_segment_resumptions_total{agent="billing",cause="restarted",revision="0123456789ab"} 1`,
+	} {
+		if !strings.Contains(got, "\n"+line+"\n") {
+			t.Errorf("no line %q in\n%s", line, onlyOurs(got))
+		}
+	}
+}
+
+func onlyOurs(page string) string {
+	var ours bytes.Buffer
+
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(line, "serin_") || strings.HasPrefix(line, "gen_ai_") && !strings.Contains(line, "_bucket") {
+			ours.WriteString(line)
+		}
+	}
+
+	return ours.String()
+}
+
+func TestClassesOfFailedCalls(t *testing.T) {
+	for name, test := range map[string]struct {
+		err      error
+		response *http.Response
+		want     string
+	}{
+		"the ambassador's word":    {&openai.Error{Code: "rate_limit_exceeded", StatusCode: 429}, nil, "rate_limit_exceeded"},
+		"no word":                  {&openai.Error{Code: "Sorry, 4711 is no model", StatusCode: 404}, nil, "404"},
+		"late":                     {context.DeadlineExceeded, nil, "timeout"},
+		"nobody waits":             {context.Canceled, nil, "cancelled"},
+		"nobody there":             {errors.New("dial"), nil, "unreachable"},
+		"a status alone":           {errors.New("x"), &http.Response{StatusCode: http.StatusBadGateway}, "502"},
+		"broken off in the middle": {io.ErrUnexpectedEOF, &http.Response{StatusCode: http.StatusOK}, "cut_stream"},
+	} {
+		if got := classify(test.err, test.response); got != test.want {
+			t.Errorf("%s: class %q, want %q", name, got, test.want)
+		}
+	}
+
+	inner := &modelError{error: &failure{fail{message: "no"}}, class: "quota"}
+	if classOf(inner) != "quota" || classOf(nil) != "" || classOf(errLeaseLost) != "cancelled" || classOf(errors.New("x")) != "_OTHER" {
+		t.Error("the class of an error is another one")
+	}
+
+	if _, ends := errors.AsType[*failure](inner); !ends {
+		t.Error("a failure with a class does not end the turn any more")
+	}
+}
