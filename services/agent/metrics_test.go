@@ -156,7 +156,7 @@ func TestClassesOfFailedCalls(t *testing.T) {
 		"a status alone":           {errors.New("x"), &http.Response{StatusCode: http.StatusBadGateway}, "502"},
 		"broken off in the middle": {io.ErrUnexpectedEOF, &http.Response{StatusCode: http.StatusOK}, "cut_stream"},
 	} {
-		if got := classify(test.err, test.response); got != test.want {
+		if got := classOfCall(test.err, test.response); got != test.want {
 			t.Errorf("%s: class %q, want %q", name, got, test.want)
 		}
 	}
