@@ -132,9 +132,9 @@ func TestPrometheusAnswers(t *testing.T) {
 	checkLatencies(t, p, watcher, did.latencies)
 
 	near(t, "LLM error rate", watcher.one(telemetry.QueryLLMErrors, "provider", "test").value, float64(failures)/(requests+failures))
-	near(t, "tokens per request", watcher.one(telemetry.QueryTokensPerCall, "provider", "test").value, float64(did.tokens)/requests)
+	near(t, "tokens per request", watcher.one(telemetry.QueryUsagePerCall, "provider", "test").value, float64(did.tokens)/requests)
 
-	for _, name := range []string{telemetry.QueryFirstTokenP95, telemetry.QueryTokensPerAgent, telemetry.QueryCost} {
+	for _, name := range []string{telemetry.QueryFirstWordsP95, telemetry.QueryUsagePerAgent, telemetry.QueryCost} {
 		if value := watcher.one(name, "agent", "billing").value; !(value > 0) {
 			t.Errorf("%s is %v", name, value)
 		}

@@ -183,7 +183,9 @@ func TestReportsSayWhenAndHowLong(t *testing.T) {
 			recorder := httptest.NewRecorder()
 			checker.Handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health/ready", nil))
 
-			var body struct{ Checks []health.Result }
+			var body struct {
+				Checks []health.Result `json:"checks"`
+			}
 			if err := json.Unmarshal(recorder.Body.Bytes(), &body); err != nil || len(body.Checks) != 1 {
 				t.Fatalf("%v in %s", err, recorder.Body)
 			}

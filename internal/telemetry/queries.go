@@ -13,12 +13,12 @@ const (
 	QueryTurnP50         = "turn-p50"
 	QueryTurnP95         = "turn-p95"
 	QueryTurnP99         = "turn-p99"
-	QueryFirstTokenP95   = "first-token-p95"
+	QueryFirstWordsP95   = "first-words-p95"
 	QueryActive          = "active-conversations"
 	QueryFailedTurns     = "failed-turns"
 	QueryLLMErrors       = "llm-error-rate"
-	QueryTokensPerCall   = "tokens-per-request"
-	QueryTokensPerAgent  = "tokens-per-second"
+	QueryUsagePerCall    = "usage-per-request"
+	QueryUsagePerAgent   = "usage-per-second"
 	QueryQueueDepth      = "queue-depth"
 	QueryQueueWaitP95    = "queue-wait-p95"
 	QueryToolErrors      = "tool-error-rate"
@@ -42,7 +42,7 @@ func Queries() map[string]Query {
 			"The same for 99 of 100 turns",
 			`histogram_quantile(0.99, sum by (agent, revision, le) (rate(serin_turn_duration_seconds_bucket[5m])))`,
 		},
-		QueryFirstTokenP95: {
+		QueryFirstWordsP95: {
 			"Time to the first words of an answer, in seconds, that 95 of 100 turns keep to",
 			`histogram_quantile(0.95, sum by (agent, revision, le) (rate(serin_turn_time_to_first_token_seconds_bucket[5m])))`,
 		},
@@ -58,11 +58,11 @@ func Queries() map[string]Query {
 			"Share of tries at LLM providers that failed",
 			`sum by (provider) (rate(serin_llm_requests_total{outcome!="ok"}[5m]) or 0 * rate(serin_llm_requests_total[5m])) / sum by (provider) (rate(serin_llm_requests_total[5m]))`,
 		},
-		QueryTokensPerCall: {
+		QueryUsagePerCall: {
 			"Tokens of an answered LLM request, prompt and answer together",
 			`sum by (provider) (rate(serin_llm_tokens_total{kind=~"input|output"}[5m])) / sum by (provider) (rate(serin_llm_requests_total{outcome="ok"}[5m]))`,
 		},
-		QueryTokensPerAgent: {
+		QueryUsagePerAgent: {
 			"Tokens a second by agent and revision",
 			`sum by (agent, revision) (rate(serin_agent_tokens_total{kind=~"input|output"}[5m]))`,
 		},
