@@ -1,7 +1,8 @@
 // Package services is the map of the house: one room per service, every room of one shape (Config, Service, New,
 // Register, Policy), and no room imports another: they speak through package gen.
 //
-//	agent         runs turns: model, tools, handoffs. HandoffService; one process per live revision of an agent.
+//	agent         runs turns: model, tools, guardrails, handoffs. HandoffService; one process per live revision of an
+//	              agent. Package pii finds personal data and puts placeholders for it.
 //	contextstore  owns all state: event logs, turns and their leases, pins and withdrawals, claims of tool calls, what
 //	              segments came to, checkpoints, shared values. ContextService. It decides who may write; nobody else
 //	              keeps conversations.
@@ -24,7 +25,8 @@
 //	mesh/identity    gives every process its certificate, from istiod or from this machine's CA, and its xDS bootstrap.
 //	mesh/e2e         is a module of its own: a real API server and istiod, and the tests on them.
 //
-// Package internal/rpc is how servers and clients are made, package loadtest measures it all from outside, and package
-// internal/app wires everything: internal/app/platform.go is `serin up`, rooms.go what one process runs, room_cluster.go
-// and podtemplate.go what a cluster is told.
+// Package internal/rpc is how servers and clients are made, internal/telemetry what they record and internal/health whether
+// they are ready, package loadtest measures it all from outside, and package internal/app wires everything:
+// internal/app/platform.go is `serin up`, rooms.go what one process runs, room_cluster.go and podtemplate.go what a cluster
+// is told.
 package services
