@@ -17,8 +17,11 @@ const (
 	dependencyGrace = 2 * time.Second
 )
 
-// degradeVariable names checks whose failure is told and leaves the process ready.
+// degradeVariable names checks whose failure is told and leaves the process ready; degradable are those that it may name.
+// Without an identity or a listener nothing goes.
 const degradeVariable = "SERIN_HEALTH_DEGRADE"
+
+var degradable = []string{"database", "llm", rpc.Context, "tools"}
 
 // checks are all of a room: its identity, that the mesh lets its server take connections, and its own.
 func (w *workload) checks(room *room, server *rpc.Server) ([]health.Check, error) {
@@ -27,33 +30,28 @@ func (w *workload) checks(room *room, server *rpc.Server) ([]health.Check, error
 		checks = append(checks, health.Check{Name: "listener", TTL: healthTTL, Func: server.CheckServing})
 	}
 
-	return w.degrade(append(checks, room.checks...))
-}
-
-// degrade has those checks be told only that the environment names. Without an identity or a listener nothing goes, so
-// these can't be among them; nor can what this process does not check, which is most likely a slip of the pen.
-func (w *workload) degrade(checks []health.Check) ([]health.Check, error) {
-	told := strings.FieldsFunc(w.env.get(degradeVariable), func(r rune) bool { return r == ',' || r == ' ' })
-	if len(told) == 0 {
-		return checks, nil
+	degraded, err := degradedBy(w.env)
+	if err != nil {
+		return nil, err
 	}
 
-	possible := []string{}
-
-	for i, check := range checks {
-		if check.Name == "identity" || check.Name == "listener" {
-			continue
-		}
-
-		possible = append(possible, check.Name)
-		checks[i].Informative = check.Informative || slices.Contains(told, check.Name)
-	}
-
-	for _, name := range told {
-		if !slices.Contains(possible, name) {
-			return nil, usageErrorf("%s %q: this process can go without: %s", degradeVariable, name, strings.Join(possible, ", "))
-		}
+	checks = append(checks, room.checks...)
+	for i := range checks {
+		checks[i].Informative = checks[i].Informative || slices.Contains(degraded, checks[i].Name)
 	}
 
 	return checks, nil
+}
+
+// degradedBy are the checks that the environment names. Not every process has each of them.
+func degradedBy(env *Env) ([]string, error) {
+	told := strings.FieldsFunc(env.get(degradeVariable), func(r rune) bool { return r == ',' || r == ' ' })
+
+	for _, name := range told {
+		if !slices.Contains(degradable, name) {
+			return nil, usageErrorf("%s %q: what a process can go without is %s", degradeVariable, name, strings.Join(degradable, ", "))
+		}
+	}
+
+	return told, nil
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,19 +16,16 @@ func TestDegradingChecksAreNamed(t *testing.T) {
 		{"", "", ""},
 		{"llm", "llm", ""},
 		{"llm, tools", "llm tools", ""},
-		{"listener", "", `SERIN_HEALTH_DEGRADE "listener": this process can go without: llm, tools`},
-		{"identity,llm", "", `SERIN_HEALTH_DEGRADE "identity": this process can go without: llm, tools`},
-		{"lmm", "", `SERIN_HEALTH_DEGRADE "lmm": this process can go without: llm, tools`},
+		{"database,tools", "tools", ""}, // this one has no database
+		{"listener", "", `SERIN_HEALTH_DEGRADE "listener": what a process can go without is database, llm, serin-context, tools`},
+		{"llm,lmm", "", `SERIN_HEALTH_DEGRADE "lmm": what a process can go without is database, llm, serin-context, tools`},
 	} {
 		t.Run(test.told, func(t *testing.T) {
-			work := &workload{env: &Env{Getenv: func(name string) string {
-				return map[string]string{degradeVariable: test.told}[name]
-			}}}
+			env := &Env{Getenv: func(name string) string { return map[string]string{degradeVariable: test.told}[name] }}
 			fine := func(context.Context) error { return nil }
+			work := &workload{env: env, config: &workloadConfig{}}
 
-			checks, err := work.degrade([]health.Check{
-				{Name: "identity", Func: fine}, {Name: "listener", Func: fine}, {Name: "llm", Func: fine}, {Name: "tools", Func: fine},
-			})
+			checks, err := work.checks(&room{checks: []health.Check{{Name: "llm", Func: fine}, {Name: "tools", Func: fine}}}, nil)
 			if test.wrong != "" {
 				if err == nil || err.Error() != test.wrong || ExitCode(err) != exitUsage {
 					t.Errorf("got %v", err)
@@ -44,9 +42,26 @@ func TestDegradingChecksAreNamed(t *testing.T) {
 				}
 			}
 
-			if got := strings.Join(informative, " "); err != nil || got != test.informative || len(checks) != 4 {
+			if got := strings.Join(informative, " "); err != nil || got != test.informative {
 				t.Errorf("got %q, %v", got, err)
 			}
 		})
+	}
+}
+
+// What the platform is told reaches all of its processes, and a slip of the pen is told before any of them starts.
+func TestThePlatformHandsDegradingOn(t *testing.T) {
+	env := ProcessEnv()
+	env.Getenv = func(name string) string { return map[string]string{degradeVariable: "lmm"}[name] }
+
+	if _, err := OpenPlatform(env, PlatformConfig{Data: t.TempDir()}); ExitCode(err) != exitUsage || !strings.Contains(err.Error(), degradeVariable) {
+		t.Errorf("got %v", err)
+	}
+
+	env.Environ = []string{degradeVariable + "=llm"}
+	for _, room := range []string{"agent", "ambassador", "gateway"} {
+		if got := (&Platform{env: env}).environment(room); !slices.Contains(got, degradeVariable+"=llm") {
+			t.Errorf("%s is given %v", room, got)
+		}
 	}
 }

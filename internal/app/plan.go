@@ -367,7 +367,7 @@ func (p *Platform) bootstrapPath(process string) string {
 func (p *Platform) environment(room string) []string {
 	allowed := []string{
 		"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
-		"GOMAXPROCS", "GOMEMLIMIT", "GOGC", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR",
+		"GOMAXPROCS", "GOMEMLIMIT", "GOGC", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR", degradeVariable,
 	}
 	env := slices.Concat(p.config.ExtraEnv, telemetryEnv(p.env.Environ))
 

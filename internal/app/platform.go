@@ -118,6 +118,10 @@ func (p *Platform) open() (err error) {
 		return err
 	}
 
+	if _, err := degradedBy(p.env); err != nil {
+		return err
+	}
+
 	// Files first: a mistake in them is the newcomer's most likely one, and costs nothing to report.
 	if p.config.Agents != "" {
 		if p.set, err = loadChecked(p.config.Agents); err != nil {

@@ -87,7 +87,7 @@ func (w *workload) agentChecks(spec agentspec.Agent, service *agent.Service) []h
 	checks := []health.Check{w.reachable(rpc.Context), w.llmReady()}
 	if len(spec.Spec.Tools) > 0 {
 		checks = append(checks, health.Check{
-			Name: "tools", TTL: healthTTL, Grace: dependencyGrace, Startup: true, Func: service.CheckTools,
+			Name: "tools", TTL: healthTTL, Grace: dependencyGrace, Func: service.CheckTools,
 		})
 	}
 

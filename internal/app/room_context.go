@@ -23,7 +23,7 @@ func (w *workload) contextRoom(ctx context.Context) (*room, error) {
 	return &room{
 		register: service.Register,
 		policy:   contextstore.Policy(),
-		checks:   []health.Check{{Name: "database", TTL: healthTTL, Grace: dependencyGrace, Startup: true, Func: service.Ready}},
+		checks:   []health.Check{{Name: "database", TTL: healthTTL, Grace: dependencyGrace, Func: service.Ready}},
 		drain:    func(context.Context) error { service.Drain(); return nil },
 		close:    service.Close,
 	}, nil

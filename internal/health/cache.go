@@ -21,6 +21,9 @@ const (
 // failureTTL keeps a failure for less time than a success, so that recovery shows soon and probes are still no load.
 const failureTTL = 50 * time.Millisecond
 
+// movingTTL keeps a success that does not count yet.
+const movingTTL = time.Second
+
 var errSlow = fmt.Errorf("no answer within %s", Timeout)
 
 // cachedCheck keeps a check's last result for its TTL.
@@ -100,8 +103,12 @@ func (c *cachedCheck) run(ctx context.Context) error {
 	defer c.mu.Unlock()
 
 	ttl := c.check.TTL
-	if err != nil {
+
+	switch {
+	case err != nil:
 		ttl = min(ttl, failureTTL)
+	case c.standing.moving(): // a kept result would make its grace longer
+		ttl = min(ttl, movingTTL)
 	}
 
 	c.err, c.until = err, time.Now().Add(ttl)

@@ -29,15 +29,9 @@ func (c *Checker) serveLive(writer http.ResponseWriter, _ *http.Request) {
 	write(writer, report{Status: statusOK})
 }
 
-func (c *Checker) serveStartup(writer http.ResponseWriter, request *http.Request) {
+func (c *Checker) serveStartup(writer http.ResponseWriter, _ *http.Request) {
 	if !c.Started() {
 		write(writer, report{Status: statusUnavailable, Reason: "starting"})
-
-		return
-	}
-
-	if missing := c.starting(request.Context()); len(missing) > 0 {
-		write(writer, report{Status: statusUnavailable, Reason: "starting", Checks: missing})
 
 		return
 	}

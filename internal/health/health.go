@@ -31,8 +31,6 @@ type Check struct {
 	// it more, by chance, so that they neither leave nor come back at once. 0 means that every result counts at once; the
 	// first good one always does.
 	Grace time.Duration
-	// Startup checks must have been good once before the process counts as started.
-	Startup bool
 	// Informative checks are shown, and do not make the process unready: what fails is of use to some without it.
 	Informative bool
 }
@@ -109,19 +107,6 @@ func (c *Checker) Ready(ctx context.Context) error {
 	}
 
 	return errors.Join(errs...)
-}
-
-// starting returns what has not been good yet and must have been before the process counts as started.
-func (c *Checker) starting(ctx context.Context) []Result {
-	var missing []Result
-
-	for i, result := range c.results(ctx) {
-		if check := c.checks[i]; check.check.Startup && !check.standing.everGood() {
-			missing = append(missing, result)
-		}
-	}
-
-	return missing
 }
 
 // phase returns why the process is not ready whatever its checks say, or nothing.

@@ -53,12 +53,12 @@ func (s *standing) note(at time.Time, took time.Duration, err error) {
 	s.ever = s.ever || err == nil
 }
 
-// everGood reports whether the check has been good at least once.
-func (s *standing) everGood() bool {
+// moving reports whether the status is not yet what the check counts as.
+func (s *standing) moving() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	return s.ever
+	return s.good != (s.last.err == nil)
 }
 
 // tell fills in what is known.

@@ -143,28 +143,26 @@ func TestReplicasDoNotLeaveTogether(t *testing.T) {
 	})
 }
 
-func TestStartupWaitsForItsChecks(t *testing.T) {
+// A result that is kept for long does not make the way back longer than the grace.
+func TestTheWayBackIsNotLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var tools, store dependency
+		var provider dependency
 
-		tools.down.Store(true)
-
-		checker := health.New(
-			health.Check{Name: "tools", TTL: time.Millisecond, Startup: true, Func: tools.check},
-			health.Check{Name: "store", TTL: time.Millisecond, Func: store.check},
-		)
+		checker := health.New(health.Check{Name: "llm", TTL: 10 * time.Second, Grace: 4 * time.Second, Func: provider.check})
 		checker.MarkStarted()
-		expect(t, checker, "/health/startup", 503, "unavailable starting tools=failed:connection refused")
+		expect(t, checker, "/health/ready", 200, "ok llm=ok:")
 
-		tools.down.Store(false)
-		time.Sleep(time.Second)
-		expect(t, checker, "/health/startup", 200, "ok")
+		provider.down.Store(true)
 
-		// Started is started.
-		tools.down.Store(true)
-		time.Sleep(time.Second)
-		expect(t, checker, "/health/startup", 200, "ok")
-		expect(t, checker, "/health/ready", 503, "unavailable tools=failed:connection refused store=ok:")
+		if changes := watched(t, checker, 20*time.Second); len(changes) != 1 {
+			t.Fatalf("down for good: readiness changed after %v", changes)
+		}
+
+		provider.down.Store(false)
+
+		if changes := watched(t, checker, 20*time.Second); len(changes) != 1 || changes[0] > 7200*time.Millisecond {
+			t.Fatalf("up for good: readiness changed after %v, want once after 4 to 7 s", changes)
+		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -140,9 +141,13 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 	defer cancel()
 
 	errs := make([]error, len(t.shutdown))
+
+	var flushing sync.WaitGroup // a receiver that hangs takes no time from the others
 	for i, shutdown := range t.shutdown {
-		errs[i] = shutdown(ctx)
+		flushing.Go(func() { errs[i] = shutdown(ctx) })
 	}
+
+	flushing.Wait()
 
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("ending telemetry: %w", err)
