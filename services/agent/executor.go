@@ -228,11 +228,12 @@ func (f *failure) Error() string { return f.message }
 
 // interrupted ends a segment that can't go on, for whatever reason.
 func (x *execution) interrupted(err error) handoffv1.Finished_Outcome {
-	if cause := x.cause(); cause != nil && !lostTurn(err) {
-		err = cause
-	}
-
 	var failed *failure
+
+	stopped := errors.As(err, &failed) && failed.guard != nil
+	if cause := x.cause(); cause != nil && !lostTurn(err) && !(stopped && errors.Is(cause, errDraining)) {
+		err = cause // a text that a guardrail stopped is not given to another process
+	}
 
 	switch {
 	case lostTurn(err) || errors.Is(err, errSuperseded) || errors.Is(err, errLeaseLost):

@@ -31,13 +31,13 @@ func (x *execution) judge(step int32, guard *guard, direction eventv1.GuardrailT
 	case errors.As(err, &stopped):
 		return err
 	case err != nil:
-		x.logger.WarnContext(x.work, "a guardrail could not decide", "rule", guard.name, "error", err)
+		x.logger.WarnContext(x.work, "a guardrail could not decide", "rule", guard.name, "reason", undecided(err), "class", classOf(err))
 
 		applied.Action, applied.Message = eventv1.GuardrailApplied_ACTION_UNDECIDED, undecided(err)
 	case len(topics) > 0:
 		applied.Message = "denied: " + strings.Join(topics, ", ")
 	default:
-		applied.Message = "allowed"
+		applied.Message = saidAllowed
 	}
 
 	x.emit(step, &eventv1.Event{Kind: &eventv1.Event_GuardrailApplied{GuardrailApplied: applied}})
@@ -46,7 +46,7 @@ func (x *execution) judge(step int32, guard *guard, direction eventv1.GuardrailT
 		return &failure{blocked(guard, direction)}
 	}
 
-	if err != nil && guard.checks.OnFailure != "open" {
+	if err != nil && !guard.passed(verdictUndecided) {
 		closed := *guard
 		closed.message = fmt.Sprintf("The guardrail %q could not decide about this (%s); try again.", guard.name, applied.GetMessage())
 
@@ -54,6 +54,36 @@ func (x *execution) judge(step int32, guard *guard, direction eventv1.GuardrailT
 	}
 
 	return nil
+}
+
+// saidAllowed is what the event about a decision says if the text may pass.
+const saidAllowed = "allowed"
+
+// verdict is what a rule with topics came to.
+type verdict int
+
+const (
+	verdictNone verdict = iota
+	verdictAllowed
+	verdictDenied
+	verdictUndecided
+)
+
+// verdictOf reads it from an event.
+func verdictOf(applied *eventv1.GuardrailApplied) verdict {
+	switch {
+	case applied.GetAction() == eventv1.GuardrailApplied_ACTION_UNDECIDED:
+		return verdictUndecided
+	case applied.GetMessage() == saidAllowed:
+		return verdictAllowed
+	default:
+		return verdictDenied
+	}
+}
+
+// passed reports whether a text may go on after a verdict.
+func (g *guard) passed(came verdict) bool {
+	return came == verdictAllowed || came == verdictUndecided && g.checks.OnFailure == "open"
 }
 
 // Why nothing could be decided, beside what a provider says.
@@ -219,11 +249,11 @@ func (s *state) checked(agent string, applied *eventv1.GuardrailApplied) {
 		return
 	}
 
-	if s.turn.segment.passed == nil {
-		s.turn.segment.passed = map[string]bool{}
+	if s.turn.segment.verdicts == nil {
+		s.turn.segment.verdicts = map[string]verdict{}
 	}
 
-	s.turn.segment.passed[applied.GetRule()] = true
+	s.turn.segment.verdicts[applied.GetRule()] = verdictOf(applied)
 }
 
 // spend counts what a call used for which nothing was reserved.
