@@ -105,7 +105,7 @@ func model(s *state, r *rules, step int32) action {
 		system += "\n\n" + veil.text(note)
 	}
 
-	prompt := veil.chats(append(s.prompt(r.agent), s.repair()...))
+	prompt := append(veil.chats(s.prompt(r.agent)), s.repair(veil)...)
 	input := int64(len(system)+size(prompt)+r.tools.bytes)/bytesPerToken + 1
 	reserved, cost := input+r.maxOutput, int64(0)
 

@@ -21,7 +21,7 @@ import (
 func (x *execution) judge(step int32, guard *guard, direction eventv1.GuardrailTriggered_Direction, text string) error {
 	applied := &eventv1.GuardrailApplied{Rule: guard.name, Direction: direction, Action: eventv1.GuardrailApplied_ACTION_CHECKED}
 
-	topics, err := x.classify(guard, text, applied)
+	topics, err := x.classify(guard, x.veiled(direction, text), applied)
 
 	var stopped *failure
 
@@ -103,13 +103,23 @@ func undecided(err error) string {
 	return "the classifier did not answer"
 }
 
+// veiled is a text as a classifier may read it.
+func (x *execution) veiled(direction eventv1.GuardrailTriggered_Direction, text string) string {
+	veil := x.rules.veil(x.state)
+	if direction == eventv1.GuardrailTriggered_DIRECTION_OUTPUT {
+		return veil.answer(text)
+	}
+
+	return veil.text(text)
+}
+
 // classify asks the classifier and notes what that used.
 func (x *execution) classify(guard *guard, text string, applied *eventv1.GuardrailApplied) ([]string, error) {
 	if x.state.turn.checks[checkKey(x.service.name, guard.name)] >= guard.checks.MaxChecks {
 		return nil, errChecks
 	}
 
-	request := guard.request(x.rules.veil(x.state).text(text))
+	request := guard.request(text)
 	if message := x.mayAsk(request); message != "" {
 		return nil, &failure{fail{reason: reasonBudget, message: message}}
 	}
