@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -120,7 +121,9 @@ func (x *execution) classify(guard *guard, text string, applied *eventv1.Guardra
 	}
 
 	request := guard.request(text)
-	if message := x.mayAsk(request); message != "" {
+	estimate := x.estimate(request)
+
+	if message := x.mayAsk(estimate); message != "" {
 		return nil, &failure{fail{reason: reasonBudget, message: message}}
 	}
 
@@ -128,31 +131,50 @@ func (x *execution) classify(guard *guard, text string, applied *eventv1.Guardra
 	defer cancel()
 
 	answer, err := x.reach(ctx, request, func(string) {})
+	if err != nil {
+		if !errors.Is(err, errUnreachable) {
+			applied.Usage = estimate
+		}
 
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, errTime
-	case err != nil:
-		return nil, err
+		return nil, cmp.Or(late(ctx), err)
 	}
 
 	applied.Usage, applied.Model = answer.usage, answer.model
+	if applied.GetUsage().CostMicros == nil {
+		applied.Usage.CostMicros = estimate.CostMicros
+	}
 
 	return guard.read(answer)
 }
 
-// mayAsk says which budget has no room for a classifier's call; empty if all have. It takes no step of the agent's.
-func (x *execution) mayAsk(request modelRequest) string {
-	input, cost := int64(len(request.system)+size(request.prompt))/bytesPerToken+1, int64(0)
+func late(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return errTime
+	}
+
+	return nil
+}
+
+// estimate is the most that a classifier's call may use. It is booked where nobody says what a call did use, so that
+// budgets hold whatever becomes of it; the cost is left out if no budget limits it.
+func (x *execution) estimate(request modelRequest) *eventv1.Usage {
+	input := int64(len(request.system)+size(request.prompt))/bytesPerToken + 1
+	usage := &eventv1.Usage{InputTokens: input, OutputTokens: request.maxOutput}
+
 	if limitsCost(x.state, &x.rules) {
-		cost = x.rules.prices.reserve(input, request.maxOutput)
+		cost := x.rules.prices.reserve(input, request.maxOutput)
+		usage.CostMicros = &cost
 	}
 
-	if message := outOfTokens(x.state, &x.rules, input+request.maxOutput); message != "" {
-		return message
-	}
+	return usage
+}
 
-	return unaffordable(x.state, &x.rules, cost)
+// mayAsk says which budget has no room for a classifier's call; empty if all have. It takes no step of the agent's.
+func (x *execution) mayAsk(estimate *eventv1.Usage) string {
+	return cmp.Or(
+		outOfTokens(x.state, &x.rules, estimate.GetInputTokens()+estimate.GetOutputTokens()),
+		unaffordable(x.state, &x.rules, estimate.GetCostMicros()),
+	)
 }
 
 // request asks which of the rule's topics a text is about. The text is data in it, whatever it says.

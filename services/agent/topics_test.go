@@ -357,6 +357,70 @@ func TestTopicsAreBudgeted(t *testing.T) {
 	}
 }
 
+// TestUntoldChecksAreBooked has classifiers that fail, are late, or have no price: budgets reckon with the most that they
+// may have used.
+func TestUntoldChecksAreBooked(t *testing.T) {
+	for name, test := range map[string]struct {
+		reply  modelReply
+		tokens bool // that nobody told of
+	}{
+		"an error": {modelReply{status: 500, error: "down"}, true},
+		"a cut":    {modelReply{text: []string{`{"top`}, cut: true}, true},
+		"silence":  {modelReply{hang: true}, true},
+		"no price": {saying(`{"topics":[]}`), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer := saying("Yes.")
+			answer.cost = "0.0001"
+			w := priced(t, knownPrices, deciding(test.reply, func(modelAsked) modelReply { return answer }))
+			agent := frugal(spec("billing"), "0.01")
+
+			classifier := &agentspec.Classifier{MaxTokens: 300, OnFailure: "open"}
+			if test.reply.hang {
+				classifier.Timeout = agentspec.Duration(80 * time.Millisecond)
+			}
+
+			agent.Spec.Guardrails.Input = advice(classifier)
+			w.start(agent)
+			w.begin("billing", "Is it paid?")
+			w.drive()
+			w.verify()
+
+			events, _, _ := w.store.snapshot()
+			usage := events[2].GetGuardrailApplied().GetUsage()
+
+			if cost := usage.GetCostMicros(); cost < 3000 || cost > 3500 { // 300 tokens at 10 dollars per million, and the prompt
+				t.Errorf("booked %v", usage)
+			}
+
+			if booked := usage.GetOutputTokens() == 300 && usage.GetInputTokens() > 50; booked != test.tokens {
+				t.Errorf("booked %v", usage)
+			}
+
+			if total := lastEvent(t, w).GetTurnCompleted().GetUsage().GetCostMicros(); total != usage.GetCostMicros()+100 {
+				t.Errorf("%d in all, %v of them the classifier's", total, usage)
+			}
+		})
+	}
+}
+
+// TestTopicsUnreachable has no ambassador: what was never asked is not booked.
+func TestTopicsUnreachable(t *testing.T) {
+	w := newWorld(t, says("never"))
+	agent := spec("billing")
+	agent.Spec.Guardrails.Input = advice(&agentspec.Classifier{Timeout: agentspec.Duration(100 * time.Millisecond)})
+	w.start(agent)
+	w.model.Close()
+	w.begin("billing", "Is it paid?")
+	w.drive()
+	w.verify()
+
+	events, _, _ := w.store.snapshot()
+	if applied := events[2].GetGuardrailApplied(); applied.GetMessage() != errTime.Error() || applied.GetUsage() != nil {
+		t.Errorf("applied %v", applied)
+	}
+}
+
 // TestTopicsSurvive kills the agent at every append: each rule decides once, as far as the log knows.
 func TestTopicsSurvive(t *testing.T) {
 	for _, before := range []bool{true, false} {
