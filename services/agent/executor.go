@@ -230,9 +230,13 @@ func (f *failure) Error() string { return f.message }
 func (x *execution) interrupted(err error) handoffv1.Finished_Outcome {
 	var failed *failure
 
-	stopped := errors.As(err, &failed) && failed.guard != nil
-	if cause := x.cause(); cause != nil && !lostTurn(err) && !(stopped && errors.Is(cause, errDraining)) {
-		err = cause // a text that a guardrail stopped is not given to another process
+	cause := x.cause()
+	if errors.Is(cause, errDraining) && errors.As(err, &failed) && failed.guard != nil {
+		cause = nil // a text that a guardrail stopped is not given to another process
+	}
+
+	if cause != nil && !lostTurn(err) {
+		err = cause
 	}
 
 	switch {
