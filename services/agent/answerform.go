@@ -66,7 +66,7 @@ func (f *form) misfit(text string) (problem, detail string) {
 	}
 
 	if err := f.resolved.Validate(value); err != nil {
-		return "it does not fit " + place(err), cut(err.Error(), maxMisfit)
+		return "it does not fit " + place(err), err.Error()
 	}
 
 	return "", ""
@@ -131,8 +131,9 @@ func (x *execution) checkForm(step int32, answer *answer) (again bool, err error
 	return true, nil
 }
 
-// repair is what the model reads after an answer that did not fit. After a crash that answer is not known any more.
-func (s *state) repair() []chat {
+// repair is what the model reads after an answer that did not fit, redacted: what quotes the answer is cut only then, since
+// half a value is not found. After a crash that answer is not known any more.
+func (s *state) repair(veil *veil) []chat {
 	segment := &s.turn.segment
 	if !segment.repairing {
 		return nil
@@ -140,10 +141,10 @@ func (s *state) repair() []chat {
 
 	var chats []chat
 	if segment.draft != "" {
-		chats = append(chats, chat{Role: roleAssistant, Text: segment.draft, agent: segment.agent})
+		chats = append(chats, chat{Role: roleAssistant, Text: veil.answer(segment.draft), agent: segment.agent})
 	}
 
-	wrong := segment.detail
+	wrong := cut(veil.text(segment.detail), maxMisfit)
 	if wrong == "" {
 		wrong = segment.problem
 	}

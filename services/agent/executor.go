@@ -228,11 +228,16 @@ func (f *failure) Error() string { return f.message }
 
 // interrupted ends a segment that can't go on, for whatever reason.
 func (x *execution) interrupted(err error) handoffv1.Finished_Outcome {
-	if cause := x.cause(); cause != nil && !lostTurn(err) {
-		err = cause
+	var failed *failure
+
+	cause := x.cause()
+	if errors.Is(cause, errDraining) && errors.As(err, &failed) && failed.guard != nil {
+		cause = nil // a text that a guardrail stopped is not given to another process
 	}
 
-	var failed *failure
+	if cause != nil && !lostTurn(err) {
+		err = cause
+	}
 
 	switch {
 	case lostTurn(err) || errors.Is(err, errSuperseded) || errors.Is(err, errLeaseLost):

@@ -90,6 +90,10 @@ func (x *execution) reach(ctx context.Context, request modelRequest, show func(s
 
 		x.logger.WarnContext(ctx, "the ambassador can't be reached", "error", err)
 		pause(ctx, wait)
+
+		if ctx.Err() != nil { // so that the error says that nothing was sent
+			return nil, err
+		}
 	}
 }
 

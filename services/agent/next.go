@@ -52,12 +52,22 @@ func first(s *state, r *rules) action {
 	}
 
 	for i := range r.input {
-		if guard := &r.input[i]; len(guard.topics) > 0 && !s.turn.segment.passed[guard.name] {
-			return classify{guard: guard}
+		if guard := &r.input[i]; len(guard.topics) > 0 && !guard.passed(s.turn.segment.verdicts[guard.name]) {
+			return decideTopics(s, guard)
 		}
 	}
 
 	return model(s, r, 1)
+}
+
+// decideTopics has a rule decided about, unless the log says that it stopped the text: the process that wrote so did not
+// get to end the turn.
+func decideTopics(s *state, guard *guard) action {
+	if s.turn.segment.verdicts[guard.name] == verdictDenied {
+		return blocked(guard, eventv1.GuardrailTriggered_DIRECTION_INPUT)
+	}
+
+	return classify{guard: guard}
 }
 
 // afterMessage follows a message whose calls, if it has any, all have results.
@@ -95,7 +105,7 @@ func model(s *state, r *rules, step int32) action {
 		system += "\n\n" + veil.text(note)
 	}
 
-	prompt := veil.chats(append(s.prompt(r.agent), s.repair()...))
+	prompt := append(veil.chats(s.prompt(r.agent)), s.repair(veil)...)
 	input := int64(len(system)+size(prompt)+r.tools.bytes)/bytesPerToken + 1
 	reserved, cost := input+r.maxOutput, int64(0)
 

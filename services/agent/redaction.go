@@ -55,9 +55,10 @@ type veil struct {
 	done map[veiled]string
 }
 
+// veiled is a text and how it was read.
 type veiled struct {
-	text string
-	own  bool
+	text      string
+	json, own bool
 }
 
 // veil makes one of the whole conversation, in the order of the log, so that what is said later changes nothing. It is nil
@@ -81,7 +82,7 @@ func (r *rules) veil(s *state) *veil {
 
 // message redacts all that a message holds.
 func (v *veil) message(message message) []string {
-	texts := []string{v.text(message.Text)}
+	texts := []string{v.said(message.Text, message.Agent)}
 
 	for _, call := range message.Calls {
 		texts = append(texts, v.json(call.Arguments, message.Agent))
@@ -101,7 +102,25 @@ func (v *veil) text(text string) string {
 		return text
 	}
 
-	return v.once(text, false, v.book.Redact)
+	return v.once(veiled{text: text}, v.book.Redact)
+}
+
+// said redacts what somebody wrote: agents may write JSON.
+func (v *veil) said(text, agent string) string {
+	if agent == "" {
+		return v.text(text)
+	}
+
+	return v.answer(text)
+}
+
+// answer redacts what a model wrote, JSON or not, after its values were restored.
+func (v *veil) answer(text string) string {
+	if v == nil {
+		return text
+	}
+
+	return v.once(veiled{text: text, json: true}, func(text string) string { return v.book.RedactJSON(text, false) })
 }
 
 // json redacts what an agent's calls hold.
@@ -112,16 +131,16 @@ func (v *veil) json(text, agent string) string {
 
 	own := v.own != "" && v.own == agent
 
-	return v.once(text, own, func(text string) string { return v.book.RedactJSON(text, own) })
+	return v.once(veiled{text: text, json: true, own: own}, func(text string) string { return v.book.RedactJSON(text, own) })
 }
 
-func (v *veil) once(text string, own bool, redact func(string) string) string {
-	if known, ok := v.done[veiled{text, own}]; ok {
+func (v *veil) once(read veiled, redact func(string) string) string {
+	if known, ok := v.done[read]; ok {
 		return known
 	}
 
-	redacted := redact(text)
-	v.done[veiled{text, own}] = redacted
+	redacted := redact(read.text)
+	v.done[read] = redacted
 
 	return redacted
 }
@@ -137,7 +156,7 @@ func (v *veil) chats(prompt []chat) []chat {
 		if chat.Role == roleTool {
 			chat.Text = v.json(chat.Text, chat.agent)
 		} else {
-			chat.Text = v.text(chat.Text)
+			chat.Text = v.said(chat.Text, chat.agent)
 		}
 
 		for j := range chat.Calls { // a copy: see message.chats

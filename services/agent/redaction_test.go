@@ -223,3 +223,55 @@ func TestRedactionInLaterTurns(t *testing.T) {
 		t.Errorf("the model read %q", asked.Messages[0].Content)
 	}
 }
+
+// TestRedactionOfJSONAnswers has an agent answer in JSON, where what stands before a value may be an escaped line break:
+// the next prompt has the placeholder that the user's message has.
+func TestRedactionOfJSONAnswers(t *testing.T) {
+	const answer = `{"note":"Write to:\n[EMAIL_1]"}`
+
+	w := newWorld(t, deciding(saying(`{"topics":[]}`), says(answer)))
+	agent := hiding(spec("billing"), "restored")
+	agent.Spec.Guardrails.OutputSchema = agentspec.Object(`{"type":"object"}`)
+	agent.Spec.Guardrails.Output = advice(nil)
+	w.start(agent)
+
+	for _, text := range []string{"I am " + mail, "Again"} {
+		w.begin("billing", text)
+		w.drive()
+	}
+
+	w.neverRead(mail)
+
+	if text := lastEvent(t, w).GetTurnCompleted().GetText(); text != `{"note":"Write to:\nann@example.com"}` {
+		t.Errorf("answered %s", text)
+	}
+
+	asked := w.model.asked()
+	if read := asked[1].last(); read != `{"text":"{\"note\":\"Write to:\\n[EMAIL_1]\"}"}` {
+		t.Errorf("the classifier read %s", read)
+	}
+
+	if read := asked[2].Messages[2].Content; read != answer {
+		t.Errorf("the model read %s", read)
+	}
+}
+
+// TestRedactionOfRepairs has what is wrong with an answer end within a value if it were cut too early.
+func TestRedactionOfRepairs(t *testing.T) {
+	for pad := maxMisfit - 200; pad < maxMisfit; pad += 7 {
+		s := newState()
+		s.turn.segment.repairing = true
+		s.turn.segment.draft = `{"to":"\nann@example.com"}`
+		s.turn.segment.detail = strings.Repeat("x", pad) + " " + card + strings.Repeat(" x", 100)
+
+		rules, err := newRules(hiding(spec("billing"), "restored"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		chats := s.repair(rules.veil(s))
+		if chats[0].Text != `{"to":"\n[EMAIL_1]"}` || strings.Contains(chats[1].Text, "4111") || len(chats[1].Text) > maxMisfit+300 {
+			t.Fatalf("the model reads %v", chats)
+		}
+	}
+}

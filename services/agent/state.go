@@ -114,10 +114,10 @@ type segment struct {
 	tokens int64
 	cost   int64
 
-	// passed are the input rules with topics that have been decided about; hits are the values that events said were
-	// hidden from the model.
-	passed map[string]bool
-	hits   int32
+	// verdicts are what the input rules with topics came to; hits are the values that events said were hidden from the
+	// model.
+	verdicts map[string]verdict
+	hits     int32
 	// repaired says that the model was asked to write its answer once more, repairing that it has not answered yet.
 	// problem is what was wrong with the answer; draft and detail are known only to the process that got it: the log has
 	// nothing of an answer that nobody shall see.

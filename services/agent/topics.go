@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,7 @@ import (
 func (x *execution) judge(step int32, guard *guard, direction eventv1.GuardrailTriggered_Direction, text string) error {
 	applied := &eventv1.GuardrailApplied{Rule: guard.name, Direction: direction, Action: eventv1.GuardrailApplied_ACTION_CHECKED}
 
-	topics, err := x.classify(guard, text, applied)
+	topics, err := x.classify(guard, x.veiled(direction, text), applied)
 
 	var stopped *failure
 
@@ -31,13 +32,13 @@ func (x *execution) judge(step int32, guard *guard, direction eventv1.GuardrailT
 	case errors.As(err, &stopped):
 		return err
 	case err != nil:
-		x.logger.WarnContext(x.work, "a guardrail could not decide", "rule", guard.name, "error", err)
+		x.logger.WarnContext(x.work, "a guardrail could not decide", "rule", guard.name, "reason", undecided(err), "class", classOf(err))
 
 		applied.Action, applied.Message = eventv1.GuardrailApplied_ACTION_UNDECIDED, undecided(err)
 	case len(topics) > 0:
 		applied.Message = "denied: " + strings.Join(topics, ", ")
 	default:
-		applied.Message = "allowed"
+		applied.Message = saidAllowed
 	}
 
 	x.emit(step, &eventv1.Event{Kind: &eventv1.Event_GuardrailApplied{GuardrailApplied: applied}})
@@ -46,7 +47,7 @@ func (x *execution) judge(step int32, guard *guard, direction eventv1.GuardrailT
 		return &failure{blocked(guard, direction)}
 	}
 
-	if err != nil && guard.checks.OnFailure != "open" {
+	if err != nil && !guard.passed(verdictUndecided) {
 		closed := *guard
 		closed.message = fmt.Sprintf("The guardrail %q could not decide about this (%s); try again.", guard.name, applied.GetMessage())
 
@@ -73,14 +74,26 @@ func undecided(err error) string {
 	return "the classifier did not answer"
 }
 
+// veiled is a text as a classifier may read it.
+func (x *execution) veiled(direction eventv1.GuardrailTriggered_Direction, text string) string {
+	veil := x.rules.veil(x.state)
+	if direction == eventv1.GuardrailTriggered_DIRECTION_OUTPUT {
+		return veil.answer(text)
+	}
+
+	return veil.text(text)
+}
+
 // classify asks the classifier and notes what that used.
 func (x *execution) classify(guard *guard, text string, applied *eventv1.GuardrailApplied) ([]string, error) {
 	if x.state.turn.checks[checkKey(x.service.name, guard.name)] >= guard.checks.MaxChecks {
 		return nil, errChecks
 	}
 
-	request := guard.request(x.rules.veil(x.state).text(text))
-	if message := x.mayAsk(request); message != "" {
+	request := guard.request(text)
+	estimate := x.estimate(request)
+
+	if message := x.mayAsk(estimate); message != "" {
 		return nil, &failure{fail{reason: reasonBudget, message: message}}
 	}
 
@@ -88,6 +101,9 @@ func (x *execution) classify(guard *guard, text string, applied *eventv1.Guardra
 	defer cancel()
 
 	answer, err := x.reach(ctx, request, func(string) {})
+	if err != nil && !errors.Is(err, errUnreachable) {
+		applied.Usage = estimate
+	}
 
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -97,22 +113,33 @@ func (x *execution) classify(guard *guard, text string, applied *eventv1.Guardra
 	}
 
 	applied.Usage, applied.Model = answer.usage, answer.model
+	if applied.GetUsage().CostMicros == nil {
+		applied.Usage.CostMicros = estimate.CostMicros
+	}
 
 	return guard.read(answer)
 }
 
-// mayAsk says which budget has no room for a classifier's call; empty if all have. It takes no step of the agent's.
-func (x *execution) mayAsk(request modelRequest) string {
-	input, cost := int64(len(request.system)+size(request.prompt))/bytesPerToken+1, int64(0)
+// estimate is the most that a classifier's call may use. It is booked where nobody says what a call did use, so that
+// budgets hold whatever becomes of it; the cost is left out if no budget limits it.
+func (x *execution) estimate(request modelRequest) *eventv1.Usage {
+	input := int64(len(request.system)+size(request.prompt))/bytesPerToken + 1
+	usage := &eventv1.Usage{InputTokens: input, OutputTokens: request.maxOutput}
+
 	if limitsCost(x.state, &x.rules) {
-		cost = x.rules.prices.reserve(input, request.maxOutput)
+		cost := x.rules.prices.reserve(input, request.maxOutput)
+		usage.CostMicros = &cost
 	}
 
-	if message := outOfTokens(x.state, &x.rules, input+request.maxOutput); message != "" {
-		return message
-	}
+	return usage
+}
 
-	return unaffordable(x.state, &x.rules, cost)
+// mayAsk says which budget has no room for a classifier's call; empty if all have. It takes no step of the agent's.
+func (x *execution) mayAsk(estimate *eventv1.Usage) string {
+	return cmp.Or(
+		outOfTokens(x.state, &x.rules, estimate.GetInputTokens()+estimate.GetOutputTokens()),
+		unaffordable(x.state, &x.rules, estimate.GetCostMicros()),
+	)
 }
 
 // request asks which of the rule's topics a text is about. The text is data in it, whatever it says.
@@ -184,62 +211,4 @@ func (g *guard) read(answer *answer) ([]string, error) {
 	}
 
 	return *said.Topics, nil
-}
-
-// checkKey names a rule of an agent.
-func checkKey(agent, rule string) string { return agent + "/" + rule }
-
-// guard folds what a guardrail did short of a stop.
-func (s *state) guard(event *eventv1.Event, applied *eventv1.GuardrailApplied) {
-	segment := &s.turn.segment
-
-	switch applied.GetAction() {
-	case eventv1.GuardrailApplied_ACTION_CHECKED, eventv1.GuardrailApplied_ACTION_UNDECIDED:
-		s.spend(applied.GetUsage())
-		s.checked(event.GetAgent(), applied)
-	case eventv1.GuardrailApplied_ACTION_REDACTED:
-		segment.hits += applied.GetHits()
-	case eventv1.GuardrailApplied_ACTION_REPAIR:
-		s.settle(applied.GetUsage())
-
-		segment.step, segment.open = event.GetStep(), false
-		segment.repaired, segment.repairing, segment.problem = true, true, applied.GetMessage()
-	case eventv1.GuardrailApplied_ACTION_UNSPECIFIED:
-	}
-}
-
-func (s *state) checked(agent string, applied *eventv1.GuardrailApplied) {
-	if s.turn.checks == nil {
-		s.turn.checks = map[string]int32{}
-	}
-
-	s.turn.checks[checkKey(agent, applied.GetRule())]++
-
-	if applied.GetDirection() != eventv1.GuardrailTriggered_DIRECTION_INPUT {
-		return
-	}
-
-	if s.turn.segment.passed == nil {
-		s.turn.segment.passed = map[string]bool{}
-	}
-
-	s.turn.segment.passed[applied.GetRule()] = true
-}
-
-// spend counts what a call used for which nothing was reserved.
-func (s *state) spend(usage *eventv1.Usage) {
-	s.use(usage)
-
-	used := usage.GetInputTokens() + usage.GetOutputTokens()
-	s.turn.tokens += used
-	s.turn.segment.tokens += used
-
-	if usage == nil || usage.CostMicros == nil {
-		return
-	}
-
-	total := s.turn.usage.GetCostMicros() + usage.GetCostMicros()
-	s.turn.usage.CostMicros = &total
-	s.turn.cost += usage.GetCostMicros()
-	s.turn.segment.cost += usage.GetCostMicros()
 }

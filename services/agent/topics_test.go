@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -9,7 +12,9 @@ import (
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 // advice is a rule about legal advice.
@@ -99,7 +104,12 @@ func TestUndecided(t *testing.T) {
 			t.Run(name+" "+onFailure, func(t *testing.T) {
 				w := newWorld(t, deciding(test.reply, calling("Done.", modelCall{"lookup", `{}`})))
 				agent := with(spec("billing"), "lookup")
-				agent.Spec.Guardrails.Input = advice(&agentspec.Classifier{Timeout: agentspec.Duration(80 * time.Millisecond), OnFailure: onFailure})
+				classifier := &agentspec.Classifier{OnFailure: onFailure}
+				if test.reply.hang {
+					classifier.Timeout = agentspec.Duration(80 * time.Millisecond)
+				}
+
+				agent.Spec.Guardrails.Input = advice(classifier)
 				w.start(agent)
 				w.begin("billing", "May I sue you?")
 				w.drive()
@@ -120,6 +130,119 @@ func TestUndecided(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestVerdictsSurvive begins with a log that a process left between a decision and the end of its turn: only a text that may
+// pass gets to the model.
+func TestVerdictsSurvive(t *testing.T) {
+	const checked, undecided = eventv1.GuardrailApplied_ACTION_CHECKED, eventv1.GuardrailApplied_ACTION_UNDECIDED
+
+	for name, test := range map[string]struct {
+		action    eventv1.GuardrailApplied_Action
+		message   string
+		onFailure string
+		asked     int // of the classifier
+		passes    bool
+	}{
+		"allowed":             {checked, "allowed", "closed", 0, true},
+		"denied":              {checked, "denied: legal", "closed", 0, false},
+		"denied, if open":     {checked, "denied: legal", "open", 0, false},
+		"undecided":           {undecided, errTime.Error(), "closed", 1, false},
+		"undecided, but open": {undecided, errTime.Error(), "open", 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, deciding(saying(`{"topics":["legal"]}`), calling("Done.", modelCall{"lookup", `{}`})))
+			agent := with(spec("billing"), "lookup")
+			agent.Spec.Guardrails.Input = advice(&agentspec.Classifier{OnFailure: test.onFailure})
+			w.start(agent)
+			w.begin("billing", "May I sue you?")
+			w.store.update(func() {
+				w.store.begin("billing")
+				w.store.log(&eventv1.Event{Agent: "billing", Segment: 1, Kind: &eventv1.Event_GuardrailApplied{
+					GuardrailApplied: &eventv1.GuardrailApplied{
+						Rule: "no-advice", Direction: eventv1.GuardrailTriggered_DIRECTION_INPUT, Action: test.action, Message: test.message,
+					},
+				}})
+			})
+			w.drive()
+			w.verify()
+
+			asked := 0
+
+			for _, request := range w.model.asked() {
+				if request.classifies() {
+					asked++
+				}
+			}
+
+			failed := lastEvent(t, w).GetTurnFailed()
+			if asked != test.asked || test.passes != (failed == nil) || test.passes != (len(w.tools.started) > 0) {
+				t.Errorf("%d decisions, failed %v, tools %v", asked, failed, w.tools.started)
+			}
+
+			if failed != nil && failed.GetReason() != reasonGuardrail {
+				t.Errorf("failed %v", failed)
+			}
+		})
+	}
+}
+
+// loud keeps what is logged, and calls a function with the context of a warning.
+type loud struct {
+	slog.Handler
+
+	warned func(context.Context)
+}
+
+func (l loud) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return loud{l.Handler.WithAttrs(attrs), l.warned}
+}
+
+func (l loud) Handle(ctx context.Context, record slog.Record) error {
+	if record.Level == slog.LevelWarn {
+		l.warned(ctx)
+	}
+
+	return l.Handler.Handle(ctx, record)
+}
+
+// TestDrainAfterADecision drains an agent once its guardrail could not decide: the turn fails, and is not given to another
+// process. What the provider said of the text is not logged.
+func TestDrainAfterADecision(t *testing.T) {
+	w := newWorld(t, deciding(modelReply{status: 500, error: "can't read: May I sue you?"}, says("never")))
+	agent := spec("billing")
+	agent.Spec.Guardrails.Input = advice(nil)
+
+	var (
+		logged  bytes.Buffer
+		process *process
+	)
+
+	process = w.start(agent, func(config *Config) {
+		config.Telemetry = telemetry.Discard()
+		config.Telemetry.Logger = slog.New(loud{slog.NewTextHandler(&logged, nil), func(ctx context.Context) {
+			process.service.kill(errDraining)
+			<-ctx.Done()
+		}})
+	})
+	w.begin("billing", "May I sue you?")
+
+	finished, err := w.handoff("billing")
+	if err != nil || finished.GetOutcome() != handoffv1.Finished_OUTCOME_FAILED {
+		t.Errorf("finished %v, %v", finished, err)
+	}
+
+	w.verify()
+
+	if failed := lastEvent(t, w).GetTurnFailed(); failed.GetReason() != reasonGuardrail {
+		t.Errorf("failed %v", failed)
+	}
+
+	process.stop()
+
+	if text := logged.String(); !strings.Contains(text, "class=oops") || strings.Contains(text, "sue") {
+		t.Errorf("logged %s", text)
 	}
 }
 
@@ -231,6 +354,70 @@ func TestTopicsAreBudgeted(t *testing.T) {
 
 	if failed := lastEvent(t, w).GetTurnFailed(); failed.GetReason() != reasonBudget || len(w.model.asked()) > 0 {
 		t.Errorf("failed %v after %d requests", failed, len(w.model.asked()))
+	}
+}
+
+// TestUntoldChecksAreBooked has classifiers that fail, are late, or have no price: budgets reckon with the most that they
+// may have used.
+func TestUntoldChecksAreBooked(t *testing.T) {
+	for name, test := range map[string]struct {
+		reply  modelReply
+		tokens bool // that nobody told of
+	}{
+		"an error": {modelReply{status: 500, error: "down"}, true},
+		"a cut":    {modelReply{text: []string{`{"top`}, cut: true}, true},
+		"silence":  {modelReply{hang: true}, true},
+		"no price": {saying(`{"topics":[]}`), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer := saying("Yes.")
+			answer.cost = "0.0001"
+			w := priced(t, knownPrices, deciding(test.reply, func(modelAsked) modelReply { return answer }))
+			agent := frugal(spec("billing"), "0.01")
+
+			classifier := &agentspec.Classifier{MaxTokens: 300, OnFailure: "open"}
+			if test.reply.hang {
+				classifier.Timeout = agentspec.Duration(80 * time.Millisecond)
+			}
+
+			agent.Spec.Guardrails.Input = advice(classifier)
+			w.start(agent)
+			w.begin("billing", "Is it paid?")
+			w.drive()
+			w.verify()
+
+			events, _, _ := w.store.snapshot()
+			usage := events[2].GetGuardrailApplied().GetUsage()
+
+			if cost := usage.GetCostMicros(); cost < 3000 || cost > 3500 { // 300 tokens at 10 dollars per million, and the prompt
+				t.Errorf("booked %v", usage)
+			}
+
+			if booked := usage.GetOutputTokens() == 300 && usage.GetInputTokens() > 50; booked != test.tokens {
+				t.Errorf("booked %v", usage)
+			}
+
+			if total := lastEvent(t, w).GetTurnCompleted().GetUsage().GetCostMicros(); total != usage.GetCostMicros()+100 {
+				t.Errorf("%d in all, %v of them the classifier's", total, usage)
+			}
+		})
+	}
+}
+
+// TestTopicsUnreachable has no ambassador: what was never asked is not booked.
+func TestTopicsUnreachable(t *testing.T) {
+	w := newWorld(t, says("never"))
+	agent := spec("billing")
+	agent.Spec.Guardrails.Input = advice(&agentspec.Classifier{Timeout: agentspec.Duration(100 * time.Millisecond)})
+	w.start(agent)
+	w.model.Close()
+	w.begin("billing", "Is it paid?")
+	w.drive()
+	w.verify()
+
+	events, _, _ := w.store.snapshot()
+	if applied := events[2].GetGuardrailApplied(); applied.GetMessage() != errTime.Error() || applied.GetUsage() != nil {
+		t.Errorf("applied %v", applied)
 	}
 }
 

@@ -15,6 +15,11 @@ type Book struct {
 	// ways holds, by kind and what is the same for all ways to write a value, its number and how many ways were met.
 	ways  map[string]way
 	count map[Kind]int
+
+	// known are the values that [Book.recall] looks for: lengths has theirs, the longest first, begins their first bytes.
+	known   map[string]Kind
+	lengths []int
+	begins  [256]bool
 }
 
 type way struct{ number, writings int }
@@ -23,6 +28,7 @@ type way struct{ number, writings int }
 func NewBook(kinds ...Kind) *Book {
 	return &Book{
 		kinds: kinds, placeholders: map[string]string{}, values: map[string]string{}, ways: map[string]way{}, count: map[Kind]int{},
+		known: map[string]Kind{},
 	}
 }
 
@@ -42,7 +48,7 @@ func (b *Book) redact(text string, own bool) string {
 
 	at := 0
 
-	for _, found := range find(text, b.kinds) {
+	for _, found := range b.find(text) {
 		value := text[found.start:found.end]
 		if _, known := b.values[value]; own && known && found.kind == literal {
 			continue
@@ -61,6 +67,21 @@ func (b *Book) redact(text string, own bool) string {
 	redacted.WriteString(text[at:])
 
 	return redacted.String()
+}
+
+// find returns what is to be replaced. A value that only its surroundings give away is found at its other places, too.
+func (b *Book) find(text string) []match {
+	found := find(text, b.kinds, b.recall)
+
+	for _, match := range found {
+		b.learn(match.kind, text[match.start:match.end])
+
+		if match.kind != literal {
+			b.placeholder(match, text[match.start:match.end])
+		}
+	}
+
+	return between(text, found, b.recall)
 }
 
 // Count returns how many values of each kind a redacted text hides.

@@ -13,15 +13,16 @@ type match struct {
 	same string
 }
 
-// find returns the values of the kinds in a text, by their places. None overlaps another.
-func find(text string, kinds []Kind) []match {
+// find returns the values of the kinds in a text, by their places. None overlaps another. What is known already is looked
+// for before what only its surroundings tell from other numbers.
+func find(text string, kinds []Kind, recall func(string) []match) []match {
 	found := literals(text)
 
 	for _, finder := range []struct {
 		kind Kind
 		look func(string) []match
-	}{{Email, emails}, {IBAN, ibans}, {Card, cards}, {NationalID, nationalIDs}, {Phone, phones}} {
-		if slices.Contains(kinds, finder.kind) {
+	}{{Email, emails}, {IBAN, ibans}, {Card, cards}, {literal, recall}, {NationalID, nationalIDs}, {Phone, phones}} {
+		if finder.kind == literal || slices.Contains(kinds, finder.kind) {
 			found = between(text, found, finder.look)
 		}
 	}

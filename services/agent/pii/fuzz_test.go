@@ -16,6 +16,7 @@ func FuzzRedact(f *testing.F) {
 	f.Add("85.07.30-033.28 RSSMRA85T10A562S", "2 55 08 14 168 025 38 131052-308T", byte(24), byte(5))
 	f.Add("[[EMAIL_[CARD_1]]4111111111111111@example.com", "\xff[\xfe４１１１１１１１１１１１１１１１", byte(31), byte(1))
 	f.Add("378282246310005 6011 1111 1111 1117", "30569309025904/3530111333300000", byte(4), byte(9))
+	f.Add("Call me on 4155552671", "It is on your account: 415-555-2671 tel 415-555-2671", byte(31), byte(3))
 	f.Fuzz(func(t *testing.T, first, second string, kinds, piece byte) {
 		var some []Kind
 
@@ -47,7 +48,38 @@ func FuzzRedact(f *testing.F) {
 		}
 
 		checkJSON(t, book, first, second)
+		checkKnown(t, book, one, first)
+		checkKnown(t, book, two, second)
 	})
+}
+
+// checkKnown wants each value that was found hidden wherever it comes back, whatever stands before it.
+func checkKnown(t *testing.T, book *Book, redacted, prefix string) {
+	t.Helper()
+
+	for _, found := range literals(redacted) {
+		placeholder := redacted[found.start:found.end]
+
+		value, known := book.values[placeholder]
+		if !known || strings.HasPrefix(placeholder, "[TEXT_") {
+			continue
+		}
+
+		if again := book.RedactJSON(text(t, map[string]string{"k": value}), false); strings.Contains(again, value) {
+			t.Fatalf("the text %q is known and became %s", value, again)
+		}
+
+		for _, prefix := range []string{prefix, "order no. ", "x", "+", prefix + " "} {
+			if withinDigits(prefix+value, len(prefix)) {
+				continue
+			}
+
+			again := book.Redact(prefix + value)
+			if strings.HasSuffix(again, value) || book.Restore(again) != prefix+value {
+				t.Fatalf("%q is known, and %q became %q", value, prefix+value, again)
+			}
+		}
+	}
 }
 
 func inPieces(book *Book, text string, size int) string {

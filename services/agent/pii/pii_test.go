@@ -112,6 +112,30 @@ func TestTheSameValue(t *testing.T) {
 	}
 }
 
+// TestTheSameValueElsewhere has numbers come back where nothing says that they are of phones.
+func TestTheSameValueElsewhere(t *testing.T) {
+	book := NewBook(all()...)
+
+	for _, step := range []struct{ text, want string }{
+		{"Order 4155552671", "Order 4155552671"},
+		{"Invoice 4155552671? My phone is 4155552671, or 415-555-2671.", "Invoice [PHONE_1]? My phone is [PHONE_1], or [PHONE_2]."},
+		{"It is on your account: 415-555-2671", "It is on your account: [PHONE_2]"},
+		{"order4155552671x", "order[PHONE_1]x"},
+		{"order 941555526710", "order 941555526710"},
+		{"ticket 4155552671@example.com", "ticket [EMAIL_1]"},
+	} {
+		got := book.Redact(step.text)
+		if got != step.want || book.Restore(got) != step.text {
+			t.Errorf("%q became %q and then %q, want %q", step.text, got, book.Restore(got), step.want)
+		}
+	}
+
+	const arguments = `{"phone":"4155552671","id":4155552671,"other":94155552671}`
+	if got := book.RedactJSON(arguments, false); got != `{"phone":"[PHONE_1]","id":"[PHONE_1]","other":94155552671}` {
+		t.Errorf("%s became %s", arguments, got)
+	}
+}
+
 func TestKinds(t *testing.T) {
 	const text = "ann@example.com, 4111111111111111"
 
