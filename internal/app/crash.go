@@ -24,7 +24,7 @@ func crashPoints(getenv func(string) string, workload string) []grpc.DialOption 
 		return nil
 	}
 
-	crasher := &crasher{file: file, workload: workload}
+	crasher := &crasher{file: file, workload: workload, count: map[string]int{}}
 
 	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(crasher.unary)}
 }

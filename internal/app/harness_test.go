@@ -148,7 +148,12 @@ func isProcess(process, name string) bool {
 func (p *testPlatform) crashAt(point string) {
 	p.t.Helper()
 
-	if err := os.WriteFile(p.crashFile, []byte(point+"\n"), 0o600); err != nil {
+	// Processes look at it all the time: in one step.
+	if err := os.WriteFile(p.crashFile+".new", []byte(point+"\n"), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+
+	if err := os.Rename(p.crashFile+".new", p.crashFile); err != nil {
 		p.t.Fatal(err)
 	}
 }

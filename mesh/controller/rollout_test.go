@@ -190,6 +190,7 @@ func TestAbortNeedsNoLookAtTheMesh(t *testing.T) {
 
 	w.mesh.setRefuse(func(string, string) error { return fault.New(14, "DOWN", "it is down") })
 	w.start()
+	w.list() // waits until it knows what was kept
 
 	ctx, cancel := context.WithTimeout(w.operator(), 100*time.Millisecond)
 	defer cancel()
