@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -42,13 +41,10 @@ scrape_configs:
 		t.Fatal(err)
 	}
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := testenv.FreePort() // Prometheus does not tell the port that it takes for 0
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	address := listener.Addr().String()
-	listener.Close() // Prometheus does not tell the port that it took for 0
 
 	command := exec.Command("prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--log.level=warn")

@@ -30,6 +30,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/serinhq/serin/internal/rpc"
+	"github.com/serinhq/serin/internal/testenv"
 	"github.com/serinhq/serin/mesh/identity/identitytest"
 	"github.com/serinhq/serin/mesh/xds"
 	"github.com/serinhq/serin/mesh/xds/objects"
@@ -146,13 +147,12 @@ type pod struct {
 func freePort(t *testing.T) string {
 	t.Helper()
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := testenv.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
 
-	return listener.Addr().String()
+	return address
 }
 
 // start runs a process with a configuration and what Kubernetes would add.

@@ -21,6 +21,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/serinhq/serin/internal/testenv"
 )
 
 // Istiod is a stand-in for istiod's secure port. Its certificates are good for the host localhost.
@@ -45,19 +47,13 @@ type Istiod struct {
 func New(tb testing.TB) *Istiod {
 	tb.Helper()
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // taking a local port does not block
+	address, err := testenv.FreePort()
 	if err != nil {
 		tb.Fatal(err)
 	}
 
-	_, port, _ := net.SplitHostPort(listener.Addr().String()) // a listener's address is of that form
-
-	if err := listener.Close(); err != nil {
-		tb.Fatal(err)
-	}
-
 	istiod := &Istiod{
-		tb: tb, address: "localhost:" + port, authority: newAuthority(tb, false), tokens: map[string]string{}, lifetime: time.Hour,
+		tb: tb, address: strings.Replace(address, "127.0.0.1", "localhost", 1), authority: newAuthority(tb, false), tokens: map[string]string{}, lifetime: time.Hour,
 		start: -2 * time.Minute, issued: map[string]int{},
 	}
 	tb.Cleanup(istiod.Stop)
@@ -75,7 +71,7 @@ func (i *Istiod) Serve(register func(*grpc.Server)) { i.register = append(i.regi
 func (i *Istiod) Start() {
 	i.tb.Helper()
 
-	listener, err := net.Listen("tcp", strings.Replace(i.address, "localhost", "127.0.0.1", 1)) //nolint:noctx // as above
+	listener, err := net.Listen("tcp", strings.Replace(i.address, "localhost", "127.0.0.1", 1)) //nolint:noctx // taking a local port does not block
 	if err != nil {
 		i.tb.Fatal(err)
 	}
