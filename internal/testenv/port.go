@@ -18,7 +18,7 @@ func FreePort() (string, error) {
 
 		listener, taken := net.Listen("tcp", address) //nolint:noctx // taking a local port does not block
 		if taken == nil {
-			return address, listener.Close()
+			return address, listener.Close() //nolint:wrapcheck // nothing to add
 		}
 
 		err = taken
