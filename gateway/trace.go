@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -66,11 +68,4 @@ func (c metadataCarrier) Get(key string) string {
 
 func (c metadataCarrier) Set(key, value string) { metadata.MD(c).Set(key, value) }
 
-func (c metadataCarrier) Keys() []string {
-	keys := make([]string, 0, len(c))
-	for key := range c {
-		keys = append(keys, key)
-	}
-
-	return keys
-}
+func (c metadataCarrier) Keys() []string { return slices.Collect(maps.Keys(c)) }

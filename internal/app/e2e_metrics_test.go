@@ -203,23 +203,12 @@ func checkLatencies(t *testing.T, p *testPlatform, watcher *prometheus, latencie
 			t.Errorf("%s is %v s, the logs say %s", one.name, said.value, one.exact)
 		}
 
-		if said.labels["revision"] != p.revision("billing") {
+		if said.labels["revision"] != p.rollout("billing").GetStable() {
 			t.Errorf("%s is of %v", one.name, said.labels)
 		}
 
 		before = said.value
 	}
-}
-
-// revision is the short name of the only one that an agent has.
-func (p *testPlatform) revision(agent string) string {
-	for _, workload := range p.platform.Summary().Workloads {
-		if isProcess(workload.Name, agent) {
-			return workload.Revision
-		}
-	}
-
-	return ""
 }
 
 // checkGauges looks at four turns whose provider takes two requests and answers none.

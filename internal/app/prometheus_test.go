@@ -41,11 +41,7 @@ scrape_configs:
 		t.Fatal(err)
 	}
 
-	address, err := testenv.FreePort() // Prometheus does not tell the port that it takes for 0
-	if err != nil {
-		t.Fatal(err)
-	}
-
+	address := testenv.FreePort(t) // Prometheus does not tell the port that it takes for 0
 	command := exec.Command("prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--log.level=warn")
 	command.Stdout, command.Stderr = t.Output(), t.Output()

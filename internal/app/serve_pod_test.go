@@ -143,18 +143,6 @@ type pod struct {
 	log  *bytes.Buffer
 }
 
-// freePort is an address that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-
-	address, err := testenv.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return address
-}
-
 // start runs a process with a configuration and what Kubernetes would add.
 func (m *meshOfPods) start(name string, config map[string]any, env ...string) *pod {
 	m.t.Helper()
@@ -163,7 +151,7 @@ func (m *meshOfPods) start(name string, config map[string]any, env ...string) *p
 	m.must(os.MkdirAll(dir, 0o700))
 
 	listen, _ := config["listen"].(map[string]string)
-	p := &pod{t: m.t, http: freePort(m.t), log: &bytes.Buffer{}}
+	p := &pod{t: m.t, http: testenv.FreePort(m.t), log: &bytes.Buffer{}}
 	listen["http"] = p.http
 	config["name"], config["certificates"], config["drain"] = name, filepath.Join(dir, "certificates"), "5s"
 
@@ -263,7 +251,7 @@ func containsAll(text string, words []string) bool {
 // before it is there until after it is gone.
 func TestPodsWithoutAnAgentOfIstios(t *testing.T) {
 	m := newMeshOfPods(t)
-	address := freePort(t)
+	address := testenv.FreePort(t)
 	catalogue := filepath.Join(m.dir, "catalogue.json")
 	m.must(os.WriteFile(catalogue, []byte(`{"agents": [], "grants": {}, "servers": []}`), 0o600))
 	m.service(rpc.Context, address)
@@ -304,7 +292,7 @@ func TestPodsWithoutAnAgentOfIstios(t *testing.T) {
 func TestAPodEndsWhileItWaits(t *testing.T) {
 	m := newMeshOfPods(t)
 	waiting := m.start(rpc.Context, map[string]any{
-		"room": "context", "listen": map[string]string{"grpc": freePort(t)},
+		"room": "context", "listen": map[string]string{"grpc": testenv.FreePort(t)},
 		"context": map[string]any{"database": filepath.Join(m.dir, "serin.db")},
 	})
 
@@ -314,7 +302,7 @@ func TestAPodEndsWhileItWaits(t *testing.T) {
 
 func TestAnAmbassadorServesItsPod(t *testing.T) {
 	m := newMeshOfPods(t)
-	address := freePort(t)
+	address := testenv.FreePort(t)
 	ambassador := m.start("billing", map[string]any{
 		"room": "ambassador", "listen": map[string]string{"llm": address}, "dataPlane": map[string]any{"mode": "none"},
 	})

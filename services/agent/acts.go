@@ -156,7 +156,7 @@ func (x *execution) end(next action) handoffv1.Finished_Outcome {
 	}
 
 	if !x.state.turn.accepted.IsZero() {
-		x.service.metrics.turn(x.life, x.state.turn.accepted, outcomeLabel(outcome))
+		x.service.metrics.turn(x.life, x.state.turn.accepted, segmentLabel(outcome))
 	}
 
 	return outcome
@@ -172,15 +172,4 @@ func (x *execution) failed(next fail) {
 	x.emit(x.step(), &eventv1.Event{Kind: &eventv1.Event_TurnFailed{TurnFailed: &eventv1.TurnFailed{
 		Reason: next.reason, Message: next.message, Usage: x.state.turn.usage,
 	}}})
-}
-
-func outcomeLabel(outcome handoffv1.Finished_Outcome) string {
-	switch outcome { //nolint:exhaustive // the other outcomes do not end a turn
-	case handoffv1.Finished_OUTCOME_COMPLETED:
-		return "completed"
-	case handoffv1.Finished_OUTCOME_CANCELLED:
-		return "cancelled"
-	default:
-		return "failed"
-	}
 }

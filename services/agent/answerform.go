@@ -2,7 +2,6 @@ package agent
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -152,6 +151,3 @@ func (s *state) repair(veil *veil) []chat {
 	return append(chats, chat{Role: roleUser, Text: "(Not from the user.) Your last answer is not shown to the user, since it does " +
 		"not fit the JSON Schema: " + wrong + ". Write the whole answer again: one JSON value that fits, and nothing else."})
 }
-
-// errNoJSON is told where an answer must be one JSON value.
-var errNoJSON = errors.New("not the JSON that was asked for")

@@ -149,37 +149,40 @@ func (s *state) result(came *eventv1.ToolResult) {
 
 // settle replaces the last reservation by what the call really used.
 func (s *state) settle(usage *eventv1.Usage) {
-	s.use(usage)
+	turn, segment := &s.turn, &s.turn.segment
 
-	change := usage.GetInputTokens() + usage.GetOutputTokens() - s.turn.segment.reserved
-	s.turn.tokens += change
-	s.turn.segment.tokens += change
-	s.turn.segment.reserved = 0
+	turn.tokens -= segment.reserved
+	segment.tokens -= segment.reserved
+	segment.reserved = 0
 
-	s.settleCost(usage)
+	if usage != nil && usage.CostMicros != nil {
+		turn.cost -= segment.reservedCost
+		segment.cost -= segment.reservedCost
+		segment.reservedCost = 0
+	}
+
+	s.spend(usage)
 }
 
-// use counts tokens that models reported.
-func (s *state) use(usage *eventv1.Usage) {
-	total := s.turn.usage
-	total.InputTokens += usage.GetInputTokens()
-	total.OutputTokens += usage.GetOutputTokens()
-	total.CachedInputTokens += usage.GetCachedInputTokens()
-}
+// spend counts what a call used, beside what is reserved.
+func (s *state) spend(usage *eventv1.Usage) {
+	turn, segment := &s.turn, &s.turn.segment
 
-// settleCost replaces the reserved cost by what the call really cost. While nobody knows that, the reservation stays.
-func (s *state) settleCost(usage *eventv1.Usage) {
+	turn.usage.InputTokens += usage.GetInputTokens()
+	turn.usage.OutputTokens += usage.GetOutputTokens()
+	turn.usage.CachedInputTokens += usage.GetCachedInputTokens()
+
+	used := usage.GetInputTokens() + usage.GetOutputTokens()
+	turn.tokens += used
+	segment.tokens += used
+
 	if usage == nil || usage.CostMicros == nil {
 		return
 	}
 
-	total := s.turn.usage.GetCostMicros() + usage.GetCostMicros()
-	s.turn.usage.CostMicros = &total
-
-	change := usage.GetCostMicros() - s.turn.segment.reservedCost
-	s.turn.cost += change
-	s.turn.segment.cost += change
-	s.turn.segment.reservedCost = 0
+	turn.usage.CostMicros = new(turn.usage.GetCostMicros() + usage.GetCostMicros())
+	turn.cost += usage.GetCostMicros()
+	segment.cost += usage.GetCostMicros()
 }
 
 func (s *state) visit(agent string) {

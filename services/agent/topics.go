@@ -61,6 +61,7 @@ func (x *execution) judge(step int32, guard *guard, direction eventv1.GuardrailT
 var (
 	errChecks = errors.New("the turn has used its checks")
 	errTime   = errors.New("the classifier did not answer in time")
+	errNoJSON = errors.New("not the JSON that was asked for")
 )
 
 // undecided says why nothing could be decided, without anything of the text: providers may repeat it.

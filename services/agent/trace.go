@@ -32,7 +32,7 @@ func endSegment(span trace.Span, outcome handoffv1.Finished_Outcome) {
 	span.End()
 }
 
-// segmentLabel is how a segment ended, in traces and metrics.
+// segmentLabel is how a segment ended, and with it maybe its turn, in traces and metrics.
 func segmentLabel(outcome handoffv1.Finished_Outcome) string {
 	switch outcome {
 	case handoffv1.Finished_OUTCOME_COMPLETED:

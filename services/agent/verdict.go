@@ -71,21 +71,3 @@ func (s *state) checked(agent string, applied *eventv1.GuardrailApplied) {
 
 	s.turn.segment.verdicts[applied.GetRule()] = verdictOf(applied)
 }
-
-// spend counts what a call used for which nothing was reserved.
-func (s *state) spend(usage *eventv1.Usage) {
-	s.use(usage)
-
-	used := usage.GetInputTokens() + usage.GetOutputTokens()
-	s.turn.tokens += used
-	s.turn.segment.tokens += used
-
-	if usage == nil || usage.CostMicros == nil {
-		return
-	}
-
-	total := s.turn.usage.GetCostMicros() + usage.GetCostMicros()
-	s.turn.usage.CostMicros = &total
-	s.turn.cost += usage.GetCostMicros()
-	s.turn.segment.cost += usage.GetCostMicros()
-}

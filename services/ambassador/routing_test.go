@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/openai/openai-go/v3"
 
+	"github.com/serinhq/serin/internal/testenv"
 	"github.com/serinhq/serin/services/ambassador"
 )
 
@@ -175,15 +175,8 @@ func TestFallback(t *testing.T) {
 }
 
 func TestFallbackWhenNobodyListens(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	listener.Close()
-
 	cfg := with(provider(t, serves), provider(t, serves))
-	cfg.Providers[0].BaseURL = "http://" + listener.Addr().String() + "/v1"
+	cfg.Providers[0].BaseURL = "http://" + testenv.FreePort(t) + "/v1"
 
 	if response, body, _ := start(t, cfg).raw(notStreamed); response.Header.Get("serin-provider") != "two" {
 		t.Errorf("got %s, %s", response.Status, body)

@@ -40,7 +40,7 @@ func everything(t *testing.T) func(*Config) {
 func everythingOverWeb(t *testing.T) func(*Config) {
 	t.Helper()
 
-	entry, address := everythingEntry(t), freeAddress(t)
+	entry, address := everythingEntry(t), testenv.FreePort(t)
 	_, port, _ := strings.Cut(address, ":")
 
 	server := exec.Command("node", entry, "streamableHttp")

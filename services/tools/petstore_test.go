@@ -39,7 +39,7 @@ func nodeFile(t *testing.T, path string) string {
 func mocked(t *testing.T, document string) string {
 	t.Helper()
 
-	address := freeAddress(t)
+	address := testenv.FreePort(t)
 	host, port, _ := strings.Cut(address, ":")
 
 	mock := exec.Command("node", nodeFile(t, "@stdy/cli/steady.js"), "--host", host, "--port", port, "--no-color", document)

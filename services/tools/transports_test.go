@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/serinhq/serin/internal/testenv"
 )
 
 // addressVariable is where a puppet that is a web server listens.
@@ -45,25 +47,13 @@ func overWeb(t *testing.T, mode string) func(*Config) {
 		spec := &config.Servers[0].Spec
 
 		if address == "" {
-			address = freeAddress(t)
+			address = testenv.FreePort(t)
 			keepPuppet(t, []string{puppetVariable + "=" + mode, addressVariable + "=" + address, effectsVariable + "=" + spec.Env[effectsVariable]})
 		}
 
 		spec.Command, spec.Env = nil, nil
 		spec.URL, spec.AllowPrivate = "http://"+address+"/mcp", true
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-
-	return listener.Addr().String()
 }
 
 // keepPuppet runs the puppet, and runs it again when it has crashed, until the test ends.

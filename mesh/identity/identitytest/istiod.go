@@ -47,13 +47,8 @@ type Istiod struct {
 func New(tb testing.TB) *Istiod {
 	tb.Helper()
 
-	address, err := testenv.FreePort()
-	if err != nil {
-		tb.Fatal(err)
-	}
-
 	istiod := &Istiod{
-		tb: tb, address: strings.Replace(address, "127.0.0.1", "localhost", 1), authority: newAuthority(tb, false), tokens: map[string]string{}, lifetime: time.Hour,
+		tb: tb, address: strings.Replace(testenv.FreePort(tb), "127.0.0.1", "localhost", 1), authority: newAuthority(tb, false), tokens: map[string]string{}, lifetime: time.Hour,
 		start: -2 * time.Minute, issued: map[string]int{},
 	}
 	tb.Cleanup(istiod.Stop)

@@ -99,7 +99,7 @@ func (b *Book) Count(redacted string) map[Kind]int {
 		}
 
 		for _, kind := range b.kinds {
-			if strings.HasPrefix(text, "["+kind.label()+"_") {
+			if strings.HasPrefix(text, kind.opening()) {
 				counts[kind]++
 			}
 		}
@@ -129,7 +129,7 @@ func (b *Book) placeholder(found match, value string) string {
 	met.writings++
 	b.ways[common] = met
 
-	made := "[" + found.kind.label() + "_" + strconv.Itoa(met.number)
+	made := found.kind.opening() + strconv.Itoa(met.number)
 	if met.writings > 1 {
 		made += "." + strconv.Itoa(met.writings)
 	}

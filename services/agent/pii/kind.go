@@ -15,7 +15,7 @@ const (
 	Phone      Kind = "phone"
 )
 
-// label is how placeholders of the kind begin.
+// label is the kind's name in placeholders.
 func (k Kind) label() string {
 	switch k {
 	case Email:
@@ -34,5 +34,8 @@ func (k Kind) label() string {
 	return "TEXT"
 }
 
-// labels are those of all kinds.
-func labels() [6]string { return [6]string{"EMAIL", "IBAN", "CARD", "ID", "PHONE", "TEXT"} }
+// opening is how a placeholder of the kind begins.
+func (k Kind) opening() string { return "[" + k.label() + "_" }
+
+// kinds are all kinds.
+func kinds() [6]Kind { return [6]Kind{Email, IBAN, Card, NationalID, Phone, literal} }

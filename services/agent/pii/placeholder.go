@@ -45,8 +45,8 @@ func afterLabel(text string) (rest string, open bool) {
 		return "", false
 	}
 
-	for _, label := range labels() {
-		whole := "[" + label + "_"
+	for _, kind := range kinds() {
+		whole := kind.opening()
 		if rest, ok := strings.CutPrefix(text, whole); ok {
 			return rest, rest == ""
 		}
