@@ -64,6 +64,7 @@ const (
 	Segment       = attribute.Key("serin.segment")
 	SegmentEpoch  = attribute.Key("serin.epoch")
 	SegmentStep   = attribute.Key("serin.step")
+	GuardrailRule = attribute.Key("serin.guardrail.rule")
 	HandoffFrom   = attribute.Key("serin.handoff.from")
 	HandoffTo     = attribute.Key("serin.handoff.to")
 	ToolOutcome   = attribute.Key("serin.tool.outcome")

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -11,27 +12,30 @@ import (
 )
 
 // chat asks the model, and records how that went: one span and one entry in the metrics for a call of the log, however
-// often it had to be sent.
-func (x *execution) chat(next callModel, show func(string)) (*answer, error) {
-	request := x.request(next)
-	ctx, span := x.service.config.Telemetry.Tracer.Start(x.work, telemetry.OperationChat+" "+x.rules.model,
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(x.asked(next)...))
+// often it had to be sent. The span has the labels beside what is known of every call.
+func (x *execution) chat(
+	ctx context.Context, request modelRequest, show func(string),
+	send func(context.Context, modelRequest, func(string)) (*answer, error), labels ...attribute.KeyValue,
+) (*answer, error) {
+	model := cmp.Or(request.model, x.rules.model)
+	ctx, span := x.service.config.Telemetry.Tracer.Start(ctx, telemetry.OperationChat+" "+model,
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(x.asked(model, request)...), trace.WithAttributes(labels...))
 
 	defer span.End()
 
-	watch := &stopwatch{began: time.Now()}
-	answer, err := x.ask(ctx, request, func(text string) {
-		if watch.chunk(text) {
-			x.firstToken(ctx)
+	began, first := time.Now(), time.Duration(0)
+	answer, err := send(ctx, request, func(text string) {
+		if first == 0 {
+			first = time.Since(began)
 		}
 
 		show(text)
 	})
 
 	x.service.metrics.inference.record(ctx, inferenceCall{
-		model: x.rules.model, answer: answer, class: classOf(err), took: time.Since(watch.began), first: watch.first,
+		model: model, answer: answer, class: classOf(err), took: time.Since(began), first: first,
 	})
-	describeAnswer(span, answer, classOf(err), watch.first)
+	describeAnswer(span, answer, classOf(err), first)
 
 	if x.service.config.Telemetry.Content {
 		discloseChat(span, request, answer)
@@ -40,27 +44,12 @@ func (x *execution) chat(next callModel, show func(string)) (*answer, error) {
 	return answer, err
 }
 
-// firstToken records how long the user waited for the turn's first words.
-func (x *execution) firstToken(ctx context.Context) {
-	if x.state.turn.accepted.IsZero() {
-		return
-	}
-
-	for _, said := range x.state.history[x.state.turn.user:] {
-		if said.Agent != "" && said.Text != "" {
-			return
-		}
-	}
-
-	x.service.metrics.firstToken(ctx, x.state.turn.accepted)
-}
-
 // asked is what is known of a call before it is made.
-func (x *execution) asked(next callModel) []attribute.KeyValue {
+func (x *execution) asked(model string, request modelRequest) []attribute.KeyValue {
 	return []attribute.KeyValue{
 		telemetry.OperationName.String(telemetry.OperationChat),
-		telemetry.RequestModel.String(x.rules.model),
-		telemetry.RequestMaxTokens.Int64(x.rules.maxOutput),
+		telemetry.RequestModel.String(model),
+		telemetry.RequestMaxTokens.Int64(request.maxOutput),
 		telemetry.RequestStream.Bool(true),
 		telemetry.ConversationID.String(x.tenure.conversation),
 		telemetry.AgentName.String(x.service.name),
@@ -68,7 +57,6 @@ func (x *execution) asked(next callModel) []attribute.KeyValue {
 		telemetry.PromptName.String(x.service.name),
 		telemetry.PromptVersion.String(x.service.revision),
 		telemetry.TurnID.String(x.tenure.turnID),
-		telemetry.SegmentStep.Int(int(next.step)),
 	}
 }
 
@@ -99,26 +87,4 @@ func describeAnswer(span trace.Span, answer *answer, class string, first time.Du
 	if answer.usage.CostMicros != nil {
 		span.SetAttributes(telemetry.CostUSD.Float64(float64(answer.usage.GetCostMicros()) / 1e6))
 	}
-}
-
-// stopwatch notices the first chunk of a stream, and its first text.
-type stopwatch struct {
-	began  time.Time
-	first  time.Duration
-	worded bool
-}
-
-// chunk takes a chunk's text and reports whether it is the stream's first one.
-func (w *stopwatch) chunk(text string) bool {
-	if w.first == 0 {
-		w.first = time.Since(w.began)
-	}
-
-	if w.worded || text == "" {
-		return false
-	}
-
-	w.worded = true
-
-	return true
 }

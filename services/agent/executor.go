@@ -36,6 +36,8 @@ type execution struct {
 	// documents is what the retriever found for this segment.
 	documents string
 	retrieved bool
+	// spoken says that the user has read something of this turn.
+	spoken bool
 	// reloads is how often the log was read again.
 	reloads int
 	helpers sync.WaitGroup
@@ -83,6 +85,8 @@ func (x *execution) run() (outcome handoffv1.Finished_Outcome) {
 	if err := x.load(); err != nil {
 		return x.interrupted(err)
 	}
+
+	x.spoken = x.state.spoken()
 
 	work, cancel := context.WithDeadline(x.work, x.state.deadline(&x.rules, turnDeadline(x.tenure.lease.GetTurn())))
 	defer cancel()
@@ -155,6 +159,17 @@ func (x *execution) emit(step int32, events ...*eventv1.Event) {
 	x.pending = append(x.pending, events...)
 }
 
+// noted records what is in the log now.
+func (x *execution) noted(events []*eventv1.Event) {
+	x.service.metrics.noted(x.life, events)
+
+	for _, event := range events {
+		if event.GetAgentMessage().GetText() != "" {
+			x.spoke()
+		}
+	}
+}
+
 // stamp says whose event it is.
 func (x *execution) stamp(step int32, event *eventv1.Event) *eventv1.Event {
 	turn := x.tenure.lease.GetTurn()
@@ -177,7 +192,7 @@ func (x *execution) flush() error {
 	for {
 		err := x.journal.append(x.life, events)
 		if err == nil {
-			x.service.metrics.noted(x.life, events)
+			x.noted(events)
 		}
 
 		if !fault.Is(err, "CALL_IN_PROGRESS") {

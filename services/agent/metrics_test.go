@@ -5,20 +5,26 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/openai/openai-go/v3"
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/telemetry"
 )
 
-// recorded are an agent's metrics and how they look in Prometheus.
-func recorded(t *testing.T, variables map[string]string) (*metrics, func() string) {
+// watched is telemetry and how its metrics look in Prometheus.
+func watched(t *testing.T, variables map[string]string) (*telemetry.Telemetry, func() string) {
 	t.Helper()
 
 	told, err := telemetry.New(telemetry.Options{Writer: io.Discard, Getenv: func(name string) string { return variables[name] }})
@@ -32,17 +38,26 @@ func recorded(t *testing.T, variables map[string]string) (*metrics, func() strin
 		}
 	})
 
-	made, err := newMetrics(told, "billing", "0123456789ab")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return made, func() string {
+	return told, func() string {
 		page := httptest.NewRecorder()
 		told.Handler().ServeHTTP(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 
 		return page.Body.String()
 	}
+}
+
+// recorded are an agent's metrics and how they look in Prometheus.
+func recorded(t *testing.T, variables map[string]string) (*metrics, func() string) {
+	t.Helper()
+
+	told, page := watched(t, variables)
+
+	made, err := newMetrics(told, "billing", "0123456789ab")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return made, page
 }
 
 func callsOfModels(t *testing.T, m *metrics) {
@@ -168,5 +183,84 @@ func TestClassesOfFailedCalls(t *testing.T) {
 
 	if _, ends := errors.AsType[*failure](inner); !ends {
 		t.Error("a failure with a class does not end the turn any more")
+	}
+}
+
+// TestFirstWords counts a turn's first words once, and not before the user can read them.
+func TestFirstWords(t *testing.T) {
+	allows := modelReply{text: []string{`{"topics":[]}`}}
+
+	for name, test := range map[string]struct {
+		agent  agentspec.Agent
+		script func(modelAsked) modelReply
+		// early says that words are shown while the model still writes.
+		early bool
+	}{
+		"shown as they come": {spec("billing"), says("It is", " paid."), true},
+		"written twice":      {formed(spec("billing")), repairing(`{"total":12.5}`), false},
+		"withheld": {func() agentspec.Agent {
+			agent := spec("billing")
+			agent.Spec.Guardrails.Output = advice(nil)
+
+			return agent
+		}(), deciding(allows, says("It is", " paid.")), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const count = `serin_turn_time_to_first_token_seconds_count{agent="billing",revision=`
+
+			told, page := watched(t, nil)
+
+			w := newWorld(t, nil)
+			w.model.script = func(asked modelAsked) modelReply {
+				reply := test.script(asked)
+				if !test.early && strings.Contains(page(), count) {
+					t.Errorf("counted before %s was asked to say %q", asked.Model, reply.text)
+				}
+
+				return reply
+			}
+			w.start(test.agent, func(config *Config) { config.Telemetry = told })
+			w.begin("billing", "Is it paid?")
+			w.drive()
+			w.verify()
+
+			if got := page(); strings.Count(got, count) != 1 || !regexp.MustCompile(regexp.QuoteMeta(count)+`"[^"]+"} 1\n`).MatchString(got) {
+				t.Errorf("%s: %s", name, got)
+			}
+		})
+	}
+}
+
+// TestClassifiersAreSeen finds a classifier's call in the trace and in the metrics, as what it is.
+func TestClassifiersAreSeen(t *testing.T) {
+	told, page := watched(t, nil)
+	spans := tracetest.NewSpanRecorder()
+	told.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
+
+	agent := spec("billing")
+	agent.Spec.Guardrails.Input = advice(&agentspec.Classifier{Model: "small"})
+
+	w := newWorld(t, deciding(modelReply{text: []string{`{"topics":[]}`}}, says("Yes.")))
+	w.start(agent, func(config *Config) { config.Telemetry = told })
+	w.begin("billing", "Is it paid?")
+	w.drive()
+	w.verify()
+
+	rules := map[string]string{}
+
+	for _, span := range spans.Ended() {
+		if model, ok := strings.CutPrefix(span.Name(), "chat "); ok {
+			set := attribute.NewSet(span.Attributes()...)
+			rule, _ := set.Value(telemetry.GuardrailRule)
+			rules[model] = rule.AsString()
+		}
+	}
+
+	if want := map[string]string{"small": "no-advice", agent.Spec.Model.Name: ""}; !maps.Equal(rules, want) {
+		t.Errorf("rules of calls by model: %v, want %v", rules, want)
+	}
+
+	if !strings.Contains(page(), `gen_ai_request_model="small"`) {
+		t.Errorf("not counted: %s", page())
 	}
 }

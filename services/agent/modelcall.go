@@ -8,6 +8,7 @@ import (
 	"time"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 // stream calls the model, showing and keeping the text as it comes. With output guardrails that need the whole text
@@ -22,11 +23,13 @@ func (x *execution) stream(next callModel, id string) (*answer, error) {
 	show := func(text string) {
 		length += len(text)
 		if text != "" && x.rules.form == nil && showable(x.rules.output, length) > 0 {
+			x.spoke()
 			recorder.write(text)
 		}
 	}
 
-	answer, err := x.chat(next, func(text string) { show(restored.Write(text)) })
+	answer, err := x.chat(x.work, x.request(next), func(text string) { show(restored.Write(text)) }, x.ask,
+		telemetry.SegmentStep.Int(int(next.step)))
 	if err == nil {
 		show(restored.Close())
 		x.restore(next, answer)
@@ -39,6 +42,17 @@ func (x *execution) stream(next callModel, id string) (*answer, error) {
 	}
 
 	return answer, err
+}
+
+// spoke records how long the user waited for the turn's first words: those that are shown while the model writes, or the
+// first whole message if it is withheld until then.
+func (x *execution) spoke() {
+	if x.spoken || x.state.turn.accepted.IsZero() {
+		return
+	}
+
+	x.spoken = true
+	x.service.metrics.firstToken(x.life, x.state.turn.accepted)
 }
 
 // restore gives the answer the values that the model has not seen. Tools get them unless the agent's file says otherwise;

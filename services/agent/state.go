@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"time"
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
@@ -131,6 +132,15 @@ type cancellation struct{ by, reason string }
 
 func newState() *state {
 	return &state{arrivals: map[string]arrival{}, calls: map[string]int{}, turn: turn{usage: &eventv1.Usage{}, segment: segment{message: -1}}}
+}
+
+// spoken reports whether an agent has said something in this turn.
+func (s *state) spoken() bool {
+	if s.turn.accepted.IsZero() {
+		return false
+	}
+
+	return slices.ContainsFunc(s.history[s.turn.user:], func(said message) bool { return said.Agent != "" && said.Text != "" })
 }
 
 // call returns a call of the history; nil if there is none by that id.

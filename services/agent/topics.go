@@ -14,6 +14,7 @@ import (
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 // judge has a model decide whether a text is about a denied topic. It fails if the text is stopped: since it is about one,
@@ -101,7 +102,7 @@ func (x *execution) classify(guard *guard, text string, applied *eventv1.Guardra
 	ctx, cancel := context.WithTimeout(x.work, time.Duration(guard.checks.Timeout))
 	defer cancel()
 
-	answer, err := x.reach(ctx, request, func(string) {})
+	answer, err := x.chat(ctx, request, func(string) {}, x.reach, telemetry.GuardrailRule.String(guard.name))
 	if err != nil && !errors.Is(err, errUnreachable) {
 		applied.Usage = estimate
 	}
