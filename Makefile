@@ -6,6 +6,9 @@ AGAINST ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse -
 GENERATED := gen proto deploy/crds deploy/rbac internal/agentspec mesh/api
 # Which tests make e2e runs: a regular expression of their names.
 E2E ?= .
+# How often a failed test may be run again, for machines that are slow at times; what it did first is still shown.
+RETRIES ?= 0
+SUMMED = gotestsum --rerun-fails=$(RETRIES) --rerun-fails-max-failures=5 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 
@@ -48,11 +51,12 @@ check: lint bin/grpcurl ## Everything strict: race detector, no skips, lint, bre
 	test -z "$$(git status --porcelain -- $(GENERATED))"
 	go mod tidy -diff
 	cd mesh/e2e && go mod tidy -diff
-	SERIN_TEST_REQUIRE=all go test -race -timeout 30m ./...
+	SERIN_TEST_REQUIRE=all $(TOOL) $(SUMMED) --format pkgname-and-test-fails --packages ./... -- -race -timeout 30m
 
 .PHONY: e2e
 e2e: ## Run the suite on a real API server and istiod, without Docker; the first build of those takes 20 minutes
-	cd mesh/e2e && SERIN_TEST_REQUIRE=all go test -p 1 -count 1 -timeout 60m -run '$(E2E)' ./...
+	cd mesh/e2e && SERIN_TEST_REQUIRE=all go tool -modfile=../../internal/tools/go.mod $(SUMMED) --format standard-verbose \
+	  --packages ./... -- -p 1 -count 1 -timeout 60m -run '$(E2E)'
 
 .PHONY: cluster
 cluster: ## Start a Kubernetes API server with Istio whose pods are processes, for kubectl, until Ctrl-C; needs root
