@@ -35,7 +35,8 @@ type fakeStore struct {
 	grace         time.Duration        // of new turns, before others may take them
 	pins          map[[2]string]string // conversation and agent -> revision
 	forced        map[[2]string]string
-	withdrawn     map[[2]string]string // agent and revision -> replacement
+	withdrawn     map[[2]string]string  // agent and revision -> replacement
+	appending     func(context.Context) // called first by each Append; may be nil
 }
 
 type fakeRequest struct {
@@ -189,7 +190,11 @@ func (f *fakeStore) fold(conversation *contextv1.Conversation, event *eventv1.Ev
 	}
 }
 
-func (f *fakeStore) Append(_ context.Context, req *contextv1.AppendRequest) (*contextv1.AppendResponse, error) {
+func (f *fakeStore) Append(ctx context.Context, req *contextv1.AppendRequest) (*contextv1.AppendResponse, error) {
+	if f.appending != nil {
+		f.appending(ctx)
+	}
+
 	f.mu.Lock()
 	defer f.mu.Unlock()
 

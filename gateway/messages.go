@@ -107,9 +107,10 @@ func (s *Service) streamMessage(ctx context.Context, principal Principal, req *c
 	})
 }
 
-// take puts the message into the log and has the turn dispatched. A message that was taken before is found again.
+// take puts the message into the log and has the turn dispatched. A message that was taken before is found again. It is not
+// given up halfway, whoever hangs up or drains: then nobody would know whether the message was taken.
 func (s *Service) take(ctx context.Context, principal Principal, req message) (*taken, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.RequestTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.RequestTimeout)
 	defer cancel()
 
 	if s.draining.Err() != nil {

@@ -270,6 +270,34 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestDrainWhileAMessageIsTaken has it taken nevertheless, and its stream end as those do that can be gone on with.
+func TestDrainWhileAMessageIsTaken(t *testing.T) {
+	w := newWorld(t)
+	w.agents["triage"].plays(func(*contextv1.Turn) (*handoffv1.Finished, error) {
+		return &handoffv1.Finished{Outcome: handoffv1.Finished_OUTCOME_SUPERSEDED}, nil
+	})
+
+	id := w.create()
+	w.store.appending = func(ctx context.Context) {
+		w.service.Drain()
+
+		select {
+		case <-ctx.Done():
+			t.Error("it is given up halfway")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+
+	got := w.sse("POST", "/v1/conversations/"+id+"/messages", `{"text":"hello"}`).all()
+	if len(got) == 0 || !strings.Contains(got[len(got)-1].comment, "draining") {
+		t.Errorf("stream: %v", got)
+	}
+
+	if log := w.store.log(id); len(log) < 2 || log[1].GetTurnAccepted().GetText() != "hello" {
+		t.Errorf("log: %v", log)
+	}
+}
+
 // TestClientThatLeaves sees that nothing is left of it, and that its turn goes on.
 func TestClientThatLeaves(t *testing.T) {
 	w := newWorld(t)

@@ -40,7 +40,7 @@ type Scaling struct {
 
 // Pod is a pod template that is merged over the one that a cluster makes for the agent, as by `kubectl patch
 // --type=strategic`: containers, volumes and the like are merged by their names, so that the container "agent" can be
-// given resources and any other name adds a sidecar.
+// given resources and any other name adds a container. The ambassador is among initContainers, by its name.
 type Pod struct {
 	// Metadata is added to the pods' own.
 	Metadata PodMetadata `json:"metadata,omitzero"`

@@ -95,41 +95,41 @@ func TestToolsComeAndGo(t *testing.T) {
 		for range 2 {
 			for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 				more(ctx, t, load, 5)
-				p.replaceTools(signal)
+				p.replace(rpc.Tools, signal)
 			}
 		}
 	})
 }
 
-// replaceTools sends the tools process a signal that ends it, and waits for the next one.
-func (p *testPlatform) replaceTools(signal syscall.Signal) {
+// replace sends a workload's process a signal that ends it, and waits until the next one is ready.
+func (p *testPlatform) replace(name string, signal syscall.Signal) {
 	p.t.Helper()
 
-	before := p.toolsProcess()
+	before := p.process(name)
 	if err := syscall.Kill(before, signal); err != nil {
 		p.t.Fatal(err)
 	}
 
-	for deadline := time.Now().Add(patience); p.toolsProcess() == before; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); p.process(name) == before; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			p.t.Fatalf("%s does not end", rpc.Tools)
+			p.t.Fatalf("%s does not end", name)
 		}
 	}
 }
 
-// toolsProcess waits until there is one that is ready, and returns its id.
-func (p *testPlatform) toolsProcess() int {
+// process waits until a workload has one that is ready, and returns its id.
+func (p *testPlatform) process(name string) int {
 	p.t.Helper()
 
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		for _, status := range p.platform.Statuses() {
-			if status.Name == rpc.Tools && status.State == supervise.Ready && status.PID != 0 {
+			if isProcess(status.Name, name) && status.State == supervise.Ready && status.PID != 0 {
 				return status.PID
 			}
 		}
 	}
 
-	p.t.Fatalf("%s is not ready", rpc.Tools)
+	p.t.Fatalf("%s is not ready", name)
 
 	return 0
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/otel/attribute"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/rpc"
@@ -99,7 +100,13 @@ func TestPodsSeeTheVariablesOfTelemetry(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for _, container := range template.Spec.Containers {
+	// The ambassador is there before the agent, stays, and ends after it.
+	inits := template.Spec.InitContainers
+	if len(inits) != 1 || inits[0].Name != "ambassador" || inits[0].RestartPolicy == nil || *inits[0].RestartPolicy != corev1.ContainerRestartPolicyAlways {
+		t.Errorf("init containers: %v", inits)
+	}
+
+	for _, container := range append(inits, template.Spec.Containers...) {
 		seen := map[string]string{}
 		for _, variable := range container.Env {
 			seen[variable.Name] = variable.Value

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/mesh/api/v1alpha1"
 	"github.com/serinhq/serin/mesh/controller/kube"
 )
 
@@ -120,8 +121,9 @@ func (m *podMaker) Template(agent agentspec.Agent, revision string) (corev1.PodT
 			RunAsNonRoot: new(true), RunAsUser: new(m.settings.user()), FSGroup: new(m.settings.user()),
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
-		Containers: []corev1.Container{m.agentContainer(agent), m.ambassadorContainer()},
-		Volumes:    m.volumes(agent.Metadata.Name, agentspec.Short(revision)),
+		InitContainers: []corev1.Container{m.ambassadorContainer()},
+		Containers:     []corev1.Container{m.agentContainer(agent)},
+		Volumes:        m.volumes(agent.Metadata.Name, agentspec.Short(revision)),
 	}
 
 	return template, nil
@@ -151,8 +153,11 @@ func (m *podMaker) agentContainer(agent agentspec.Agent) corev1.Container {
 	return container
 }
 
+// ambassadorContainer is a sidecar as Kubernetes has them: it is there before the agent and ends after it, so that the
+// turns of a draining agent still reach their models.
 func (m *podMaker) ambassadorContainer() corev1.Container {
-	container := m.container("ambassador", m.settings.Image, ambassadorProcess, podAmbassadorHTTP)
+	container := m.container(v1alpha1.Ambassador, m.settings.Image, ambassadorProcess, podAmbassadorHTTP)
+	container.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
 	container.Ports[0].Name = "llm-http"
 
 	for _, name := range slices.Sorted(maps.Keys(m.settings.LLMEnv)) {

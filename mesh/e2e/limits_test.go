@@ -136,12 +136,12 @@ func (p *platform) provider(agent, url string) {
 			map[string]any{"name": "PRIMARY_PROVIDER", "value": "ollama"}, // nobody bills for it, so that budgets allow it
 			map[string]any{"name": "OLLAMA_BASE_URL", "value": url},
 			map[string]any{"name": "OLLAMA_MODEL", "value": "none"},
-		}}}, "spec", "pod", "spec", "containers")
+		}}}, "spec", "pod", "spec", "initContainers")
 	}, func(pod *corev1.Pod) bool {
-		at := slices.IndexFunc(pod.Spec.Containers, func(container corev1.Container) bool { return container.Name == "ambassador" })
+		at := slices.IndexFunc(pod.Spec.InitContainers, func(container corev1.Container) bool { return container.Name == "ambassador" })
 		has := ""
 
-		for _, env := range pod.Spec.Containers[at].Env {
+		for _, env := range pod.Spec.InitContainers[at].Env {
 			if env.Name == "OLLAMA_BASE_URL" {
 				has = env.Value
 			}

@@ -1,6 +1,10 @@
 package agent
 
 import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -31,6 +35,32 @@ func lost(t *testing.T, change func(*world)) (*world, string) {
 	}
 
 	return w, w.model.asked()[1].last()
+}
+
+// TestNoConnectionIsNoAnswer has the ambassador be away twice: nothing was sent, so the model is asked once it is there.
+func TestNoConnectionIsNoAnswer(t *testing.T) {
+	w := newWorld(t, says("Yes."))
+	tries := 0
+
+	w.start(spec("billing"), func(config *Config) {
+		config.LLM.HTTPClient = &http.Client{Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				if tries++; tries < 3 {
+					return nil, errors.New("no handshake")
+				}
+
+				return new(net.Dialer).DialContext(ctx, network, address)
+			},
+		}}
+	})
+	w.begin("billing", "Is it paid?")
+
+	if turn := w.drive(); turn.GetStatus() != contextv1.TurnStatus_TURN_STATUS_COMPLETED || tries != 3 {
+		t.Errorf("after %d tries: %v\n%v", tries, turn, w.log())
+	}
+
+	w.verify()
 }
 
 func TestOutcomeUnknown(t *testing.T) {

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
@@ -107,9 +109,17 @@ func (m *modelClient) call(ctx context.Context, request modelRequest, show func(
 
 // once makes one request.
 func (m *modelClient) once(ctx context.Context, request modelRequest, show func(text string)) (*answer, error) {
-	var response *http.Response
+	var (
+		response  *http.Response
+		connected atomic.Bool
+	)
 
-	stream := m.completions.NewStreaming(ctx, m.params(request), option.WithResponseInto(&response), m.trace(ctx))
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) }, // once more, where the server has refused a request unread
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+
+	stream := m.completions.NewStreaming(traced, m.params(request), option.WithResponseInto(&response), m.trace(ctx))
 	defer stream.Close() //nolint:errcheck // the answer is whole by then, or the error is already known
 
 	var gathered gathering
@@ -119,7 +129,7 @@ func (m *modelClient) once(ctx context.Context, request modelRequest, show func(
 	}
 
 	if err := stream.Err(); err != nil {
-		return nil, &modelError{error: describe(err, response), class: classOfCall(err, response)}
+		return nil, &modelError{error: describe(err, response, connected.Load()), class: classOfCall(err, response)}
 	}
 
 	if gathered.finish == "" {

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -39,11 +39,12 @@ func aboutForm(refused *openai.Error) bool {
 }
 
 // describe makes an error that a person can act on and that holds no secrets. Errors of the context stay as they are.
-func describe(err error, response *http.Response) error {
+// Connected says that there was a connection to send the request on: without one it was not sent.
+func describe(err error, response *http.Response, connected bool) error {
 	var (
 		refused *openai.Error
 		within  *ssestream.StreamError
-		dial    *net.OpError
+		failed  *url.Error
 	)
 
 	switch {
@@ -55,8 +56,8 @@ func describe(err error, response *http.Response) error {
 		return fmt.Errorf("%s (HTTP %d%s)", clean(refused.Message), refused.StatusCode, code(refused.Code))
 	case errors.As(err, &within):
 		return errors.New(clean(streamMessage(within)))
-	case errors.As(err, &dial) && dial.Op == "dial":
-		return fmt.Errorf("%w: %w", errUnreachable, dial)
+	case !connected && errors.As(err, &failed):
+		return fmt.Errorf("%w: %w", errUnreachable, failed.Err)
 	case response != nil && response.StatusCode >= http.StatusBadRequest:
 		return fmt.Errorf("HTTP %d without an explanation", response.StatusCode)
 	default:

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // PodTemplate reads spec.pod as what Kubernetes takes it for. The error is [agentspec.Problems]: fields that Kubernetes
-// does not know, and values of another type than it wants.
+// does not know, values of another type than it wants, and the ambassador where it is not.
 func PodTemplate(pod *agentspec.Pod) (*corev1.PodTemplateSpec, error) {
 	template := &corev1.PodTemplateSpec{}
 	template.Labels, template.Annotations = maps.Clone(pod.Metadata.Labels), maps.Clone(pod.Metadata.Annotations)
@@ -30,6 +31,15 @@ func PodTemplate(pod *agentspec.Pod) (*corev1.PodTemplateSpec, error) {
 		problems[i] = strictProblem(err)
 	}
 
+	for i := range template.Spec.Containers {
+		if template.Spec.Containers[i].Name == Ambassador {
+			problems = append(problems, agentspec.Problem{
+				Field:   fmt.Sprintf("%s.containers[%d].name", podSpec, i),
+				Message: fmt.Sprintf("%q is a sidecar: it is changed in initContainers, by the same name", Ambassador),
+			})
+		}
+	}
+
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
@@ -38,6 +48,10 @@ func PodTemplate(pod *agentspec.Pod) (*corev1.PodTemplateSpec, error) {
 }
 
 const podSpec = "spec.pod.spec"
+
+// Ambassador is the init container of an agent's pods that stays, as a sidecar: it is there before the agent, which asks
+// its models through it, and ends after it.
+const Ambassador = "ambassador"
 
 // strictProblem splits a message of the decoder, such as `unknown field "containers[0].imag"`.
 func strictProblem(err error) agentspec.Problem {

@@ -53,6 +53,9 @@ func TestSourceTakesEachAgentByItself(t *testing.T) {
 			a.Spec.Prompt.Digest = "sha256:" + strings.Repeat("0", 64)
 		}),
 		object("podded", "v1", func(a *v1alpha1.Agent) { a.Spec.Pod.Spec = agentspec.Object(`{"containrs":[]}`) }),
+		object("doubled", "v1", func(a *v1alpha1.Agent) {
+			a.Spec.Pod.Spec = agentspec.Object(`{"containers":[{"name":"ambassador","env":[]}]}`)
+		}),
 	)
 
 	read := w.read(w.source())
@@ -62,7 +65,7 @@ func TestSourceTakesEachAgentByItself(t *testing.T) {
 
 	for agent, words := range map[string]string{
 		"lost": `no agent "nobody"`, "second": "triage has it already", "tooled": `no MCPServer "crm"`,
-		"mapped": `no ConfigMap "prompts"`, "podded": "containrs",
+		"mapped": `no ConfigMap "prompts"`, "podded": "containrs", "doubled": "spec.pod.spec.containers[0].name",
 	} {
 		if problems := read.Invalid[agent]; !strings.Contains(problems.Error(), words) {
 			t.Errorf("%s: %v, want %q", agent, problems, words)

@@ -157,20 +157,20 @@ func TestPodsAreAsTheAgentSays(t *testing.T) {
 
 	w.apply(run, w.wants("v1", map[string]int32{"v1": 0}, func(a *agentspec.Agent) {
 		a.Spec.Pod.Metadata.Labels = map[string]string{"team": "money", "app": "mine"}
-		a.Spec.Pod.Spec = agentspec.Object(`{"containers":[{"name":"agent","env":[{"name":"A","value":"b"}]},{"name":"side","image":"other"}],"serviceAccountName":"admin"}`)
+		a.Spec.Pod.Spec = agentspec.Object(`{"containers":[{"name":"agent","env":[{"name":"A","value":"b"}]},{"name":"side","image":"other"}],"initContainers":[{"name":"ambassador","env":[{"name":"C","value":"d"}]}],"serviceAccountName":"admin"}`)
 	}))
 
 	template := w.deployments()[w.nameOf("v1")].Spec.Template
 	containers := []string{}
 
-	for _, container := range template.Spec.Containers {
+	for _, container := range slices.Concat(template.Spec.InitContainers, template.Spec.Containers) {
 		text, _ := json.Marshal(container.Env)
 		containers = append(containers, container.Name+" "+container.Image+" "+string(text))
 	}
 
 	slices.Sort(containers)
 
-	if want := []string{`agent serin [{"name":"A","value":"b"}]`, "ambassador serin null", "side other null"}; !slices.Equal(containers, want) {
+	if want := []string{`agent serin [{"name":"A","value":"b"}]`, `ambassador serin [{"name":"C","value":"d"}]`, "side other null"}; !slices.Equal(containers, want) {
 		t.Errorf("containers: %q", containers)
 	}
 

@@ -94,9 +94,10 @@ func (paperPods) Files(agent, revision string) (map[string]string, error) {
 }
 
 func (paperPods) Template(agent agentspec.Agent, _ string) (corev1.PodTemplateSpec, error) {
-	return corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{
-		{Name: "agent", Image: "serin"}, {Name: "ambassador", Image: "serin"},
-	}, Hostname: agent.Metadata.Name}}, nil
+	return corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+		InitContainers: []corev1.Container{{Name: "ambassador", Image: "serin"}},
+		Containers:     []corev1.Container{{Name: "agent", Image: "serin"}}, Hostname: agent.Metadata.Name,
+	}}, nil
 }
 
 func (w *world) must(err error) {
