@@ -136,11 +136,11 @@ func (s *Service) admit(ctx context.Context) (context.Context, Principal, error)
 		authorization = values[0]
 	}
 
-	if err := s.perClient.take(clientOf(peerOf(ctx), incoming.Get("x-forwarded-for"), s.cfg.Door.TrustedProxies)); err != nil {
+	if err := s.perClient.takeClient(ctx, clientOf(peerOf(ctx), incoming.Get("x-forwarded-for"), s.cfg.Door.TrustedProxies)); err != nil {
 		return ctx, Principal{}, err
 	}
 
-	principal, err := s.identify(authorization)
+	principal, err := s.identify(ctx, authorization)
 	if err != nil {
 		return ctx, principal, err
 	}

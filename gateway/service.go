@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"google.golang.org/grpc"
@@ -28,8 +26,8 @@ type Service struct {
 	metrics  *metrics
 	origins  *http.CrossOriginProtection
 
-	perClient *limiter[netip.Addr]
-	perToken  *limiter[[sha256.Size]byte]
+	perClient *limiter
+	perToken  *limiter
 
 	// draining ends when streams shall end, stopping when calls that wait for a turn shall.
 	draining context.Context
@@ -62,6 +60,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 
+	s.watchRedis()
+
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.stopping, s.stop = context.WithCancel(context.Background())
 
@@ -73,8 +73,8 @@ func (s *Service) protect() error {
 	var errs [3]error
 
 	s.origins, errs[0] = newProtection(s.cfg.Door.Origins)
-	s.perClient, errs[1] = newLimiter[netip.Addr](s.cfg.Door.PerClient, "one client")
-	s.perToken, errs[2] = newLimiter[[sha256.Size]byte](s.cfg.Door.PerToken, "one token")
+	s.perClient, errs[1] = newLimiter(s.cfg.Door.PerClient, "client", s.sharing("limits", s.cfg.Door.Redis.Limits))
+	s.perToken, errs[2] = newLimiter(s.cfg.Door.PerToken, "token", s.sharing("limits", s.cfg.Door.Redis.Limits))
 
 	return errors.Join(errs[:]...)
 }
