@@ -51,6 +51,7 @@ type Redis struct {
 	timeout time.Duration
 
 	failures atomic.Int32
+	cause    atomic.Pointer[error] // of being away
 	away     atomic.Bool
 	changed  atomic.Pointer[func(away error)]
 
@@ -144,8 +145,12 @@ func isNumber(text string, least, most int) bool {
 // Address is host:port.
 func (r *Redis) Address() string { return r.address }
 
-// Close ends all connections.
+// Close ends all connections. Nil has none.
 func (r *Redis) Close() error {
+	if r == nil {
+		return nil
+	}
+
 	r.close()
 	r.probing.Wait()
 
@@ -156,9 +161,19 @@ func (r *Redis) Close() error {
 	return nil
 }
 
-// Check says what is wrong with Redis, by doing what requests need of it.
+// Check says what is wrong with Redis, by doing what requests need of it. What is found wrong often enough here, requests
+// need not find out.
 func (r *Redis) Check(ctx context.Context) error {
-	if err := r.probe(ctx); err != nil {
+	var err error
+
+	if r.away.Load() { // it is being looked at
+		err = *r.cause.Load()
+	} else {
+		err = r.probe(ctx)
+		r.note(err)
+	}
+
+	if err != nil {
 		return fmt.Errorf("redis at %s: %w", r.address, err)
 	}
 
@@ -179,18 +194,29 @@ func (r *Redis) call(ctx context.Context, use func(context.Context) error) error
 	defer cancel()
 
 	err := use(ctx)
+	r.note(err)
+
+	return err
+}
+
+// note counts failures in a row.
+func (r *Redis) note(err error) {
 	if err == nil {
 		r.failures.Store(0)
 	} else if r.failures.Add(1) >= redisFailures {
 		r.leave(err)
 	}
-
-	return err
 }
 
 // leave opens the circuit: nobody asks Redis until a probe has succeeded.
 func (r *Redis) leave(cause error) {
-	if r.closing.Err() != nil || !r.away.CompareAndSwap(false, true) {
+	if r.closing.Err() != nil {
+		return
+	}
+
+	r.cause.Store(&cause)
+
+	if !r.away.CompareAndSwap(false, true) {
 		return
 	}
 
