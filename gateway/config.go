@@ -31,7 +31,7 @@ type Config struct {
 	Hosts []string
 	// Door is what outsiders may; default every one of them as much as it likes, and no web pages.
 	Door Door
-	// Redis is what gateways share their limits by; nil means that each limits by itself.
+	// Redis is what gateways share limits and idempotency keys by; nil means that each counts for itself. See [Sharing].
 	Redis *Redis
 	// DispatchInterval is the time between looks for turns that nobody executes; default 500 ms.
 	DispatchInterval time.Duration

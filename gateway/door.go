@@ -22,7 +22,7 @@ type Door struct {
 	PerToken RateLimit `json:"perToken,omitzero"`
 	// TrustedProxies are networks whose X-Forwarded-For says who the client is.
 	TrustedProxies []netip.Prefix `json:"trustedProxies,omitempty"`
-	// Redis says how limits are shared, where there is a Redis.
+	// Redis says how limits and idempotency keys are shared, where there is a Redis.
 	Redis Sharing `json:"redis,omitzero"`
 	// MaxBodyBytes limits a request's body, and a gRPC request message; default 1 MiB.
 	MaxBodyBytes int64 `json:"maxBodyBytes,omitempty"`

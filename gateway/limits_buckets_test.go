@@ -87,7 +87,7 @@ func TestBuckets(t *testing.T) {
 
 func keyOf(text string) bucketKey { return sha256.Sum256([]byte(text)) }
 
-// taken takes as many tokens as it can, and returns how many that were.
+// takenOf takes as many tokens as it can, and returns how many that were.
 func takenOf(t *testing.T, b buckets, key string, tries int) (passed int) {
 	t.Helper()
 
@@ -105,11 +105,11 @@ func takenOf(t *testing.T, b buckets, key string, tries int) (passed int) {
 	return passed
 }
 
-func testBuckets(t *testing.T, make func(*testing.T, RateLimit) buckets) {
+func testBuckets(t *testing.T, newBuckets func(*testing.T, RateLimit) buckets) {
 	const slow = 0.001 // a second: nothing that a test lives to see
 
 	t.Run("as many at once as the burst", func(t *testing.T) {
-		b := make(t, RateLimit{PerSecond: slow, Burst: 3})
+		b := newBuckets(t, RateLimit{PerSecond: slow, Burst: 3})
 
 		if got := takenOf(t, b, "a", 10); got != 3 {
 			t.Errorf("%d passed, want 3", got)
@@ -125,7 +125,7 @@ func testBuckets(t *testing.T, make func(*testing.T, RateLimit) buckets) {
 	})
 
 	t.Run("as many at once, whoever comes first", func(t *testing.T) {
-		b := make(t, RateLimit{PerSecond: slow, Burst: 25})
+		b := newBuckets(t, RateLimit{PerSecond: slow, Burst: 25})
 
 		var (
 			passed  atomic.Int32
@@ -150,7 +150,7 @@ func testBuckets(t *testing.T, make func(*testing.T, RateLimit) buckets) {
 	})
 
 	t.Run("again once it is said", func(t *testing.T) {
-		b := make(t, RateLimit{PerSecond: 20, Burst: 1})
+		b := newBuckets(t, RateLimit{PerSecond: 20, Burst: 1})
 
 		for began, passed := time.Now(), 0; passed < 4; {
 			wait, err := b.take(t.Context(), keyOf("a"))
@@ -177,7 +177,7 @@ func testBuckets(t *testing.T, make func(*testing.T, RateLimit) buckets) {
 	})
 
 	t.Run("never more than the burst", func(t *testing.T) {
-		b := make(t, RateLimit{PerSecond: 100, Burst: 2})
+		b := newBuckets(t, RateLimit{PerSecond: 100, Burst: 2})
 		takenOf(t, b, "a", 1)
 		time.Sleep(200 * time.Millisecond) // ten times what fills it
 
@@ -190,7 +190,7 @@ func testBuckets(t *testing.T, make func(*testing.T, RateLimit) buckets) {
 	})
 
 	t.Run("the fastest", func(t *testing.T) {
-		b := make(t, RateLimit{PerSecond: mostRate, Burst: mostRate})
+		b := newBuckets(t, RateLimit{PerSecond: mostRate, Burst: mostRate})
 
 		if got := takenOf(t, b, "a", 20); got != 20 {
 			t.Errorf("%d of 20 passed", got)

@@ -10,13 +10,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// takeScript is our own because go-redis/redis_rate, which has not been released since 2023, takes whole numbers of requests
-// a period alone, and keeps the time at which a bucket will be full: that locks clients out when a limit is made stricter or
-// a clock is set back.
-//
 //go:embed limits.lua
 var takeSource string
 
+// takeScript is our own because go-redis/redis_rate, which has not been released since 2023, takes whole numbers of requests
+// a period alone, and keeps the time at which a bucket will be full: that locks clients out when a limit is made stricter or
+// a clock is set back.
 var takeScript = redis.NewScript(takeSource)
 
 // takeToken takes a token out of the bucket at a key, and returns 0 or how long until there is one. One step, by the clock

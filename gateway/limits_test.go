@@ -152,6 +152,7 @@ func TestManners(t *testing.T) {
 		{func(c *Config) { c.Door.PerClient.PerSecond = 1e19 }, "perClient.perSecond: 1e+19: must be"},
 		{func(c *Config) { c.Door.Origins = []string{"https://a.example:443"} }, `origins[0]: "https://a.example:443": must be an origin`},
 		{func(c *Config) { c.Door.Redis.Limits = "ajar" }, `redis.limits: "ajar": must be open or closed`},
+		{func(c *Config) { c.Door.Redis.Keys = "shut" }, `redis.keys: "shut": must be open or closed`},
 		{func(c *Config) { c.Door.Redis.Timeout = agentspec.Duration(time.Minute) }, "redis.timeout: 1m0s: must be from 1ms to 5s"},
 		{func(c *Config) { c.Door.MaxBodyBytes = -1 }, "maxBodyBytes: -1: must be from 1 to"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,8 +43,8 @@ const (
 var errRedisAway = errors.New("redis: away, and not asked")
 
 // Redis is where the gateways of a platform share what each would count for itself otherwise: see [Sharing] for what
-// happens without it. It takes one server (a Redis from 5.0, or a Valkey), or what passes for one; no cluster whose client
-// must know its slots, and no sentinels. Make one with [OpenRedis], and close it after the gateway.
+// happens without it. It is one server (Redis 5.0 or later, or Valkey), or what passes for one; no cluster whose client must
+// know its slots, and no sentinels. Make one with [OpenRedis], and close it after the gateway.
 type Redis struct {
 	client  *redis.Client
 	address string
@@ -55,6 +56,7 @@ type Redis struct {
 	away     atomic.Bool
 	changed  atomic.Pointer[func(away error)]
 
+	leaving sync.Mutex // so that no probing begins once it closes
 	closing context.Context
 	close   context.CancelFunc
 	probing sync.WaitGroup
@@ -151,7 +153,9 @@ func (r *Redis) Close() error {
 		return nil
 	}
 
+	r.leaving.Lock()
 	r.close()
+	r.leaving.Unlock()
 	r.probing.Wait()
 
 	if err := r.client.Close(); err != nil {
@@ -199,6 +203,20 @@ func (r *Redis) call(ctx context.Context, use func(context.Context) error) error
 	return err
 }
 
+// redisOutcome is what calls are counted by.
+func redisOutcome(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, errRedisAway):
+		return "skipped"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout):
+		return "timeout"
+	default:
+		return "error"
+	}
+}
+
 // note counts failures in a row.
 func (r *Redis) note(err error) {
 	if err == nil {
@@ -210,16 +228,15 @@ func (r *Redis) note(err error) {
 
 // leave opens the circuit: nobody asks Redis until a probe has succeeded.
 func (r *Redis) leave(cause error) {
-	if r.closing.Err() != nil {
+	r.leaving.Lock()
+	defer r.leaving.Unlock()
+
+	if r.closing.Err() != nil || r.away.Load() {
 		return
 	}
 
 	r.cause.Store(&cause)
-
-	if !r.away.CompareAndSwap(false, true) {
-		return
-	}
-
+	r.away.Store(true)
 	r.tell(cause)
 	r.probing.Go(r.comeBack)
 }

@@ -279,12 +279,23 @@ func TestRedisThatRefuses(t *testing.T) {
 
 // TestRedisUser may do what the manual says a user must be allowed, and no more.
 func TestRedisUser(t *testing.T) {
-	rules := strings.Fields("on >p%ss ~serin:* resetchannels -@all +eval +evalsha +time +hmget +hset +pexpire")
+	rules := strings.Fields("on >p%ss ~serin:* resetchannels -@all +eval +evalsha +time +hmget +hset +pexpire +get +set +del")
 	server := testenv.StartRedis(t, append([]string{"--user", "gateway"}, rules...)...)
 	shared := openTestRedis(t, RedisConfig{URL: "redis://gateway:p%25ss@" + server.Address, Timeout: unhurried})
 
 	if err := shared.Check(t.Context()); err != nil {
 		t.Error(err)
+	}
+
+	noted := &redisRecords{shared}
+	if _, err := noted.claim(t.Context(), "a", []byte("x")); err != nil {
+		t.Error(err)
+	}
+
+	for _, outcome := range []string{"y", ""} {
+		if _, err := noted.settle(t.Context(), "a", []byte(outcome), nil); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

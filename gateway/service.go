@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -28,6 +29,7 @@ type Service struct {
 
 	perClient *limiter
 	perToken  *limiter
+	records   records
 
 	// draining ends when streams shall end, stopping when calls that wait for a turn shall.
 	draining context.Context
@@ -68,13 +70,14 @@ func New(cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// protect makes what keeps outsiders at bay.
+// protect makes what keeps outsiders at bay, and what they ask for from being done twice.
 func (s *Service) protect() error {
-	var errs [3]error
+	var errs [4]error
 
 	s.origins, errs[0] = newProtection(s.cfg.Door.Origins)
-	s.perClient, errs[1] = newLimiter(s.cfg.Door.PerClient, "client", s.sharing("limits", s.cfg.Door.Redis.Limits))
-	s.perToken, errs[2] = newLimiter(s.cfg.Door.PerToken, "token", s.sharing("limits", s.cfg.Door.Redis.Limits))
+	s.perClient, errs[1] = newLimiter(s.cfg.Door.PerClient, "client", s.sharing("limits", cmp.Or(s.cfg.Door.Redis.Limits, Open)))
+	s.perToken, errs[2] = newLimiter(s.cfg.Door.PerToken, "token", s.sharing("limits", cmp.Or(s.cfg.Door.Redis.Limits, Open)))
+	s.records, errs[3] = newRecords(s.sharing("keys", cmp.Or(s.cfg.Door.Redis.Keys, Closed)))
 
 	return errors.Join(errs[:]...)
 }

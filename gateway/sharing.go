@@ -1,10 +1,7 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"os"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -28,12 +25,16 @@ const (
 // What is shared, and what is kept elsewhere: rate limits are in Redis alone; without one each gateway limits by itself.
 // Idempotency keys of what is done to conversations (open, message, feedback) are in the context store with what they did,
 // in one transaction, as are cancels and approvals, which need no key: that holds for all gateways and for ever, and Redis
-// has no part in it.
+// has no part in it. Idempotency keys of what is done to rollouts are in Redis, for a day or as long as its memory lasts;
+// without one a gateway knows those that came to itself since it was started.
 type Sharing struct {
 	// Timeout is what one call may take; default 50 ms.
 	Timeout agentspec.Duration `json:"timeout,omitempty"`
 	// Limits is what happens to requests that a limit concerns: open (the default) or closed.
 	Limits OnLoss `json:"limits,omitempty"`
+	// Keys is what happens to requests that steer rollouts and have an idempotency key: closed (the default), because whoever
+	// sends one would rather have nothing done than the same twice, or open.
+	Keys OnLoss `json:"keys,omitempty"`
 }
 
 func (s Sharing) check(field string, add func(field, format string, args ...any)) {
@@ -41,8 +42,13 @@ func (s Sharing) check(field string, add func(field, format string, args ...any)
 		add(field+".timeout", "%s: must be from 1ms to %s", timeout, mostRedisTimeout)
 	}
 
-	if s.Limits != "" && s.Limits != Open && s.Limits != Closed {
-		add(field+".limits", "%q: must be open or closed", s.Limits)
+	s.Limits.check(field+".limits", add)
+	s.Keys.check(field+".keys", add)
+}
+
+func (o OnLoss) check(field string, add func(field, format string, args ...any)) {
+	if o != "" && o != Open && o != Closed {
+		add(field, "%q: must be open or closed", o)
 	}
 }
 
@@ -56,19 +62,7 @@ type sharing struct {
 
 // count notes what a call came to.
 func (s sharing) count(ctx context.Context, err error) {
-	outcome := "ok"
-
-	switch {
-	case err == nil:
-	case errors.Is(err, errRedisAway):
-		outcome = "skipped"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		outcome = "timeout"
-	default:
-		outcome = "error"
-	}
-
-	s.metrics.redisCall(ctx, redisKey{use: s.use, outcome: outcome, onLoss: s.onLoss})
+	s.metrics.redisCall(ctx, redisKey{use: s.use, outcome: redisOutcome(err), onLoss: s.onLoss})
 }
 
 // sharedBuckets are those of all gateways, or what happens without them.
@@ -95,7 +89,7 @@ func (b *sharedBuckets) take(ctx context.Context, key bucketKey) (time.Duration,
 
 // sharing is a use of this gateway's Redis, if it has one.
 func (s *Service) sharing(use string, onLoss OnLoss) sharing {
-	return sharing{redis: s.cfg.Redis, use: use, onLoss: cmp.Or(onLoss, Open), metrics: s.metrics}
+	return sharing{redis: s.cfg.Redis, use: use, onLoss: onLoss, metrics: s.metrics}
 }
 
 // watchRedis logs when Redis goes, and when it is back.
@@ -106,7 +100,7 @@ func (s *Service) watchRedis() {
 
 	told := func(away error) {
 		if away != nil {
-			s.log.Warn("redis is away: limits are not shared", "address", s.cfg.Redis.Address(), "error", away.Error(), "limits", string(s.cfg.Door.Redis.Limits))
+			s.log.Warn("redis is away", "address", s.cfg.Redis.Address(), "error", away.Error())
 		} else {
 			s.log.Info("redis is back", "address", s.cfg.Redis.Address())
 		}

@@ -40,7 +40,7 @@ type PlatformConfig struct {
 	InsecureNoAuth bool
 	// Door is what users may beside that.
 	Door gateway.Door
-	// Redis is the URL of what gateways share their limits by; empty means the environment's, or that each counts for itself.
+	// Redis is the URL of what gateways share; empty means the environment's, or that each counts for itself.
 	Redis string
 	// LogLevel of the workloads' logs: debug, info (default), warn, error.
 	LogLevel string
@@ -200,13 +200,13 @@ func checkDoors(config PlatformConfig) error {
 
 // doorFlag is the flag that sets a field of [gateway.Door].
 func doorFlag(field string) string {
-	switch name, _, _ := strings.Cut(field, "."); name {
+	switch name, rest, _ := strings.Cut(field, "."); name {
 	case "perClient":
 		return "--rate-per-client"
 	case "perToken":
 		return "--rate-per-token"
 	case "redis":
-		return "--redis-limits"
+		return "--redis-" + rest
 	default:
 		return "--origin"
 	}

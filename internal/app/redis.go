@@ -50,7 +50,7 @@ func (p *Platform) checkRedis() error {
 
 	if p.config.Redis == "" {
 		if p.config.Door.Redis != (gateway.Sharing{}) {
-			return usageErrorf("--redis-limits: is of no use without --redis URL, or %s", redisVariable)
+			return usageErrorf("--redis-limits and --redis-keys: are of no use without --redis URL, or %s", redisVariable)
 		}
 
 		return nil

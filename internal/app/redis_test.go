@@ -42,7 +42,7 @@ func TestRedisThatCannotBeUnderstood(t *testing.T) {
 	}{
 		{PlatformConfig{Redis: "http://:s3cret@redis"}, "", "--redis: it does not begin with redis:// or rediss://: must be redis://"},
 		{PlatformConfig{}, "redis://:s3cret/@redis", redisVariable + ": it can't be read as a URL: must be redis://"},
-		{PlatformConfig{Door: gateway.Door{Redis: gateway.Sharing{Limits: gateway.Closed}}}, "", "--redis-limits: is of no use without --redis URL, or " + redisVariable},
+		{PlatformConfig{Door: gateway.Door{Redis: gateway.Sharing{Limits: gateway.Closed}}}, "", "--redis-limits and --redis-keys: are of no use without --redis URL, or " + redisVariable},
 		{PlatformConfig{Redis: "redis://redis", Door: gateway.Door{Redis: gateway.Sharing{Limits: "ajar"}}}, "", `--redis-limits: "ajar": must be open or closed`},
 	} {
 		env := &Env{Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}, Getenv: func(name string) string {

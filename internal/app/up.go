@@ -62,8 +62,9 @@ Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OpenTelemetry's standard va
 	flags.StringSliceVar(&config.Door.Origins, "origin", nil, "origin of a web page that may use the API from a browser; may be repeated")
 	flags.Float64Var(&config.Door.PerClient.PerSecond, "rate-per-client", 0, "requests a second that one client may make (default no limit)")
 	flags.Float64Var(&config.Door.PerToken.PerSecond, "rate-per-token", 0, "requests a second that may be made with one token (default no limit)")
-	flags.StringVar(&config.Redis, "redis", "", "URL of the Redis by which gateways share limits (default: "+redisVariable+", or none)")
+	flags.StringVar(&config.Redis, "redis", "", "URL of the Redis by which gateways share limits and idempotency keys (default: "+redisVariable+", or none)")
 	flags.StringVar((*string)(&config.Door.Redis.Limits), "redis-limits", "", "limits while Redis is away: open (default; each gateway's own), or closed (503)")
+	flags.StringVar((*string)(&config.Door.Redis.Keys), "redis-keys", "", "rollout commands with an Idempotency-Key while Redis is away: closed (default; 503), or open")
 	flags.StringVar(&config.LogLevel, "log-level", "info", "of the workloads' logs: debug, info, warn, error")
 	flags.StringVarP(&output, "output", "o", "text", "text, or json: one object once ready, then one per change")
 
