@@ -43,7 +43,8 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	m.turns, errs[3] = meter.Float64Histogram("serin_turn_duration_seconds", // agents record the turns that they end
 		metric.WithDescription("Time from a user's message to the end of its turn."), metric.WithUnit("s"))
 	m.redis, errs[4] = meter.Int64Counter("serin_gateway_redis_calls_total",
-		metric.WithDescription("Uses of Redis, by use, outcome (ok, timeout, error, or skipped while it is away) and what happens if it is not ok (open or closed)."))
+		metric.WithDescription("Uses of Redis, by use (limits or keys), outcome (ok, timeout, error, or skipped while it is away) "+
+			"and what happens if it is not ok (open or closed)."))
 
 	return &m, errors.Join(errs[:]...)
 }
@@ -62,7 +63,9 @@ type redisKey struct {
 
 func (m *metrics) redisCall(ctx context.Context, key redisKey) {
 	m.redis.Add(ctx, 1, m.cached(key, func() attribute.Set {
-		return attribute.NewSet(attribute.String("use", key.use), attribute.String("outcome", key.outcome), attribute.String("on_loss", string(key.onLoss)))
+		return attribute.NewSet(
+			attribute.String("use", key.use), attribute.String("outcome", key.outcome), attribute.String("on_loss", string(key.onLoss)),
+		)
 	}))
 }
 
@@ -75,7 +78,9 @@ func (m *metrics) turnFailed(ctx context.Context, agent string, took time.Durati
 
 func (m *metrics) options(key requestKey) metric.MeasurementOption {
 	return m.cached(key, func() attribute.Set {
-		return attribute.NewSet(attribute.String("door", key.door), attribute.String("route", key.route), attribute.String("code", key.code))
+		return attribute.NewSet(
+			attribute.String("door", key.door), attribute.String("route", key.route), attribute.String("code", key.code),
+		)
 	})
 }
 

@@ -25,7 +25,9 @@ type attempt struct {
 // once runs a command, unless the principal's idempotency key says that it was run: then its answer is that of the first
 // time. Without a key it is run. A command that was refused may be tried again with its key; one whose outcome got lost may
 // not, because it could be done twice.
-func once[Resp proto.Message](ctx context.Context, s *Service, principal Principal, req proto.Message, run func(context.Context) (Resp, error)) (none Resp, _ error) {
+func once[Resp proto.Message](
+	ctx context.Context, s *Service, principal Principal, req proto.Message, run func(context.Context) (Resp, error),
+) (none Resp, _ error) {
 	key, err := idempotencyKey(ctx, "")
 	if err != nil {
 		return none, err

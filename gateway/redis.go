@@ -272,7 +272,8 @@ func (r *Redis) probeInTime(ctx context.Context) error {
 	return r.probe(ctx)
 }
 
-// probe takes from a bucket that is nobody's and full a millisecond later: a Redis that is read-only, full or denies a command is of no use, too.
+// probe takes from a bucket that is nobody's and full a millisecond later: a Redis that is read-only, full or denies a
+// command is of no use, too.
 func (r *Redis) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, redisProbeTimeout)
 	defer cancel()

@@ -60,7 +60,8 @@ func (s *Service) Handler() http.Handler {
 
 // serve tells pages from the API.
 func (d *rest) serve(w http.ResponseWriter, r *http.Request) {
-	if err := d.perClient.takeClient(r.Context(), clientOf(r.RemoteAddr, r.Header.Values("X-Forwarded-For"), d.cfg.Door.TrustedProxies)); err != nil {
+	client := clientOf(r.RemoteAddr, r.Header.Values("X-Forwarded-For"), d.cfg.Door.TrustedProxies)
+	if err := d.perClient.takeClient(r.Context(), client); err != nil {
 		writeError(w, r, err)
 
 		return

@@ -75,8 +75,9 @@ func (s *Service) protect() error {
 	var errs [4]error
 
 	s.origins, errs[0] = newProtection(s.cfg.Door.Origins)
-	s.perClient, errs[1] = newLimiter(s.cfg.Door.PerClient, "client", s.sharing("limits", cmp.Or(s.cfg.Door.Redis.Limits, Open)))
-	s.perToken, errs[2] = newLimiter(s.cfg.Door.PerToken, "token", s.sharing("limits", cmp.Or(s.cfg.Door.Redis.Limits, Open)))
+	limits := s.sharing("limits", cmp.Or(s.cfg.Door.Redis.Limits, Open))
+	s.perClient, errs[1] = newLimiter(s.cfg.Door.PerClient, "client", limits)
+	s.perToken, errs[2] = newLimiter(s.cfg.Door.PerToken, "token", limits)
 	s.records, errs[3] = newRecords(s.sharing("keys", cmp.Or(s.cfg.Door.Redis.Keys, Closed)))
 
 	return errors.Join(errs[:]...)
