@@ -23,7 +23,7 @@ func (s *Service) Authorize(next http.Handler) http.Handler {
 }
 
 func (s *Service) checkOperator(r *http.Request) error {
-	principal, err := s.identify(r.Header.Get("Authorization"))
+	principal, err := s.identify(r.Context(), r.Header.Get("Authorization"))
 	if err != nil {
 		return err
 	}

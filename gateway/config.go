@@ -31,6 +31,8 @@ type Config struct {
 	Hosts []string
 	// Door is what outsiders may; default every one of them as much as it likes, and no web pages.
 	Door Door
+	// Redis is what gateways share limits and idempotency keys by; nil means that each counts for itself. See [Sharing].
+	Redis *Redis
 	// DispatchInterval is the time between looks for turns that nobody executes; default 500 ms.
 	DispatchInterval time.Duration
 	// MaxDispatches limits turns that are dispatched at once; more wait for the next look. Default 4096.

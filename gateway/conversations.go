@@ -23,22 +23,13 @@ func (s *Service) createConversation(ctx context.Context, principal Principal, r
 	}
 
 	created, err := s.store.CreateConversation(ctx, &contextv1.CreateConversationRequest{
-		RequestId: createID(principal, key), Tenant: principal.Tenant, User: principal.User, Agent: agent,
+		RequestId: storedAs("create/", principal, key), Tenant: principal.Tenant, User: principal.User, Agent: agent,
 	})
 	if err != nil {
 		return nil, err
 	}
 
 	return &conversationv1.CreateConversationResponse{Conversation: conversationView(created.GetConversation())}, nil
-}
-
-// createID is the request id of a creation: keys of different users never meet.
-func createID(principal Principal, key string) string {
-	if key == "" {
-		return newID("create/")
-	}
-
-	return "create/" + digest(principal.Tenant, principal.User, key)
 }
 
 func (s *Service) getConversation(ctx context.Context, principal Principal, req *conversationv1.GetConversationRequest) (*conversationv1.GetConversationResponse, error) {

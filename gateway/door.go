@@ -22,12 +22,14 @@ type Door struct {
 	PerToken RateLimit `json:"perToken,omitzero"`
 	// TrustedProxies are networks whose X-Forwarded-For says who the client is.
 	TrustedProxies []netip.Prefix `json:"trustedProxies,omitempty"`
+	// Redis says how limits and idempotency keys are shared, where there is a Redis.
+	Redis Sharing `json:"redis,omitzero"`
 	// MaxBodyBytes limits a request's body, and a gRPC request message; default 1 MiB.
 	MaxBodyBytes int64 `json:"maxBodyBytes,omitempty"`
 }
 
-// RateLimit is how many requests may be made at one gateway: several of them let through as many times as much. A stream is
-// one request. The zero value limits nothing.
+// RateLimit is how many requests may be made at all gateways that share a [Redis]; without one, at each gateway, so that
+// several let through as many times as much. A stream is one request. The zero value limits nothing.
 type RateLimit struct {
 	// PerSecond is how many requests a second may have for ever: from 0.001 to 1,000,000.
 	PerSecond float64 `json:"perSecond"`
@@ -60,6 +62,8 @@ func (d Door) Check(tokens bool) []fault.Violation {
 	if d.PerToken.PerSecond > 0 && !tokens {
 		add("perToken", "there are no tokens, so that it would limit nobody; perClient does")
 	}
+
+	d.Redis.check("redis", add)
 
 	if d.MaxBodyBytes < 0 || d.MaxBodyBytes > math.MaxInt32 {
 		add("maxBodyBytes", "%d: must be from 1 to %d; 0 is the default", d.MaxBodyBytes, math.MaxInt32)

@@ -139,11 +139,12 @@ func (s *Service) admit(ctx context.Context) (context.Context, Principal, error)
 		authorization = values[0]
 	}
 
-	if err := s.perClient.take(clientOf(peerOf(ctx), incoming.Get("x-forwarded-for"), s.cfg.Door.TrustedProxies)); err != nil {
+	client := clientOf(peerOf(ctx), incoming.Get("x-forwarded-for"), s.cfg.Door.TrustedProxies)
+	if err := s.perClient.takeClient(ctx, client); err != nil {
 		return ctx, Principal{}, err
 	}
 
-	principal, err := s.identify(authorization)
+	principal, err := s.identify(ctx, authorization)
 	if err != nil {
 		return ctx, principal, err
 	}

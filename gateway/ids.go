@@ -39,6 +39,15 @@ func idempotencyKey(ctx context.Context, inRequest string) (string, error) {
 	}
 }
 
+// storedAs is what the store knows a request by: keys of different users never meet, and a request without one is new.
+func storedAs(what string, principal Principal, key string) string {
+	if key == "" {
+		return newID(what)
+	}
+
+	return what + digest(principal.Tenant, principal.User, key)
+}
+
 // digest is the sha256 in hex over parts that can't run into each other.
 func digest(parts ...string) string {
 	hash := sha256.New()

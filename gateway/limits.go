@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"net"
@@ -16,20 +18,33 @@ import (
 	"github.com/serinhq/serin/internal/fault"
 )
 
-// maxLimited is how many clients, and how many tokens, are remembered. Who has been forgotten begins anew.
+// maxLimited is how many clients, and how many tokens, a process remembers. Who has been forgotten begins anew.
 const maxLimited = 1 << 16
 
-// limiter has a token bucket for each key. Nil limits nothing.
-type limiter[K comparable] struct {
-	limit RateLimit
-	what  string
-	now   func() time.Time
+// bucketKey names a bucket. It is a digest, so that nothing keeps a token or an address in the clear: not a core, not Redis.
+// (Whoever reads the digest of an IPv4 address and tries all of them finds it. It is kept until its bucket is full.)
+type bucketKey [sha256.Size]byte
 
-	mu      sync.Mutex
-	buckets *simplelru.LRU[K, *rate.Limiter]
+func keyOfClient(client netip.Addr) bucketKey { return sha256.Sum256(client.AsSlice()) }
+
+func keyOfToken(token string) bucketKey { return sha256.Sum256([]byte(token)) }
+
+// buckets are the token buckets of one limit, each with a key: full at first, and filled by RateLimit.PerSecond up to
+// RateLimit.Burst.
+type buckets interface {
+	// take takes a token out of the key's bucket and returns 0; or it takes none, and returns how long until there is one.
+	take(ctx context.Context, key bucketKey) (time.Duration, error)
 }
 
-func newLimiter[K comparable](limit RateLimit, what string) (*limiter[K], error) {
+// limiter lets requests pass, or not. Nil limits nothing.
+type limiter struct {
+	limit   RateLimit
+	what    string
+	buckets buckets
+}
+
+// newLimiter makes a limit whose buckets all gateways share that have the same Redis; those of this process without one.
+func newLimiter(limit RateLimit, what string, shared sharing) (*limiter, error) {
 	if limit.PerSecond == 0 {
 		return nil, nil //nolint:nilnil // there is no limit
 	}
@@ -38,39 +53,82 @@ func newLimiter[K comparable](limit RateLimit, what string) (*limiter[K], error)
 		limit.Burst = max(int(math.Ceil(limit.PerSecond)), 1)
 	}
 
-	buckets, err := simplelru.NewLRU[K, *rate.Limiter](maxLimited, nil)
+	own, err := newOwnBuckets(limit)
 	if err != nil {
-		return nil, fmt.Errorf("gateway: limit %s: %w", what, err)
+		return nil, err
 	}
 
-	return &limiter[K]{limit: limit, what: what, now: time.Now, buckets: buckets}, nil
+	made := &limiter{limit: limit, what: "one " + what, buckets: own}
+	if shared.redis != nil {
+		made.buckets = &sharedBuckets{sharing: shared, theirs: newRedisBuckets(shared.redis, limit, what), own: own}
+	}
+
+	return made, nil
 }
 
 // take lets one request of the key pass. Else the fault (RATE_LIMITED) says when the next one may.
-func (l *limiter[K]) take(key K) error {
+func (l *limiter) take(ctx context.Context, key bucketKey) error {
+	wait, err := l.buckets.take(ctx, key)
+	if err != nil || wait <= 0 {
+		return err
+	}
+
+	return fault.New(codes.ResourceExhausted, "RATE_LIMITED", "%s may make %g requests a second, and %d at once; wait",
+		l.what, l.limit.PerSecond, l.limit.Burst).After(wait)
+}
+
+func (l *limiter) takeClient(ctx context.Context, client netip.Addr) error {
 	if l == nil {
 		return nil
 	}
 
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	return l.take(ctx, keyOfClient(client))
+}
 
-	bucket, known := l.buckets.Get(key)
-	if !known {
-		bucket = rate.NewLimiter(rate.Limit(l.limit.PerSecond), l.limit.Burst)
-		l.buckets.Add(key, bucket)
-	}
-
-	now := l.now()
-	if bucket.AllowN(now, 1) {
+func (l *limiter) takeToken(ctx context.Context, token string) error {
+	if l == nil {
 		return nil
 	}
 
-	missing := 1 - bucket.TokensAt(now)
-	wait := time.Duration(missing / l.limit.PerSecond * float64(time.Second))
+	return l.take(ctx, keyOfToken(token))
+}
 
-	return fault.New(codes.ResourceExhausted, "RATE_LIMITED", "%s may make %g requests a second, and %d at once; wait",
-		l.what, l.limit.PerSecond, l.limit.Burst).After(wait)
+// ownBuckets are this process's.
+type ownBuckets struct {
+	limit RateLimit
+	now   func() time.Time
+
+	mu    sync.Mutex
+	known *simplelru.LRU[bucketKey, *rate.Limiter]
+}
+
+func newOwnBuckets(limit RateLimit) (*ownBuckets, error) {
+	known, err := simplelru.NewLRU[bucketKey, *rate.Limiter](maxLimited, nil)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: make buckets: %w", err)
+	}
+
+	return &ownBuckets{limit: limit, now: time.Now, known: known}, nil
+}
+
+func (b *ownBuckets) take(_ context.Context, key bucketKey) (time.Duration, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	bucket, known := b.known.Get(key)
+	if !known {
+		bucket = rate.NewLimiter(rate.Limit(b.limit.PerSecond), b.limit.Burst)
+		b.known.Add(key, bucket)
+	}
+
+	now := b.now()
+	if bucket.AllowN(now, 1) {
+		return 0, nil
+	}
+
+	missing := 1 - bucket.TokensAt(now)
+
+	return max(time.Duration(missing/b.limit.PerSecond*float64(time.Second)), 1), nil
 }
 
 // clientOf is who is at the other end: the peer itself, or whoever the proxies that are trusted say they had before them.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
+	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/internal/telemetry"
 )
@@ -76,7 +77,7 @@ func TestTokensAreLimitedEachByItself(t *testing.T) {
 
 func TestLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limit, err := newLimiter[string](RateLimit{PerSecond: 2}, "one")
+		limit, err := newLimiter(RateLimit{PerSecond: 2}, "client", sharing{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +85,7 @@ func TestLimiter(t *testing.T) {
 		passed := 0
 
 		for range 40 { // 10 s
-			if err := limit.take("a"); err == nil {
+			if err := limit.take(t.Context(), keyOf("a")); err == nil {
 				passed++
 			} else if wait := fault.From(err).RetryAfter; wait <= 0 || wait > 500*time.Millisecond {
 				t.Errorf("wait %s", wait)
@@ -98,12 +99,12 @@ func TestLimiter(t *testing.T) {
 		}
 
 		for i := range 2 * maxLimited {
-			if err := limit.take(fmt.Sprint(i)); err != nil {
+			if err := limit.take(t.Context(), keyOf(fmt.Sprint(i))); err != nil {
 				t.Fatal(err)
 			}
 		}
 
-		if got := limit.buckets.Len(); got != maxLimited {
+		if got := limit.buckets.(*ownBuckets).known.Len(); got != maxLimited {
 			t.Errorf("%d clients are remembered, want %d", got, maxLimited)
 		}
 	})
@@ -150,6 +151,9 @@ func TestManners(t *testing.T) {
 		{func(c *Config) { c.Door.PerClient.PerSecond = math.NaN() }, "perClient.perSecond: NaN: must be"},
 		{func(c *Config) { c.Door.PerClient.PerSecond = 1e19 }, "perClient.perSecond: 1e+19: must be"},
 		{func(c *Config) { c.Door.Origins = []string{"https://a.example:443"} }, `origins[0]: "https://a.example:443": must be an origin`},
+		{func(c *Config) { c.Door.Redis.Limits = "ajar" }, `redis.limits: "ajar": must be open or closed`},
+		{func(c *Config) { c.Door.Redis.Keys = "shut" }, `redis.keys: "shut": must be open or closed`},
+		{func(c *Config) { c.Door.Redis.Timeout = agentspec.Duration(time.Minute) }, "redis.timeout: 1m0s: must be from 1ms to 5s"},
 		{func(c *Config) { c.Door.MaxBodyBytes = -1 }, "maxBodyBytes: -1: must be from 1 to"},
 	} {
 		w := newWorld(t)

@@ -17,8 +17,9 @@ type metrics struct {
 	duration metric.Float64Histogram
 	streams  metric.Int64UpDownCounter
 	turns    metric.Float64Histogram
+	redis    metric.Int64Counter
 
-	// attributes of requests seen before: making a set costs more than counting.
+	// attributes of what was counted before: making a set costs more than counting.
 	attributes sync.Map
 }
 
@@ -30,7 +31,7 @@ type requestKey struct {
 func newMetrics(meter metric.Meter) (*metrics, error) {
 	var (
 		m    metrics
-		errs [4]error
+		errs [5]error
 	)
 
 	m.requests, errs[0] = meter.Int64Counter("serin_gateway_requests_total",
@@ -41,6 +42,9 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		metric.WithDescription("Open streams of server-sent events."))
 	m.turns, errs[3] = meter.Float64Histogram("serin_turn_duration_seconds", // agents record the turns that they end
 		metric.WithDescription("Time from a user's message to the end of its turn."), metric.WithUnit("s"))
+	m.redis, errs[4] = meter.Int64Counter("serin_gateway_redis_calls_total",
+		metric.WithDescription("Uses of Redis, by use (limits or keys), outcome (ok, timeout, error, or skipped while it is away) "+
+			"and what happens if it is not ok (open or closed)."))
 
 	return &m, errors.Join(errs[:]...)
 }
@@ -51,6 +55,20 @@ func (m *metrics) request(ctx context.Context, key requestKey, took time.Duratio
 	m.duration.Record(ctx, took.Seconds(), options)
 }
 
+// redisKey is what uses of Redis are counted by.
+type redisKey struct {
+	use, outcome string
+	onLoss       OnLoss
+}
+
+func (m *metrics) redisCall(ctx context.Context, key redisKey) {
+	m.redis.Add(ctx, 1, m.cached(key, func() attribute.Set {
+		return attribute.NewSet(
+			attribute.String("use", key.use), attribute.String("outcome", key.outcome), attribute.String("on_loss", string(key.onLoss)),
+		)
+	}))
+}
+
 // turnFailed records a turn that the gateway ended. No revision executed it to the end.
 func (m *metrics) turnFailed(ctx context.Context, agent string, took time.Duration) {
 	m.turns.Record(ctx, max(took.Seconds(), 0), metric.WithAttributes(
@@ -59,13 +77,19 @@ func (m *metrics) turnFailed(ctx context.Context, agent string, took time.Durati
 }
 
 func (m *metrics) options(key requestKey) metric.MeasurementOption {
+	return m.cached(key, func() attribute.Set {
+		return attribute.NewSet(
+			attribute.String("door", key.door), attribute.String("route", key.route), attribute.String("code", key.code),
+		)
+	})
+}
+
+func (m *metrics) cached(key any, made func() attribute.Set) metric.MeasurementOption {
 	if known, ok := m.attributes.Load(key); ok {
 		return known.(metric.MeasurementOption) //nolint:forcetypeassert // nothing else is stored
 	}
 
-	options := metric.WithAttributeSet(attribute.NewSet(
-		attribute.String("door", key.door), attribute.String("route", key.route), attribute.String("code", key.code),
-	))
+	options := metric.WithAttributeSet(made())
 	m.attributes.Store(key, options)
 
 	return options

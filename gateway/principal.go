@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -42,7 +41,7 @@ func (p Principal) maySee(conversation *contextv1.Conversation) bool {
 }
 
 // identify finds out who calls from the value of an Authorization header or metadata entry, and whether it calls too often.
-func (s *Service) identify(authorization string) (Principal, error) {
+func (s *Service) identify(ctx context.Context, authorization string) (Principal, error) {
 	if s.cfg.Tokens == nil {
 		return localPrincipal(), nil
 	}
@@ -65,7 +64,7 @@ func (s *Service) identify(authorization string) (Principal, error) {
 		return Principal{}, fault.New(codes.Unauthenticated, "TOKEN_INVALID", "authorization: this token is not known here")
 	}
 
-	return principal, s.perToken.take(sha256.Sum256([]byte(token)))
+	return principal, s.perToken.takeToken(ctx, token)
 }
 
 // call is what is known about the request being served.

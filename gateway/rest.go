@@ -60,7 +60,8 @@ func (s *Service) Handler() http.Handler {
 
 // serve tells pages from the API.
 func (d *rest) serve(w http.ResponseWriter, r *http.Request) {
-	if err := d.perClient.take(clientOf(r.RemoteAddr, r.Header.Values("X-Forwarded-For"), d.cfg.Door.TrustedProxies)); err != nil {
+	client := clientOf(r.RemoteAddr, r.Header.Values("X-Forwarded-For"), d.cfg.Door.TrustedProxies)
+	if err := d.perClient.takeClient(r.Context(), client); err != nil {
 		writeError(w, r, err)
 
 		return
@@ -88,7 +89,7 @@ func (d *rest) api(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	principal, err := d.identify(r.Header.Get("Authorization"))
+	principal, err := d.identify(r.Context(), r.Header.Get("Authorization"))
 	if err != nil {
 		writeError(w, r, err)
 

@@ -41,23 +41,23 @@ func (r rollouts) WatchRollouts(req *rolloutv1.WatchRolloutsRequest, stream grpc
 }
 
 func (r rollouts) StartRollout(ctx context.Context, req *rolloutv1.StartRolloutRequest) (*rolloutv1.StartRolloutResponse, error) {
-	return steer(ctx, r.Service, req, rolloutv1.RolloutServiceClient.StartRollout)
+	return command(ctx, r.Service, req, rolloutv1.RolloutServiceClient.StartRollout)
 }
 
 func (r rollouts) SetWeight(ctx context.Context, req *rolloutv1.SetWeightRequest) (*rolloutv1.SetWeightResponse, error) {
-	return steer(ctx, r.Service, req, rolloutv1.RolloutServiceClient.SetWeight)
+	return command(ctx, r.Service, req, rolloutv1.RolloutServiceClient.SetWeight)
 }
 
 func (r rollouts) PauseRollout(ctx context.Context, req *rolloutv1.PauseRolloutRequest) (*rolloutv1.PauseRolloutResponse, error) {
-	return steer(ctx, r.Service, req, rolloutv1.RolloutServiceClient.PauseRollout)
+	return command(ctx, r.Service, req, rolloutv1.RolloutServiceClient.PauseRollout)
 }
 
 func (r rollouts) ResumeRollout(ctx context.Context, req *rolloutv1.ResumeRolloutRequest) (*rolloutv1.ResumeRolloutResponse, error) {
-	return steer(ctx, r.Service, req, rolloutv1.RolloutServiceClient.ResumeRollout)
+	return command(ctx, r.Service, req, rolloutv1.RolloutServiceClient.ResumeRollout)
 }
 
 func (r rollouts) PromoteRollout(ctx context.Context, req *rolloutv1.PromoteRolloutRequest) (*rolloutv1.PromoteRolloutResponse, error) {
-	return steer(ctx, r.Service, req, rolloutv1.RolloutServiceClient.PromoteRollout)
+	return command(ctx, r.Service, req, rolloutv1.RolloutServiceClient.PromoteRollout)
 }
 
 func (r rollouts) AbortRollout(ctx context.Context, req *rolloutv1.AbortRolloutRequest) (*rolloutv1.AbortRolloutResponse, error) {
@@ -65,11 +65,11 @@ func (r rollouts) AbortRollout(ctx context.Context, req *rolloutv1.AbortRolloutR
 }
 
 func (r rollouts) UndoRollout(ctx context.Context, req *rolloutv1.UndoRolloutRequest) (*rolloutv1.UndoRolloutResponse, error) {
-	return steer(ctx, r.Service, req, rolloutv1.RolloutServiceClient.UndoRollout)
+	return command(ctx, r.Service, req, rolloutv1.RolloutServiceClient.UndoRollout)
 }
 
 func (r rollouts) RetryRollout(ctx context.Context, req *rolloutv1.RetryRolloutRequest) (*rolloutv1.RetryRolloutResponse, error) {
-	return steer(ctx, r.Service, req, rolloutv1.RolloutServiceClient.RetryRollout)
+	return command(ctx, r.Service, req, rolloutv1.RolloutServiceClient.RetryRollout)
 }
 
 func (r rollouts) ListHistory(ctx context.Context, req *rolloutv1.ListHistoryRequest) (*rolloutv1.ListHistoryResponse, error) {
@@ -92,6 +92,22 @@ func steer[Req proto.Message, Resp any](
 		}
 
 		return call(s.cfg.Rollouts, ctx, req)
+	})
+}
+
+// command is steer for what an idempotency key keeps from being done twice. (An abort is not among it: it waits for nothing
+// else, and twice is once.)
+func command[Req, Resp proto.Message](
+	ctx context.Context, s *Service, req Req,
+	call func(rolloutv1.RolloutServiceClient, context.Context, Req, ...grpc.CallOption) (Resp, error),
+) (Resp, error) {
+	return unary(ctx, s, req, func(ctx context.Context, principal Principal, req Req) (resp Resp, err error) {
+		ctx, err = s.onBehalf(ctx, principal)
+		if err != nil {
+			return resp, err
+		}
+
+		return once(ctx, s, principal, req, func(ctx context.Context) (Resp, error) { return call(s.cfg.Rollouts, ctx, req) })
 	})
 }
 

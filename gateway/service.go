@@ -1,12 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"google.golang.org/grpc"
@@ -28,8 +27,9 @@ type Service struct {
 	metrics  *metrics
 	origins  *http.CrossOriginProtection
 
-	perClient *limiter[netip.Addr]
-	perToken  *limiter[[sha256.Size]byte]
+	perClient *limiter
+	perToken  *limiter
+	records   records
 
 	// draining ends when streams shall end, stopping when calls that wait for a turn shall.
 	draining context.Context
@@ -62,19 +62,23 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 
+	s.watchRedis()
+
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.stopping, s.stop = context.WithCancel(context.Background())
 
 	return s, nil
 }
 
-// protect makes what keeps outsiders at bay.
+// protect makes what keeps outsiders at bay, and what they ask for from being done twice.
 func (s *Service) protect() error {
-	var errs [3]error
+	var errs [4]error
 
 	s.origins, errs[0] = newProtection(s.cfg.Door.Origins)
-	s.perClient, errs[1] = newLimiter[netip.Addr](s.cfg.Door.PerClient, "one client")
-	s.perToken, errs[2] = newLimiter[[sha256.Size]byte](s.cfg.Door.PerToken, "one token")
+	limits := s.sharing("limits", cmp.Or(s.cfg.Door.Redis.Limits, Open))
+	s.perClient, errs[1] = newLimiter(s.cfg.Door.PerClient, "client", limits)
+	s.perToken, errs[2] = newLimiter(s.cfg.Door.PerToken, "token", limits)
+	s.records, errs[3] = newRecords(s.sharing("keys", cmp.Or(s.cfg.Door.Redis.Keys, Closed)))
 
 	return errors.Join(errs[:]...)
 }

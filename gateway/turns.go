@@ -54,9 +54,15 @@ func (s *Service) giveFeedback(ctx context.Context, principal Principal, req *co
 		return nil, err
 	}
 
+	key, err := idempotencyKey(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+
 	_, err = s.store.Append(ctx, &contextv1.AppendRequest{
 		ConversationId: conversation.GetConversationId(),
-		RequestId:      newID("feedback/"),
+		RequestId:      storedAs("feedback/", principal, key),
+		RequestDigest:  digest(req.GetTurnId(), req.GetRating().String(), req.GetComment()),
 		Events: []*eventv1.Event{{
 			TurnId: turnID,
 			Kind: &eventv1.Event_FeedbackGiven{FeedbackGiven: &eventv1.FeedbackGiven{

@@ -21,7 +21,7 @@ const (
 // Without an identity or a listener nothing goes.
 const degradeVariable = "SERIN_HEALTH_DEGRADE"
 
-var degradable = []string{"database", "llm", rpc.Context, "tools"}
+var degradable = []string{"database", "llm", "redis", rpc.Context, "tools"}
 
 // checks are all of a room: its identity, that the mesh lets its server take connections, and its own.
 func (w *workload) checks(room *room, server *rpc.Server) ([]health.Check, error) {

@@ -17,8 +17,8 @@ func TestDegradingChecksAreNamed(t *testing.T) {
 		{"llm", "llm", ""},
 		{"llm, tools", "llm tools", ""},
 		{"database,tools", "tools", ""}, // this one has no database
-		{"listener", "", `SERIN_HEALTH_DEGRADE "listener": what a process can go without is database, llm, serin-context, tools`},
-		{"llm,lmm", "", `SERIN_HEALTH_DEGRADE "lmm": what a process can go without is database, llm, serin-context, tools`},
+		{"listener", "", `SERIN_HEALTH_DEGRADE "listener": what a process can go without is database, llm, redis, serin-context, tools`},
+		{"llm,lmm", "", `SERIN_HEALTH_DEGRADE "lmm": what a process can go without is database, llm, redis, serin-context, tools`},
 	} {
 		t.Run(test.told, func(t *testing.T) {
 			env := &Env{Getenv: func(name string) string { return map[string]string{degradeVariable: test.told}[name] }}

@@ -363,7 +363,7 @@ func (p *Platform) bootstrapPath(process string) string {
 	return p.data.join("run", process+".xds.json")
 }
 
-// environment keeps provider keys away from everyone but the ambassador.
+// environment keeps provider keys away from everyone but the ambassador, and Redis's password from all but the gateway.
 func (p *Platform) environment(room string) []string {
 	allowed := []string{
 		"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -371,9 +371,13 @@ func (p *Platform) environment(room string) []string {
 	}
 	env := slices.Concat(p.config.ExtraEnv, telemetryEnv(p.env.Environ))
 
+	if room == "gateway" && p.config.Redis != "" {
+		env = append(env, redisVariable+"="+p.config.Redis)
+	}
+
 	for _, variable := range p.env.Environ {
 		name, _, _ := strings.Cut(variable, "=")
-		if strings.HasPrefix(name, telemetryPrefix) {
+		if strings.HasPrefix(name, telemetryPrefix) || name == redisVariable {
 			continue
 		}
 

@@ -40,6 +40,8 @@ type PlatformConfig struct {
 	InsecureNoAuth bool
 	// Door is what users may beside that.
 	Door gateway.Door
+	// Redis is the URL of what gateways share; empty means the environment's, or that each counts for itself.
+	Redis string
 	// LogLevel of the workloads' logs: debug, info (default), warn, error.
 	LogLevel string
 	// LeaseTTL is how long a dead agent's turn waits for another executor; 5 s by default.
@@ -122,6 +124,10 @@ func (p *Platform) open() (err error) {
 		return err
 	}
 
+	if err := p.checkRedis(); err != nil {
+		return err
+	}
+
 	// Files first: a mistake in them is the newcomer's most likely one, and costs nothing to report.
 	if p.config.Agents != "" {
 		if p.set, err = loadChecked(p.config.Agents); err != nil {
@@ -194,11 +200,13 @@ func checkDoors(config PlatformConfig) error {
 
 // doorFlag is the flag that sets a field of [gateway.Door].
 func doorFlag(field string) string {
-	switch name, _, _ := strings.Cut(field, "."); name {
+	switch name, rest, _ := strings.Cut(field, "."); name {
 	case "perClient":
 		return "--rate-per-client"
 	case "perToken":
 		return "--rate-per-token"
+	case "redis":
+		return "--redis-" + rest
 	default:
 		return "--origin"
 	}

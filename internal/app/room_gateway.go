@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,10 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 		}
 	}
 
+	if config.Redis, err = w.openRedis(); err != nil {
+		return nil, err
+	}
+
 	service, err := gateway.New(config)
 	if err != nil {
 		return nil, err
@@ -64,14 +69,23 @@ func (w *workload) gatewayRoom(ctx context.Context) (*room, error) {
 		return nil, err
 	}
 
+	checks := []health.Check{w.reachable(rpc.Context)}
+	if config.Redis != nil {
+		checks = append(checks, w.redisCheck(config.Redis))
+	}
+
 	return &room{
 		pages:  service.Handler(),
 		guard:  service.Authorize,
-		checks: []health.Check{w.reachable(rpc.Context)},
+		checks: checks,
 		serves: public,
 		tasks:  []drain.Task{{Name: "dispatcher", Run: service.Run}, follow},
 		drain:  func(context.Context) error { service.Drain(); return nil },
-		close:  func() error { unwatch(); return service.Close() },
+		close: func() error {
+			unwatch()
+
+			return errors.Join(service.Close(), config.Redis.Close())
+		},
 	}, nil
 }
 

@@ -40,6 +40,7 @@ Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OpenTelemetry's standard va
   serin up --http 127.0.0.1:0 --grpc 127.0.0.1:0 --data /tmp/serin   # any free ports
   OPENAI_API_KEY=sk-... serin up            # a real model
   serin up --http 0.0.0.0:8080 --auth-token-file tokens.yaml --rate-per-token 20
+  SERIN_REDIS_URL=redis://:password@localhost:6379 serin up --rate-per-client 20   # limits of all gateways together
   serin up --origin http://localhost:5173   # a web page in development`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -61,6 +62,9 @@ Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OpenTelemetry's standard va
 	flags.StringSliceVar(&config.Door.Origins, "origin", nil, "origin of a web page that may use the API from a browser; may be repeated")
 	flags.Float64Var(&config.Door.PerClient.PerSecond, "rate-per-client", 0, "requests a second that one client may make (default no limit)")
 	flags.Float64Var(&config.Door.PerToken.PerSecond, "rate-per-token", 0, "requests a second that may be made with one token (default no limit)")
+	flags.StringVar(&config.Redis, "redis", "", "URL of the Redis by which gateways share limits and idempotency keys (default: "+redisVariable+", or none)")
+	flags.StringVar((*string)(&config.Door.Redis.Limits), "redis-limits", "", "limits while Redis is away: open (default; each gateway's own), or closed (503)")
+	flags.StringVar((*string)(&config.Door.Redis.Keys), "redis-keys", "", "rollout commands with an Idempotency-Key while Redis is away: closed (default; 503), or open")
 	flags.StringVar(&config.LogLevel, "log-level", "info", "of the workloads' logs: debug, info, warn, error")
 	flags.StringVarP(&output, "output", "o", "text", "text, or json: one object once ready, then one per change")
 
@@ -96,6 +100,10 @@ func runUp(ctx context.Context, env *Env, config PlatformConfig, asJSON bool) (e
 	}
 
 	reporter.starting(platform)
+
+	if err := platform.redisProblem(ctx); err != nil {
+		_, _ = fmt.Fprintln(env.Stderr, "serin:", err) // as printf
+	}
 
 	waiting, cancel := context.WithCancel(ctx)
 	reported := make(chan struct{})
