@@ -69,6 +69,8 @@ func fullAgent(t testing.TB) Agent {
 	agent.Spec.Prompt.File, agent.Spec.Prompt.Digest = "prompt.md", "sha256:0"
 	agent.Spec.Prompt.ConfigMapKeyRef = &ConfigMapKeyRef{Name: "prompts", Key: "full.md"}
 
+	agent.Spec.Retriever.Documents[0].Folder, agent.Spec.Retriever.Documents[0].ConfigMap = "handbook", "handbook"
+
 	return agent
 }
 
