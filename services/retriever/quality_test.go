@@ -109,4 +109,3 @@ func TestQuality(t *testing.T) {
 		}
 	}
 }
-
