@@ -109,7 +109,7 @@ func model(s *state, r *rules, step int32) action {
 		system += "\n\n" + veil.text(note)
 	}
 
-	system += veil.text(r.library.text)
+	system += r.library.reference(veil)
 	prompt := append(veil.chats(s.prompt(r.agent)), s.repair(veil)...)
 	input := int64(len(system)+size(prompt)+r.tools.bytes)/bytesPerToken + 1
 	reserved, cost := input+r.maxOutput, int64(0)
