@@ -12,9 +12,12 @@ import (
 // what stands at a passage's place is its text, or has its words.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
-		"", "\n", "# A\n\nb", "---\ntitle: x\n---\n# A\n## B\ntext\n\n```go\nx\n```\n", "---\nno end", "A\n===\n\nb\n---\n\n> q\n\n- a\n- b\n\n1. c\n",
-		"<p>a<b>b</b> &amp; c", "<h1>A</h1><h3>B</h3><p>c", "<nav><p>x", "<pre>a\n b</pre><br/>c", "<title>T</title><script>x</script>y", "<a href",
-		"&#0;&#x110000;&nbsp;x", "<table><tr><td>a<td>b</table>", strings.Repeat("word ", 200), strings.Repeat("ä", 500), "a\x00b\xff\xfe",
+		"", "\n", "# A\n\nb", "---\ntitle: x\n---\n# A\n## B\ntext\n\n```go\nx\n```\n", "---\nno end",
+		"A\n===\n\nb\n---\n\n> q\n\n- a\n- b\n\n1. c\n",
+		"<p>a<b>b</b> &amp; c", "<h1>A</h1><h3>B</h3><p>c", "<nav><p>x", "<pre>a\n b</pre><br/>c",
+		"<title>T</title><script>x</script>y", "<a href",
+		"&#0;&#x110000;&nbsp;x", "<table><tr><td>a<td>b</table>", strings.Repeat("word ", 200),
+		strings.Repeat("ä", 500), "a\x00b\xff\xfe",
 		"[a]: http://x\n\n[b]: y\ntext\n", "\t\tcode\n\n\x0b\x0c", "<![CDATA[x]]><!-- c --><?x?>y", "\r\n\r\na\r\n\r\nb",
 	} {
 		f.Add([]byte(text))
@@ -51,7 +54,8 @@ func FuzzParse(f *testing.F) {
 				}
 
 				if kind != formatHTML && utf8.Valid(source) && one.text != string(source[one.start:one.end]) {
-					t.Fatalf("%d: at %d to %d stands %q, and the text is %q", kind, one.start, one.end, source[one.start:one.end], one.text)
+					t.Fatalf("%d: at %d to %d stands %q, and the text is %q",
+						kind, one.start, one.end, source[one.start:one.end], one.text)
 				}
 			}
 		}
@@ -80,7 +84,8 @@ func checkBlocks(t *testing.T, kind format, source []byte, doc parsed) {
 
 // FuzzTerms has any query be one that FTS5 takes.
 func FuzzTerms(f *testing.F) {
-	for _, query := range []string{"", `"`, "a OR b", "NEAR(a b)", "über ﬁne", "a\x00b", "the and", "*", "col:x", "-x ^y {z}", "日本語 text"} {
+	for _, query := range []string{"", `"`, "a OR b", "NEAR(a b)", "über ﬁne", "a\x00b", "the and", "*", "col:x", "-x ^y {z}",
+		"日本語 text"} {
 		f.Add(query)
 	}
 

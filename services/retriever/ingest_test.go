@@ -105,7 +105,8 @@ func TestRestartsDoNotEmbedAgain(t *testing.T) {
 		t.Errorf("%d texts were embedded after a restart, want 1", got-30)
 	}
 
-	if found := r.ask(&retrieverv1.RetrieveRequest{Query: "topic9", Mode: retrieverv1.Mode_MODE_VECTOR}); found.GetPassages()[0].GetSource().GetDocument() != "docs/9.md" {
+	found := r.ask(&retrieverv1.RetrieveRequest{Query: "topic9", Mode: retrieverv1.Mode_MODE_VECTOR})
+	if found.GetPassages()[0].GetSource().GetDocument() != "docs/9.md" {
 		t.Errorf("found %v", found)
 	}
 

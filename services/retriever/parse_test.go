@@ -28,7 +28,8 @@ func TestPassages(t *testing.T) {
 		want   []string
 	}{
 		"markdown": {
-			formatMarkdown, "---\ntitle: \"The title\"\n---\n# A `b` *c*\n\n## D\n\none\n\ntwo\n\n```\n# no heading\n```\n\n## E\n\n- x\n- y\n\n# F\n",
+			formatMarkdown, "---\ntitle: \"The title\"\n---\n# A `b` *c*\n\n## D\n\none\n\ntwo\n\n```\n# no heading\n```\n\n" +
+				"## E\n\n- x\n- y\n\n# F\n",
 			"The title",
 			[]string{"A b c > D | ## D\n\none\n\ntwo\n\n```\n# no heading\n```", "A b c > E | ## E\n\n- x\n- y", "F | # F"},
 		},

@@ -41,8 +41,9 @@ func TestOnePortServesBoth(t *testing.T) {
 	one := found.GetPassages()[0]
 	source := one.GetSource()
 
-	if text[source.GetStart():source.GetEnd()] != one.GetText() || source.GetDocument() != "docs/refunds.md" || source.GetTitle() != "Refunds" ||
-		strings.Join(source.GetHeadings(), " > ") != "Refunds > Deadlines" || one.TextScore == nil || one.VectorScore != nil {
+	if text[source.GetStart():source.GetEnd()] != one.GetText() || source.GetDocument() != "docs/refunds.md" ||
+		source.GetTitle() != "Refunds" || strings.Join(source.GetHeadings(), " > ") != "Refunds > Deadlines" ||
+		one.TextScore == nil || one.VectorScore != nil {
 		t.Errorf("found %v", one)
 	}
 
@@ -152,7 +153,8 @@ func TestEmbeddingsThatFail(t *testing.T) {
 	r.eventually("the trouble", func() bool { return strings.Contains(r.list().GetEmbeddings(), "503") })
 
 	found := r.ask(&retrieverv1.RetrieveRequest{Query: "apples"})
-	if found.GetMode() != retrieverv1.Mode_MODE_TEXT || len(found.GetPassages()) != 1 || !strings.Contains(found.GetDegraded(), "words alone") {
+	if found.GetMode() != retrieverv1.Mode_MODE_TEXT || len(found.GetPassages()) != 1 ||
+		!strings.Contains(found.GetDegraded(), "words alone") {
 		t.Errorf("found %v", found)
 	}
 
@@ -178,7 +180,8 @@ func TestEmbeddingsThatFail(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 
-	if found, err = r.client.Retrieve(ctx, &retrieverv1.RetrieveRequest{Query: "red apples"}); err != nil || found.GetMode() != retrieverv1.Mode_MODE_TEXT {
+	found, err = r.client.Retrieve(ctx, &retrieverv1.RetrieveRequest{Query: "red apples"})
+	if err != nil || found.GetMode() != retrieverv1.Mode_MODE_TEXT {
 		t.Errorf("found %v, %v", found, err)
 	}
 
@@ -276,7 +279,8 @@ func TestConfigsNameTheField(t *testing.T) {
 		t.Error("an index was made before the configuration was checked")
 	}
 
-	if _, err := retriever.New(t.Context(), retriever.Config{Index: "/proc/none/index.db", Folders: here}); !fault.Is(err, "DATA_NOT_WRITABLE") {
+	_, err := retriever.New(t.Context(), retriever.Config{Index: "/proc/none/index.db", Folders: here})
+	if !fault.Is(err, "DATA_NOT_WRITABLE") {
 		t.Errorf("a path that can't be written: %v", err)
 	}
 }
@@ -304,7 +308,8 @@ func TestMetrics(t *testing.T) {
 	recorded.Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 
 	for _, want := range []string{
-		`serin_retriever_documents{`, `state="refused"} 1`, `serin_retriever_passages{`, `serin_retriever_query_duration_seconds_count{`, `ranking="text"`,
+		`serin_retriever_documents{`, `state="refused"} 1`, `serin_retriever_passages{`,
+		`serin_retriever_query_duration_seconds_count{`, `ranking="text"`,
 	} {
 		if !strings.Contains(recorder.Body.String(), want) {
 			t.Errorf("no %s in the metrics", want)
