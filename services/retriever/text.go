@@ -6,20 +6,24 @@ import "bytes"
 func parseText(source []byte, most int) parsed {
 	var doc parsed
 
-	for at := 0; at < len(source); {
-		end := len(source)
-		if gap := bytes.Index(source[at:], []byte("\n\n")); gap >= 0 {
-			end = at + gap + 2
-		} else if gap := bytes.Index(source[at:], []byte("\r\n\r\n")); gap >= 0 {
-			end = at + gap + 4
-		}
-
-		for _, part := range (span{at, end}).split(source, most) {
+	from, at := 0, 0
+	end := func() {
+		for _, part := range (span{from, at}).split(source, most) {
 			doc.blocks = append(doc.blocks, block{start: part.start, end: part.end})
 		}
 
-		at = end
+		from = at
 	}
+
+	for line := range bytes.Lines(source) {
+		at += len(line)
+
+		if len(bytes.TrimSpace(line)) == 0 {
+			end()
+		}
+	}
+
+	end()
 
 	return doc
 }
