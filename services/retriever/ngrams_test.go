@@ -10,18 +10,20 @@ import (
 	"sync/atomic"
 	"testing"
 	"unicode"
+
+	"github.com/serinhq/serin/services/retriever"
 )
 
 // ngramDimensions is how many places pieces of words are hashed to.
 const ngramDimensions = 512
 
-// embedNgrams stands in for an embedding model: it hashes the pieces of three to five letters that words are made of, rare
-// long ones counting more. It finds other forms of a word and misspelt ones, and knows nothing of what they mean.
+// embedNgrams stands in for an embedding model: it hashes the pieces of three to five letters that words are made of, long
+// ones counting more. It finds other forms of a word and misspelt ones, and knows nothing of what they mean.
 func embedNgrams(text string) []float64 {
 	vector := make([]float64, ngramDimensions)
 
 	for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		if len(word) < 3 {
+		if len(word) < 3 || retriever.IsCommon(word) {
 			continue
 		}
 

@@ -3,8 +3,8 @@ package retriever
 import "slices"
 
 const (
-	// candidates is how many passages each ranking has a say on.
-	candidates = 50
+	// candidates is how many passages each ranking has a say on, at least: far down its places say nothing.
+	candidates = 20
 	// fusion is the constant of reciprocal rank fusion, as Cormack, Clarke and Buettcher chose it (SIGIR 2009): how little the
 	// first places of one ranking outweigh places in both.
 	fusion = 60

@@ -45,12 +45,12 @@ func (s *Service) retrieve(ctx context.Context, request *retrieverv1.RetrieveReq
 
 	found := &retrieverv1.RetrieveResponse{Mode: mode}
 
-	best, err := s.rank(ctx, request.GetQuery(), found)
+	limit, room := cmp.Or(int(request.GetLimit()), defaultLimit), cmp.Or(int(request.GetMaxBytes()), defaultBytes)
+
+	best, err := s.rank(ctx, request.GetQuery(), max(limit, candidates), found)
 	if err != nil {
 		return nil, err
 	}
-
-	limit, room := cmp.Or(int(request.GetLimit()), defaultLimit), cmp.Or(int(request.GetMaxBytes()), defaultBytes)
 
 	for _, one := range best {
 		if len(found.GetPassages()) == limit {
@@ -86,12 +86,12 @@ func passageOf(one ranked, row row) *retrieverv1.Passage {
 }
 
 // rank orders passages in the way that was asked for, or, as it then says, by words alone.
-func (s *Service) rank(ctx context.Context, query string, found *retrieverv1.RetrieveResponse) ([]ranked, error) {
+func (s *Service) rank(ctx context.Context, query string, most int, found *retrieverv1.RetrieveResponse) ([]ranked, error) {
 	var near []hit
 
 	if found.GetMode() != retrieverv1.Mode_MODE_TEXT {
 		var lacking error
-		if near, lacking = s.near(ctx, query); lacking != nil {
+		if near, lacking = s.near(ctx, query, most); lacking != nil {
 			if found.GetMode() == retrieverv1.Mode_MODE_VECTOR {
 				return nil, fault.New(codes.Unavailable, "EMBEDDINGS_UNAVAILABLE", "%w", lacking)
 			}
@@ -109,7 +109,7 @@ func (s *Service) rank(ctx context.Context, query string, found *retrieverv1.Ret
 		return alone(nil, near), nil
 	}
 
-	words, err := s.index.byWords(ctx, query, candidates)
+	words, err := s.index.byWords(ctx, query, most)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (s *Service) rank(ctx context.Context, query string, found *retrieverv1.Ret
 }
 
 // near ranks by vectors; the error says why it can't.
-func (s *Service) near(ctx context.Context, query string) ([]hit, error) {
+func (s *Service) near(ctx context.Context, query string, most int) ([]hit, error) {
 	if !s.embedder.wanted() {
 		return nil, errNoModel
 	}
@@ -140,7 +140,7 @@ func (s *Service) near(ctx context.Context, query string) ([]hit, error) {
 		return nil, err
 	}
 
-	return s.vectors.nearest(vector, candidates)
+	return s.vectors.nearest(vector, most)
 }
 
 // waiting is how many passages have no vector.
