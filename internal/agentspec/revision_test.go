@@ -319,6 +319,7 @@ func drawAgent(t *rapid.T) Agent {
 func TestLoadResolved(t *testing.T) {
 	agent := fullAgent(t)
 	agent.Spec.Prompt = Prompt{Inline: agent.Spec.Prompt.Inline}
+	agent.Spec.Retriever.Documents = []Documents{{Folder: "handbook"}}
 
 	data, err := MarshalResolved(agent)
 	if err != nil {

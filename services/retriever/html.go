@@ -140,12 +140,21 @@ func (p *page) read(start int, raw []byte) {
 			continue
 		}
 
-		for _, part := range (span{at, at + width}).split(raw, p.most) {
+		for _, part := range p.parts(span{at, at + width}, raw) {
 			p.word(start+part.start, start+part.end, html.UnescapeString(string(raw[part.start:part.end])))
 		}
 
 		at += width
 	}
+}
+
+// parts are those of a word or a line that blocks have room for; a line of pre keeps its indentation.
+func (p *page) parts(whole span, raw []byte) []span {
+	if whole.end-whole.start <= p.most {
+		return []span{whole}
+	}
+
+	return whole.split(raw, p.most)
 }
 
 // separators end words, or within pre, lines.
