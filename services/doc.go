@@ -10,6 +10,8 @@
 //	              of HTTP requests and OpenAPI documents, package outbound keeps them from where they shall not go.
 //	ambassador    the one LLM endpoint that agents see: providers, keys, retries, fallbacks, prices. OpenAI's and
 //	              Anthropic's HTTP APIs.
+//	retriever     finds passages of documents for an agent's prompts, by words and by vectors. RetrieverService, HTTP and
+//	              gRPC on one port that the agent alone reaches.
 //
 // Beside them, package gateway is the users' door (REST, server-sent events, gRPC) and dispatches turns, and mesh is how
 // an agent moves from one revision to another:

@@ -77,6 +77,7 @@ func load(fsys fs.FS, dir string, names []string) (*Set, error) {
 	for _, doc := range documents {
 		if doc.agent != nil {
 			resolveHere(fsys, doc)
+			findDocuments(fsys, doc)
 		} else {
 			readOpenAPI(fsys, doc)
 		}

@@ -69,6 +69,8 @@ func fullAgent(t testing.TB) Agent {
 	agent.Spec.Prompt.File, agent.Spec.Prompt.Digest = "prompt.md", "sha256:0"
 	agent.Spec.Prompt.ConfigMapKeyRef = &ConfigMapKeyRef{Name: "prompts", Key: "full.md"}
 
+	agent.Spec.Retriever.Documents[0].Folder, agent.Spec.Retriever.Documents[0].ConfigMap = "handbook", "handbook"
+
 	return agent
 }
 
@@ -317,6 +319,7 @@ func drawAgent(t *rapid.T) Agent {
 func TestLoadResolved(t *testing.T) {
 	agent := fullAgent(t)
 	agent.Spec.Prompt = Prompt{Inline: agent.Spec.Prompt.Inline}
+	agent.Spec.Retriever.Documents = []Documents{{Folder: "handbook"}}
 
 	data, err := MarshalResolved(agent)
 	if err != nil {

@@ -14,6 +14,7 @@ func (v *validator) agent(spec *AgentSpec) {
 	v.guardrails("spec.guardrails.input", spec.Guardrails.Input)
 	v.guardrails("spec.guardrails.output", spec.Guardrails.Output)
 	v.outputSchema(spec.Guardrails.OutputSchema)
+	v.retriever(spec.Retriever)
 	v.steps(spec.Rollout.Steps)
 }
 

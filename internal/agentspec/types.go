@@ -43,6 +43,8 @@ type AgentSpec struct {
 	Handoffs []Handoff `json:"handoffs,omitempty" revision:"yes" max:"64" unique:"agent"`
 	// Guardrails stop texts on their way in and out.
 	Guardrails Guardrails `json:"guardrails,omitzero" revision:"yes"`
+	// Retriever finds passages of documents for the agent's prompts. Changing a document starts no rollout.
+	Retriever *Retriever `json:"retriever,omitempty" revision:"yes"`
 	// Budgets limit one turn from this agent on.
 	Budgets Budgets `json:"budgets,omitzero" revision:"yes"`
 	// Image is the container image of the agent, by digest. It is part of the revision only if it is set; by default it

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,6 +105,8 @@ func (r *renderer) line(event *eventv1.Event) {
 			direction(kind.GuardrailTriggered), oneLine(kind.GuardrailTriggered.GetMessage()))
 	case *eventv1.Event_GuardrailApplied:
 		r.guardrail(kind.GuardrailApplied)
+	case *eventv1.Event_DocumentsRetrieved:
+		r.retrieved(kind.DocumentsRetrieved)
 	case *eventv1.Event_RevisionChanged:
 		changed := kind.RevisionChanged
 		r.notef("%s goes on as revision %s: %s was %s", changed.GetAgent(), changed.GetToRevision(), changed.GetFromRevision(),
@@ -147,6 +150,25 @@ func (r *renderer) guardrail(applied *eventv1.GuardrailApplied) {
 	case eventv1.GuardrailApplied_ACTION_UNDECIDED:
 		r.notef("guardrail %s could not decide: %s", rule, message)
 	case eventv1.GuardrailApplied_ACTION_UNSPECIFIED, eventv1.GuardrailApplied_ACTION_CHECKED:
+	}
+}
+
+// retrieved writes which documents an answer draws on, each once.
+func (r *renderer) retrieved(told *eventv1.DocumentsRetrieved) {
+	var names []string
+
+	for _, passage := range told.GetPassages() {
+		if name := oneLine(passage.GetDocument()); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+
+	if len(names) > 0 {
+		r.notef("looked up %s", strings.Join(names, ", "))
+	}
+
+	if told.GetProblem() != "" {
+		r.notef("documents: %s", oneLine(told.GetProblem()))
 	}
 }
 

@@ -183,6 +183,25 @@ func TestChatTellsOfGuardrails(t *testing.T) {
 	}
 }
 
+func TestChatTellsOfDocuments(t *testing.T) {
+	gateway := newFakeGateway(t)
+
+	for _, told := range []*eventv1.DocumentsRetrieved{
+		{Passages: []*eventv1.RetrievedPassage{{Document: "a.md"}, {Document: "b.md"}, {Document: "a.md"}}},
+		{Problem: "the retriever did not answer"},
+		{},
+	} {
+		gateway.onMessage = append(gateway.onMessage, inSegment(1, 1, &eventv1.Event{Kind: &eventv1.Event_DocumentsRetrieved{DocumentsRetrieved: told}}))
+	}
+
+	gateway.onMessage = append(gateway.onMessage, completed("Hi"))
+
+	_, stdout, _ := run(t, "chat", "--url", gateway.URL, "Hello")
+	if diff := cmp.Diff("  (looked up a.md, b.md)\n  (documents: the retriever did not answer)\nbilling: Hi\n", stdout); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestChatGoesOnAfterCuts cuts the stream after every event in turn: each durable event is printed exactly once, and the
 // text is whole.
 func TestChatGoesOnAfterCuts(t *testing.T) {

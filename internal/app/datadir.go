@@ -28,7 +28,7 @@ func openDataDir(path string) (*dataDir, error) {
 	}
 
 	dir := &dataDir{path: path}
-	for _, sub := range []string{"", "ca", "certs", "logs", "revisions", "run", "demo"} {
+	for _, sub := range []string{"", "ca", "certs", "logs", "revisions", "retriever", "run", "demo"} {
 		if err := os.MkdirAll(dir.join(sub), 0o700); err != nil {
 			return nil, unusable(path, err)
 		}

@@ -190,10 +190,11 @@ func (f *fleet) reconcile(stopping *sync.WaitGroup) error {
 	declared, running, leaving := f.declared, maps.Clone(f.running), maps.Clone(f.leaving)
 	f.mu.Unlock()
 
-	wanted := declared.members()
+	wanted, retrievers := declared.members(), declared.retrievers()
 
 	for name := range running {
-		if _, stays := wanted[name]; !stays && !leaving[name] {
+		_, stays := wanted[name]
+		if _, serves := retrievers[name]; !stays && !serves && !leaving[name] {
 			f.mark(name, true)
 			stopping.Go(func() { f.remove(name) })
 		}
@@ -202,6 +203,12 @@ func (f *fleet) reconcile(stopping *sync.WaitGroup) error {
 	var problems []error
 
 	failed := map[string]string{}
+
+	for name, member := range retrievers {
+		if running[name] == nil {
+			problems = append(problems, f.startRetriever(name, member))
+		}
+	}
 
 	for name, member := range wanted {
 		if running[name] != nil {
@@ -273,7 +280,12 @@ func (f *fleet) start(name string, member member, declared crew) error {
 		return err
 	}
 
-	settings := &agentSettings{File: file, Revision: member.revision}
+	retriever, err := f.retrieverOf(member.spec)
+	if err != nil {
+		return err
+	}
+
+	settings := &agentSettings{File: file, Revision: member.revision, Retriever: retriever}
 	for _, handoff := range member.spec.Spec.Handoffs {
 		settings.Peers = append(settings.Peers, declared.entry(handoff.Agent))
 	}
@@ -285,27 +297,7 @@ func (f *fleet) start(name string, member member, declared crew) error {
 
 	planned.revision = agentspec.Short(member.revision)
 
-	process, err := p.process(planned)
-	if err != nil {
-		closeFiles(planned.files)
-
-		return err
-	}
-
-	f.mu.Lock()
-	f.running[name] = planned
-	f.mu.Unlock()
-
-	if err := p.supervisor.Add(process); err != nil {
-		f.mu.Lock()
-		delete(f.running, name)
-		f.mu.Unlock()
-		closeFiles(planned.files)
-
-		return err
-	}
-
-	return nil
+	return f.launch(name, planned)
 }
 
 // storeRevision keeps the resolved agent under its digest; the agent's process loads it from there.

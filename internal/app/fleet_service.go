@@ -69,7 +69,7 @@ func (f *fleet) statuses(all []supervise.Status) []*workloadv1.Status {
 
 	for _, status := range all {
 		workload := running[status.Name]
-		if workload == nil {
+		if workload == nil || workload.config.Room != "agent" {
 			continue
 		}
 

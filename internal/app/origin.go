@@ -11,10 +11,14 @@ import (
 	"github.com/serinhq/serin/internal/telemetry"
 )
 
-// service is what logs and traces call the process. An agent's own ambassador, in its pod, is named for what it does.
+// service is what logs and traces call the process. An agent's own ambassador, in its pod, and its retriever are named for
+// what they do.
 func (c *workloadConfig) service() string {
-	if c.Room == "ambassador" {
+	switch c.Room {
+	case "ambassador":
 		return rpc.Ambassador
+	case "retriever":
+		return "serin-retriever"
 	}
 
 	return c.Name
@@ -32,7 +36,7 @@ func (c *workloadConfig) origin() []attribute.KeyValue {
 		}
 	}
 
-	if c.Room == "agent" || c.Room == "ambassador" && c.Name != rpc.Ambassador {
+	if c.Room == "agent" || c.Room == "retriever" || c.Room == "ambassador" && c.Name != rpc.Ambassador {
 		origin = append(origin, telemetry.Agent.String(c.Name))
 	}
 

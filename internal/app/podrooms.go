@@ -12,7 +12,7 @@ import (
 
 // checkRoom says which rooms can be where, and what they need in a pod.
 func (c *workloadConfig) checkRoom(problems *problems) {
-	if c.Room != "ambassador" && c.plane() == planeNone {
+	if c.Room != "ambassador" && c.Room != "retriever" && c.plane() == planeNone {
 		problems.add("dataPlane.mode", `"none": must be another for room %q, which others of the mesh call`, c.Room)
 	}
 
@@ -21,6 +21,8 @@ func (c *workloadConfig) checkRoom(problems *problems) {
 		problems.add("room", `"mesh": must run in mode embedded: elsewhere istiod is the control plane`)
 	case "ambassador":
 		c.checkAmbassador(problems)
+	case "retriever":
+		c.checkRetriever(problems)
 	case "agent":
 		c.checkAgent(problems)
 	case "gateway":

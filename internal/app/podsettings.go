@@ -18,7 +18,7 @@ const (
 	planeProxyless = "proxyless"
 	// planeSidecar: an Envoy in the pod does all that. No Envoy can be had where Serin is tested: analysed, not run.
 	planeSidecar = "sidecar"
-	// planeNone is for a process that speaks to its own pod alone: an ambassador.
+	// planeNone is for a process that speaks to its own pod alone: an ambassador, a retriever.
 	planeNone = "none"
 )
 

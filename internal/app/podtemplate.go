@@ -39,7 +39,7 @@ const (
 	podDrain = 100 * time.Second
 )
 
-// podMaker makes the pods of agents: the agent's process and its own ambassador.
+// podMaker makes the pods of agents: the agent's process, its own ambassador, and its retriever if it declares documents.
 type podMaker struct {
 	settings  *clusterSettings
 	dataPlane dataPlaneSettings
@@ -47,12 +47,13 @@ type podMaker struct {
 	logLevel  string
 }
 
-// Files are the configuration of both processes.
+// Files are the configuration of the processes.
 func (m *podMaker) Files(agent, revision string) (map[string]string, error) {
 	files := map[string]string{}
 
 	for name, config := range map[string]workloadConfig{
 		agentProcess: m.agentConfig(agent, revision), ambassadorProcess: m.ambassadorConfig(agent),
+		retrieverProcess: m.retrieverConfig(agent, revision),
 	} {
 		data, err := json.MarshalIndent(config, "", "  ")
 		if err != nil {
@@ -125,6 +126,8 @@ func (m *podMaker) Template(agent agentspec.Agent, revision string) (corev1.PodT
 		Containers:     []corev1.Container{m.agentContainer(agent)},
 		Volumes:        m.volumes(agent.Metadata.Name, agentspec.Short(revision)),
 	}
+
+	m.addRetriever(agent, &template.Spec)
 
 	return template, nil
 }

@@ -42,9 +42,14 @@ func (w *workload) agentRoom() (*room, error) {
 		peers = peersOf(spec)
 	}
 
+	retriever, err := w.retriever()
+	if err != nil {
+		return nil, err
+	}
+
 	service, err := agent.New(agent.Config{
 		Agent: spec, Revision: settings.Revision, Peers: peers,
-		Context: store, Tools: tools, Handoff: w.handoffClient,
+		Context: store, Tools: tools, Handoff: w.handoffClient, Retriever: retriever,
 		LLM:      agent.LLM{BaseURL: w.llmURL(), HTTPClient: w.llmClient()},
 		LeaseTTL: w.leaseTTL(), Telemetry: w.telemetry,
 	})

@@ -101,6 +101,8 @@ func (w *workload) room(ctx context.Context) (*room, error) {
 		return w.toolsRoom()
 	case "ambassador":
 		return w.ambassadorRoom()
+	case "retriever":
+		return w.retrieverRoom(ctx)
 	case "gateway":
 		return w.gatewayRoom(ctx)
 	case "agent":
@@ -110,7 +112,7 @@ func (w *workload) room(ctx context.Context) (*room, error) {
 	case "controller":
 		return w.controllerRoom(ctx)
 	default:
-		return nil, usageErrorf("room %q: want context, tools, ambassador, gateway, mesh, controller or agent", w.config.Room)
+		return nil, usageErrorf("room %q: want context, tools, ambassador, retriever, gateway, mesh, controller or agent", w.config.Room)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // workloadConfig is all that one process is told, by a supervisor or in a pod; secrets come through its environment or
 // from files instead.
 type workloadConfig struct {
-	// Room is what runs: context, tools, ambassador, gateway, mesh, controller or agent.
+	// Room is what runs: context, tools, ambassador, retriever, gateway, mesh, controller or agent.
 	Room string `json:"room"`
 	// Name is the service account: an agent's name, or one of the platform's.
 	Name        string `json:"name"`
@@ -22,7 +22,7 @@ type workloadConfig struct {
 	TrustDomain string `json:"trustDomain"`
 	// Certificates is the directory that the supervisor keeps fresh certificates in; in a pod the process itself does.
 	Certificates string `json:"certificates"`
-	// Listeners are inherited sockets by name: grpc, http, llm, public, api.
+	// Listeners are inherited sockets by name: grpc, http, llm, retriever, public, api.
 	Listeners map[string]int `json:"listeners"`
 	// Listen are addresses to open where no socket was inherited, by the same names. $(POD_IP) stands for the pod's own.
 	Listen map[string]string `json:"listen,omitempty"`
@@ -43,6 +43,7 @@ type workloadConfig struct {
 	Context    *contextSettings    `json:"context,omitempty"`
 	Gateway    *gatewaySettings    `json:"gateway,omitempty"`
 	Agent      *agentSettings      `json:"agent,omitempty"`
+	Retriever  *retrieverSettings  `json:"retriever,omitempty"`
 	Mesh       *meshSettings       `json:"mesh,omitempty"`
 	Controller *controllerSettings `json:"controller,omitempty"`
 
@@ -72,6 +73,8 @@ type agentSettings struct {
 	Revision string `json:"revision"`
 	// Peers describe the agents that it may hand off to.
 	Peers []agentEntry `json:"peers"`
+	// Retriever is the address of its retriever on this machine; in a pod CONTEXT_SERVICE_URL says it.
+	Retriever string `json:"retriever,omitempty"`
 }
 
 type meshSettings struct {

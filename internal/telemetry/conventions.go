@@ -31,6 +31,8 @@ const (
 	CacheReadTokens     = attribute.Key("gen_ai.usage.cache_read.input_tokens")
 	TokenType           = attribute.Key("gen_ai.token.type")
 	ErrorType           = attribute.Key("error.type")
+	DataSourceID        = attribute.Key("gen_ai.data_source.id")
+	RequestTopK         = attribute.Key("gen_ai.request.top_k")
 	ServerAddress       = attribute.Key("server.address")
 	HTTPMethod          = attribute.Key("http.request.method")
 	HTTPRoute           = attribute.Key("http.route")
@@ -53,6 +55,8 @@ const (
 	OutputMessages     = attribute.Key("gen_ai.output.messages")
 	ToolArguments      = attribute.Key("gen_ai.tool.call.arguments")
 	ToolResult         = attribute.Key("gen_ai.tool.call.result")
+	RetrievalQuery     = attribute.Key("gen_ai.retrieval.query.text")
+	RetrievalDocuments = attribute.Key("gen_ai.retrieval.documents")
 )
 
 // What the conventions have no name for.
@@ -72,6 +76,8 @@ const (
 	Simulated     = attribute.Key("serin.simulated")
 	ProviderTry   = attribute.Key("serin.try")
 	ProviderQueue = attribute.Key("serin.queue_wait_seconds")
+
+	RetrievedPassages = attribute.Key("serin.retrieval.passages")
 )
 
 // Operations, the values of [OperationName].
@@ -79,6 +85,7 @@ const (
 	OperationInvokeAgent = "invoke_agent"
 	OperationChat        = "chat"
 	OperationExecuteTool = "execute_tool"
+	OperationRetrieval   = "retrieval"
 	OperationHandoff     = "handoff" // the conventions have none
 )
 

@@ -21,6 +21,8 @@ type (
 		veil     *veil
 		redacted *eventv1.GuardrailApplied
 	}
+	// consult asks the retriever before the first prompt is made.
+	consult struct{}
 	// classify has a model decide whether the user's message is about a denied topic.
 	classify struct{ guard *guard }
 	// settle records results of calls that no tool ran.
@@ -49,6 +51,7 @@ type (
 )
 
 func (callModel) isAction() {}
+func (consult) isAction()   {}
 func (classify) isAction()  {}
 func (settle) isAction()    {}
 func (runCalls) isAction()  {}

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,13 +9,6 @@ import (
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/internal/agentspec"
 )
-
-// library has one document.
-type library struct{}
-
-func (library) Retrieve(context.Context, string) ([]Document, error) {
-	return []Document{{Title: "Who", Text: "Ask desk@example.com"}}, nil
-}
 
 func formed(agent agentspec.Agent) agentspec.Agent {
 	agent.Spec.Guardrails.OutputSchema = agentspec.Object(

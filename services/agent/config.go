@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -36,7 +35,7 @@ type Config struct {
 	Handoff func(agent string) (handoffv1.HandoffServiceClient, error)
 	// LLM is the ambassador.
 	LLM LLM
-	// Retriever finds documents for prompts; nil for none.
+	// Retriever finds passages of documents for prompts; nil for none.
 	Retriever Retriever
 	// Instance names this process as a lease holder, unique per start; default a fresh ULID.
 	Instance string
@@ -65,15 +64,6 @@ type Peer struct {
 	Name string
 	// Description is what the model reads when the handoff itself does not say when to use it.
 	Description string
-}
-
-// Document is a text that may help to answer.
-type Document struct{ Title, Text string }
-
-// Retriever finds documents.
-type Retriever interface {
-	// Retrieve returns documents for a query, best first. A turn goes on without them if it fails.
-	Retrieve(ctx context.Context, query string) ([]Document, error)
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -33,9 +33,6 @@ type execution struct {
 	life, work context.Context
 	// pending are events that the state has and the log does not yet.
 	pending []*eventv1.Event
-	// documents is what the retriever found for this segment.
-	documents string
-	retrieved bool
 	// spoken says that the user has read something of this turn.
 	spoken bool
 	// reloads is how often the log was read again.
@@ -129,6 +126,8 @@ func (x *execution) loop() handoffv1.Finished_Outcome {
 // act carries one action out; an outcome ends the segment.
 func (x *execution) act(next action) (handoffv1.Finished_Outcome, error) {
 	switch next := next.(type) {
+	case consult:
+		x.consult()
 	case callModel:
 		return 0, x.callModel(next)
 	case classify:

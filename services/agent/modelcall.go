@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
@@ -69,7 +68,7 @@ func (x *execution) restore(next callModel, answer *answer) {
 
 func (x *execution) request(next callModel) modelRequest {
 	return modelRequest{
-		system: next.system + next.veil.text(x.library()), prompt: next.prompt, tools: x.rules.tools.tools, routes: x.rules.routes,
+		system: next.system, prompt: next.prompt, tools: x.rules.tools.tools, routes: x.rules.routes,
 		maxOutput: x.rules.maxOutput, format: x.rules.form.format(),
 	}
 }
@@ -136,30 +135,4 @@ func (x *execution) keepPart(step int32, id string, offset int64, text string) e
 	}}})
 
 	return x.journal.append(x.life, []*eventv1.Event{part})
-}
-
-// library asks the retriever once per segment and execution. A turn goes on without documents.
-func (x *execution) library() string {
-	retriever := x.service.config.Retriever
-	if retriever == nil || x.retrieved {
-		return x.documents
-	}
-
-	x.retrieved = true
-
-	found, err := retriever.Retrieve(x.work, x.state.turn.text)
-	if err != nil {
-		x.logger.WarnContext(x.work, "no documents", "error", err)
-
-		return ""
-	}
-
-	var text strings.Builder
-	for _, document := range found {
-		fmt.Fprintf(&text, "\n\nDocument %q:\n%s", document.Title, document.Text)
-	}
-
-	x.documents = text.String()
-
-	return x.documents
 }

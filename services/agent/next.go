@@ -98,6 +98,10 @@ func blocked(guard *guard, direction eventv1.GuardrailTriggered_Direction) fail 
 
 // model is the next model call, if the budgets have room for it.
 func model(s *state, r *rules, step int32) action {
+	if r.library.wanted && !r.library.consulted {
+		return consult{}
+	}
+
 	veil := r.veil(s)
 
 	system := r.system
@@ -105,6 +109,7 @@ func model(s *state, r *rules, step int32) action {
 		system += "\n\n" + veil.text(note)
 	}
 
+	system += r.library.reference(veil)
 	prompt := append(veil.chats(s.prompt(r.agent)), s.repair(veil)...)
 	input := int64(len(system)+size(prompt)+r.tools.bytes)/bytesPerToken + 1
 	reserved, cost := input+r.maxOutput, int64(0)

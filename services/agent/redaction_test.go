@@ -205,7 +205,7 @@ func redactedAt(t *testing.T, n int, before bool) bool {
 func TestRedactionInLaterTurns(t *testing.T) {
 	w := newWorld(t, says("Hello [EMAIL_1]"))
 	agent := hiding(spec("triage"), "restored")
-	w.start(agent, func(config *Config) { config.Retriever = library{} })
+	w.start(agent, func(config *Config) { config.Retriever = finds("who.md", "Ask desk@example.com") })
 
 	for _, text := range []string{"I am " + mail, "I am still " + mail + " [EMAIL_1], not bob@example.com"} {
 		w.begin("triage", text)

@@ -28,6 +28,8 @@ type rules struct {
 	redaction *redaction
 	// form is what the answer must fit; nil for any text.
 	form *form
+	// library is what the retriever has for its prompts.
+	library library
 	// tools are the agent's own tools, as the tools service lists them now.
 	tools toolset
 }

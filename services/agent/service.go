@@ -48,6 +48,8 @@ func New(config Config) (*Service, error) {
 		return nil, fmt.Errorf("agent %s: %w", config.Agent.Metadata.Name, err)
 	}
 
+	rules.library = newLibrary(config)
+
 	model, err := newModelClient(config)
 	if err != nil {
 		return nil, fmt.Errorf("agent %s: %w", config.Agent.Metadata.Name, err)

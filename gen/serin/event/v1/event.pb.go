@@ -431,7 +431,7 @@ func (x FeedbackGiven_Rating) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FeedbackGiven_Rating.Descriptor instead.
 func (FeedbackGiven_Rating) EnumDescriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{24, 0}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{26, 0}
 }
 
 // Event is one entry of a conversation's log. Durable events were stored before anyone saw them and carry a sequence;
@@ -484,6 +484,7 @@ type Event struct {
 	//	*Event_TurnFailed
 	//	*Event_TurnCancelled
 	//	*Event_GuardrailApplied
+	//	*Event_DocumentsRetrieved
 	//	*Event_TextDelta
 	//	*Event_ToolProgress
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
@@ -798,6 +799,15 @@ func (x *Event) GetGuardrailApplied() *GuardrailApplied {
 	return nil
 }
 
+func (x *Event) GetDocumentsRetrieved() *DocumentsRetrieved {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_DocumentsRetrieved); ok {
+			return x.DocumentsRetrieved
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetTextDelta() *TextDelta {
 	if x != nil {
 		if x, ok := x.Kind.(*Event_TextDelta); ok {
@@ -935,6 +945,11 @@ type Event_GuardrailApplied struct {
 	GuardrailApplied *GuardrailApplied `protobuf:"bytes,42,opt,name=guardrail_applied,json=guardrailApplied,proto3,oneof"`
 }
 
+type Event_DocumentsRetrieved struct {
+	// Documents were looked up for the prompts of a segment, with or without success.
+	DocumentsRetrieved *DocumentsRetrieved `protobuf:"bytes,43,opt,name=documents_retrieved,json=documentsRetrieved,proto3,oneof"`
+}
+
 type Event_TextDelta struct {
 	// Transient: text as the model writes it.
 	TextDelta *TextDelta `protobuf:"bytes,60,opt,name=text_delta,json=textDelta,proto3,oneof"`
@@ -990,6 +1005,8 @@ func (*Event_TurnFailed) isEvent_Kind() {}
 func (*Event_TurnCancelled) isEvent_Kind() {}
 
 func (*Event_GuardrailApplied) isEvent_Kind() {}
+
+func (*Event_DocumentsRetrieved) isEvent_Kind() {}
 
 func (*Event_TextDelta) isEvent_Kind() {}
 
@@ -2549,6 +2566,171 @@ func (x *GuardrailApplied) GetModel() string {
 	return ""
 }
 
+// DocumentsRetrieved says which passages of documents the segment's prompts hold. A process that goes on with a segment
+// looks them up anew, and says so again.
+type DocumentsRetrieved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the passages stand, in the order of the prompt; empty if there are none, or if they could not be had.
+	Passages []*RetrievedPassage `protobuf:"bytes,1,rep,name=passages,proto3" json:"passages,omitempty"`
+	// Why there are none, or why they may not be the best ones; else empty. The turn goes on.
+	Problem string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
+	// How they were ranked: hybrid, text or vector.
+	Ranking string `protobuf:"bytes,3,opt,name=ranking,proto3" json:"ranking,omitempty"`
+	// How long the look-up took.
+	Duration      *durationpb.Duration `protobuf:"bytes,4,opt,name=duration,proto3" json:"duration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DocumentsRetrieved) Reset() {
+	*x = DocumentsRetrieved{}
+	mi := &file_serin_event_v1_event_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DocumentsRetrieved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DocumentsRetrieved) ProtoMessage() {}
+
+func (x *DocumentsRetrieved) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_event_v1_event_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DocumentsRetrieved.ProtoReflect.Descriptor instead.
+func (*DocumentsRetrieved) Descriptor() ([]byte, []int) {
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DocumentsRetrieved) GetPassages() []*RetrievedPassage {
+	if x != nil {
+		return x.Passages
+	}
+	return nil
+}
+
+func (x *DocumentsRetrieved) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *DocumentsRetrieved) GetRanking() string {
+	if x != nil {
+		return x.Ranking
+	}
+	return ""
+}
+
+func (x *DocumentsRetrieved) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+// RetrievedPassage is where a passage stands.
+type RetrievedPassage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The document: a path or a URL.
+	Document string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	// The document's title.
+	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// The headings above it, outermost first.
+	Headings []string `protobuf:"bytes,3,rep,name=headings,proto3" json:"headings,omitempty"`
+	// The bytes of the document that it comes from: from start, up to end.
+	Start int64 `protobuf:"varint,4,opt,name=start,proto3" json:"start,omitempty"`
+	// See start.
+	End int64 `protobuf:"varint,5,opt,name=end,proto3" json:"end,omitempty"`
+	// How well it fits, by the retriever's own measure.
+	Score         float64 `protobuf:"fixed64,6,opt,name=score,proto3" json:"score,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetrievedPassage) Reset() {
+	*x = RetrievedPassage{}
+	mi := &file_serin_event_v1_event_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetrievedPassage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetrievedPassage) ProtoMessage() {}
+
+func (x *RetrievedPassage) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_event_v1_event_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetrievedPassage.ProtoReflect.Descriptor instead.
+func (*RetrievedPassage) Descriptor() ([]byte, []int) {
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RetrievedPassage) GetDocument() string {
+	if x != nil {
+		return x.Document
+	}
+	return ""
+}
+
+func (x *RetrievedPassage) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *RetrievedPassage) GetHeadings() []string {
+	if x != nil {
+		return x.Headings
+	}
+	return nil
+}
+
+func (x *RetrievedPassage) GetStart() int64 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *RetrievedPassage) GetEnd() int64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+func (x *RetrievedPassage) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
 // CancelRequested asks the turn to end.
 type CancelRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2562,7 +2744,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[23]
+	mi := &file_serin_event_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +2756,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[23]
+	mi := &file_serin_event_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +2769,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CancelRequested) GetBy() string {
@@ -2619,7 +2801,7 @@ type FeedbackGiven struct {
 
 func (x *FeedbackGiven) Reset() {
 	*x = FeedbackGiven{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[24]
+	mi := &file_serin_event_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2631,7 +2813,7 @@ func (x *FeedbackGiven) String() string {
 func (*FeedbackGiven) ProtoMessage() {}
 
 func (x *FeedbackGiven) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[24]
+	mi := &file_serin_event_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2644,7 +2826,7 @@ func (x *FeedbackGiven) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackGiven.ProtoReflect.Descriptor instead.
 func (*FeedbackGiven) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FeedbackGiven) GetRating() FeedbackGiven_Rating {
@@ -2683,7 +2865,7 @@ type TurnCompleted struct {
 
 func (x *TurnCompleted) Reset() {
 	*x = TurnCompleted{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[25]
+	mi := &file_serin_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2695,7 +2877,7 @@ func (x *TurnCompleted) String() string {
 func (*TurnCompleted) ProtoMessage() {}
 
 func (x *TurnCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[25]
+	mi := &file_serin_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2708,7 +2890,7 @@ func (x *TurnCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnCompleted.ProtoReflect.Descriptor instead.
 func (*TurnCompleted) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TurnCompleted) GetText() string {
@@ -2748,7 +2930,7 @@ type TurnFailed struct {
 
 func (x *TurnFailed) Reset() {
 	*x = TurnFailed{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[26]
+	mi := &file_serin_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2760,7 +2942,7 @@ func (x *TurnFailed) String() string {
 func (*TurnFailed) ProtoMessage() {}
 
 func (x *TurnFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[26]
+	mi := &file_serin_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2773,7 +2955,7 @@ func (x *TurnFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnFailed.ProtoReflect.Descriptor instead.
 func (*TurnFailed) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TurnFailed) GetReason() string {
@@ -2812,7 +2994,7 @@ type TurnCancelled struct {
 
 func (x *TurnCancelled) Reset() {
 	*x = TurnCancelled{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[27]
+	mi := &file_serin_event_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2824,7 +3006,7 @@ func (x *TurnCancelled) String() string {
 func (*TurnCancelled) ProtoMessage() {}
 
 func (x *TurnCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[27]
+	mi := &file_serin_event_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2837,7 +3019,7 @@ func (x *TurnCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnCancelled.ProtoReflect.Descriptor instead.
 func (*TurnCancelled) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TurnCancelled) GetBy() string {
@@ -2877,7 +3059,7 @@ type TextDelta struct {
 
 func (x *TextDelta) Reset() {
 	*x = TextDelta{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[28]
+	mi := &file_serin_event_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2889,7 +3071,7 @@ func (x *TextDelta) String() string {
 func (*TextDelta) ProtoMessage() {}
 
 func (x *TextDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[28]
+	mi := &file_serin_event_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2902,7 +3084,7 @@ func (x *TextDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextDelta.ProtoReflect.Descriptor instead.
 func (*TextDelta) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TextDelta) GetMessageId() string {
@@ -2943,7 +3125,7 @@ type ToolProgress struct {
 
 func (x *ToolProgress) Reset() {
 	*x = ToolProgress{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[29]
+	mi := &file_serin_event_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2955,7 +3137,7 @@ func (x *ToolProgress) String() string {
 func (*ToolProgress) ProtoMessage() {}
 
 func (x *ToolProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[29]
+	mi := &file_serin_event_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2968,7 +3150,7 @@ func (x *ToolProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolProgress.ProtoReflect.Descriptor instead.
 func (*ToolProgress) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ToolProgress) GetCallId() string {
@@ -3003,7 +3185,7 @@ var File_serin_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1aserin/event/v1/event.proto\x12\x0eserin.event.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x10\n" +
+	"\x1aserin/event/v1/event.proto\x12\x0eserin.event.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x11\n" +
 	"\x05Event\x12#\n" +
 	"\bsequence\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bsequence\x120\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0econversationId\x12 \n" +
@@ -3038,7 +3220,8 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\vturn_failed\x18( \x01(\v2\x1a.serin.event.v1.TurnFailedH\x00R\n" +
 	"turnFailed\x12F\n" +
 	"\x0eturn_cancelled\x18) \x01(\v2\x1d.serin.event.v1.TurnCancelledH\x00R\rturnCancelled\x12O\n" +
-	"\x11guardrail_applied\x18* \x01(\v2 .serin.event.v1.GuardrailAppliedH\x00R\x10guardrailApplied\x12:\n" +
+	"\x11guardrail_applied\x18* \x01(\v2 .serin.event.v1.GuardrailAppliedH\x00R\x10guardrailApplied\x12U\n" +
+	"\x13documents_retrieved\x18+ \x01(\v2\".serin.event.v1.DocumentsRetrievedH\x00R\x12documentsRetrieved\x12:\n" +
 	"\n" +
 	"text_delta\x18< \x01(\v2\x19.serin.event.v1.TextDeltaH\x00R\ttextDelta\x12C\n" +
 	"\rtool_progress\x18= \x01(\v2\x1c.serin.event.v1.ToolProgressH\x00R\ftoolProgressB\r\n" +
@@ -3195,7 +3378,19 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\x0eACTION_CHECKED\x10\x01\x12\x14\n" +
 	"\x10ACTION_UNDECIDED\x10\x02\x12\x13\n" +
 	"\x0fACTION_REDACTED\x10\x03\x12\x11\n" +
-	"\rACTION_REPAIR\x10\x04\"C\n" +
+	"\rACTION_REPAIR\x10\x04\"\xda\x01\n" +
+	"\x12DocumentsRetrieved\x12F\n" +
+	"\bpassages\x18\x01 \x03(\v2 .serin.event.v1.RetrievedPassageB\b\xbaH\x05\x92\x01\x02\x10@R\bpassages\x12\"\n" +
+	"\aproblem\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\aproblem\x12!\n" +
+	"\aranking\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18 R\aranking\x125\n" +
+	"\bduration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bduration\"\xce\x01\n" +
+	"\x10RetrievedPassage\x12$\n" +
+	"\bdocument\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80 R\bdocument\x12\x1e\n" +
+	"\x05title\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x05title\x12$\n" +
+	"\bheadings\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x10R\bheadings\x12\x1d\n" +
+	"\x05start\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x05start\x12\x19\n" +
+	"\x03end\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x03end\x12\x14\n" +
+	"\x05score\x18\x06 \x01(\x01R\x05score\"C\n" +
 	"\x0fCancelRequested\x12\x0e\n" +
 	"\x02by\x18\x01 \x01(\tR\x02by\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x06reason\"\xcf\x01\n" +
@@ -3251,7 +3446,7 @@ func file_serin_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_serin_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_serin_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_serin_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_serin_event_v1_event_proto_goTypes = []any{
 	(Decision)(0),                     // 0: serin.event.v1.Decision
 	(ToolResult_Outcome)(0),           // 1: serin.event.v1.ToolResult.Outcome
@@ -3283,19 +3478,21 @@ var file_serin_event_v1_event_proto_goTypes = []any{
 	(*Handoff)(nil),                   // 27: serin.event.v1.Handoff
 	(*GuardrailTriggered)(nil),        // 28: serin.event.v1.GuardrailTriggered
 	(*GuardrailApplied)(nil),          // 29: serin.event.v1.GuardrailApplied
-	(*CancelRequested)(nil),           // 30: serin.event.v1.CancelRequested
-	(*FeedbackGiven)(nil),             // 31: serin.event.v1.FeedbackGiven
-	(*TurnCompleted)(nil),             // 32: serin.event.v1.TurnCompleted
-	(*TurnFailed)(nil),                // 33: serin.event.v1.TurnFailed
-	(*TurnCancelled)(nil),             // 34: serin.event.v1.TurnCancelled
-	(*TextDelta)(nil),                 // 35: serin.event.v1.TextDelta
-	(*ToolProgress)(nil),              // 36: serin.event.v1.ToolProgress
-	nil,                               // 37: serin.event.v1.TurnAccepted.ForcedRevisionsEntry
-	(*timestamppb.Timestamp)(nil),     // 38: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 39: google.protobuf.Duration
+	(*DocumentsRetrieved)(nil),        // 30: serin.event.v1.DocumentsRetrieved
+	(*RetrievedPassage)(nil),          // 31: serin.event.v1.RetrievedPassage
+	(*CancelRequested)(nil),           // 32: serin.event.v1.CancelRequested
+	(*FeedbackGiven)(nil),             // 33: serin.event.v1.FeedbackGiven
+	(*TurnCompleted)(nil),             // 34: serin.event.v1.TurnCompleted
+	(*TurnFailed)(nil),                // 35: serin.event.v1.TurnFailed
+	(*TurnCancelled)(nil),             // 36: serin.event.v1.TurnCancelled
+	(*TextDelta)(nil),                 // 37: serin.event.v1.TextDelta
+	(*ToolProgress)(nil),              // 38: serin.event.v1.ToolProgress
+	nil,                               // 39: serin.event.v1.TurnAccepted.ForcedRevisionsEntry
+	(*timestamppb.Timestamp)(nil),     // 40: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 41: google.protobuf.Duration
 }
 var file_serin_event_v1_event_proto_depIdxs = []int32{
-	38, // 0: serin.event.v1.Event.time:type_name -> google.protobuf.Timestamp
+	40, // 0: serin.event.v1.Event.time:type_name -> google.protobuf.Timestamp
 	10, // 1: serin.event.v1.Event.conversation_created:type_name -> serin.event.v1.ConversationCreated
 	11, // 2: serin.event.v1.Event.turn_accepted:type_name -> serin.event.v1.TurnAccepted
 	12, // 3: serin.event.v1.Event.agent_joined:type_name -> serin.event.v1.AgentJoined
@@ -3313,39 +3510,42 @@ var file_serin_event_v1_event_proto_depIdxs = []int32{
 	25, // 15: serin.event.v1.Event.turn_waiting:type_name -> serin.event.v1.TurnWaiting
 	27, // 16: serin.event.v1.Event.handoff:type_name -> serin.event.v1.Handoff
 	28, // 17: serin.event.v1.Event.guardrail_triggered:type_name -> serin.event.v1.GuardrailTriggered
-	30, // 18: serin.event.v1.Event.cancel_requested:type_name -> serin.event.v1.CancelRequested
-	31, // 19: serin.event.v1.Event.feedback_given:type_name -> serin.event.v1.FeedbackGiven
-	32, // 20: serin.event.v1.Event.turn_completed:type_name -> serin.event.v1.TurnCompleted
-	33, // 21: serin.event.v1.Event.turn_failed:type_name -> serin.event.v1.TurnFailed
-	34, // 22: serin.event.v1.Event.turn_cancelled:type_name -> serin.event.v1.TurnCancelled
+	32, // 18: serin.event.v1.Event.cancel_requested:type_name -> serin.event.v1.CancelRequested
+	33, // 19: serin.event.v1.Event.feedback_given:type_name -> serin.event.v1.FeedbackGiven
+	34, // 20: serin.event.v1.Event.turn_completed:type_name -> serin.event.v1.TurnCompleted
+	35, // 21: serin.event.v1.Event.turn_failed:type_name -> serin.event.v1.TurnFailed
+	36, // 22: serin.event.v1.Event.turn_cancelled:type_name -> serin.event.v1.TurnCancelled
 	29, // 23: serin.event.v1.Event.guardrail_applied:type_name -> serin.event.v1.GuardrailApplied
-	35, // 24: serin.event.v1.Event.text_delta:type_name -> serin.event.v1.TextDelta
-	36, // 25: serin.event.v1.Event.tool_progress:type_name -> serin.event.v1.ToolProgress
-	38, // 26: serin.event.v1.TurnAccepted.deadline:type_name -> google.protobuf.Timestamp
-	8,  // 27: serin.event.v1.TurnAccepted.budget:type_name -> serin.event.v1.Budget
-	37, // 28: serin.event.v1.TurnAccepted.forced_revisions:type_name -> serin.event.v1.TurnAccepted.ForcedRevisionsEntry
-	19, // 29: serin.event.v1.AgentMessage.tool_calls:type_name -> serin.event.v1.ToolCall
-	9,  // 30: serin.event.v1.AgentMessage.usage:type_name -> serin.event.v1.Usage
-	1,  // 31: serin.event.v1.ToolResult.outcome:type_name -> serin.event.v1.ToolResult.Outcome
-	39, // 32: serin.event.v1.ToolResult.duration:type_name -> google.protobuf.Duration
-	2,  // 33: serin.event.v1.InputRequested.kind:type_name -> serin.event.v1.InputRequested.Kind
-	0,  // 34: serin.event.v1.InputResolved.decision:type_name -> serin.event.v1.Decision
-	3,  // 35: serin.event.v1.HistoryFilter.mode:type_name -> serin.event.v1.HistoryFilter.Mode
-	26, // 36: serin.event.v1.Handoff.history:type_name -> serin.event.v1.HistoryFilter
-	8,  // 37: serin.event.v1.Handoff.remaining:type_name -> serin.event.v1.Budget
-	4,  // 38: serin.event.v1.GuardrailTriggered.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
-	4,  // 39: serin.event.v1.GuardrailApplied.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
-	5,  // 40: serin.event.v1.GuardrailApplied.action:type_name -> serin.event.v1.GuardrailApplied.Action
-	9,  // 41: serin.event.v1.GuardrailApplied.usage:type_name -> serin.event.v1.Usage
-	6,  // 42: serin.event.v1.FeedbackGiven.rating:type_name -> serin.event.v1.FeedbackGiven.Rating
-	9,  // 43: serin.event.v1.TurnCompleted.usage:type_name -> serin.event.v1.Usage
-	9,  // 44: serin.event.v1.TurnFailed.usage:type_name -> serin.event.v1.Usage
-	9,  // 45: serin.event.v1.TurnCancelled.usage:type_name -> serin.event.v1.Usage
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	30, // 24: serin.event.v1.Event.documents_retrieved:type_name -> serin.event.v1.DocumentsRetrieved
+	37, // 25: serin.event.v1.Event.text_delta:type_name -> serin.event.v1.TextDelta
+	38, // 26: serin.event.v1.Event.tool_progress:type_name -> serin.event.v1.ToolProgress
+	40, // 27: serin.event.v1.TurnAccepted.deadline:type_name -> google.protobuf.Timestamp
+	8,  // 28: serin.event.v1.TurnAccepted.budget:type_name -> serin.event.v1.Budget
+	39, // 29: serin.event.v1.TurnAccepted.forced_revisions:type_name -> serin.event.v1.TurnAccepted.ForcedRevisionsEntry
+	19, // 30: serin.event.v1.AgentMessage.tool_calls:type_name -> serin.event.v1.ToolCall
+	9,  // 31: serin.event.v1.AgentMessage.usage:type_name -> serin.event.v1.Usage
+	1,  // 32: serin.event.v1.ToolResult.outcome:type_name -> serin.event.v1.ToolResult.Outcome
+	41, // 33: serin.event.v1.ToolResult.duration:type_name -> google.protobuf.Duration
+	2,  // 34: serin.event.v1.InputRequested.kind:type_name -> serin.event.v1.InputRequested.Kind
+	0,  // 35: serin.event.v1.InputResolved.decision:type_name -> serin.event.v1.Decision
+	3,  // 36: serin.event.v1.HistoryFilter.mode:type_name -> serin.event.v1.HistoryFilter.Mode
+	26, // 37: serin.event.v1.Handoff.history:type_name -> serin.event.v1.HistoryFilter
+	8,  // 38: serin.event.v1.Handoff.remaining:type_name -> serin.event.v1.Budget
+	4,  // 39: serin.event.v1.GuardrailTriggered.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
+	4,  // 40: serin.event.v1.GuardrailApplied.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
+	5,  // 41: serin.event.v1.GuardrailApplied.action:type_name -> serin.event.v1.GuardrailApplied.Action
+	9,  // 42: serin.event.v1.GuardrailApplied.usage:type_name -> serin.event.v1.Usage
+	31, // 43: serin.event.v1.DocumentsRetrieved.passages:type_name -> serin.event.v1.RetrievedPassage
+	41, // 44: serin.event.v1.DocumentsRetrieved.duration:type_name -> google.protobuf.Duration
+	6,  // 45: serin.event.v1.FeedbackGiven.rating:type_name -> serin.event.v1.FeedbackGiven.Rating
+	9,  // 46: serin.event.v1.TurnCompleted.usage:type_name -> serin.event.v1.Usage
+	9,  // 47: serin.event.v1.TurnFailed.usage:type_name -> serin.event.v1.Usage
+	9,  // 48: serin.event.v1.TurnCancelled.usage:type_name -> serin.event.v1.Usage
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_serin_event_v1_event_proto_init() }
@@ -3377,6 +3577,7 @@ func file_serin_event_v1_event_proto_init() {
 		(*Event_TurnFailed)(nil),
 		(*Event_TurnCancelled)(nil),
 		(*Event_GuardrailApplied)(nil),
+		(*Event_DocumentsRetrieved)(nil),
 		(*Event_TextDelta)(nil),
 		(*Event_ToolProgress)(nil),
 	}
@@ -3387,7 +3588,7 @@ func file_serin_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_serin_event_v1_event_proto_rawDesc), len(file_serin_event_v1_event_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
