@@ -60,6 +60,21 @@ func (s *Service) conversation(ctx context.Context, principal Principal, id stri
 	return got.GetConversation(), nil
 }
 
+func (s *Service) deleteConversation(ctx context.Context, principal Principal, req *conversationv1.DeleteConversationRequest) (*conversationv1.DeleteConversationResponse, error) {
+	conversation, err := s.conversation(ctx, principal, req.GetConversationId())
+	if err != nil {
+		return nil, err
+	}
+
+	if _, err := s.store.DeleteConversation(ctx, &contextv1.DeleteConversationRequest{
+		ConversationId: conversation.GetConversationId(), Force: req.GetForce(), IdleSince: req.GetIdleSince(),
+	}); err != nil {
+		return nil, err
+	}
+
+	return &conversationv1.DeleteConversationResponse{}, nil
+}
+
 func (s *Service) listConversations(ctx context.Context, principal Principal, req *conversationv1.ListConversationsRequest) (*conversationv1.ListConversationsResponse, error) {
 	query := &contextv1.ListConversationsRequest{
 		Tenant: principal.Tenant, User: principal.User, PageSize: req.GetPageSize(), PageToken: req.GetPageToken(),

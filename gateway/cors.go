@@ -20,7 +20,7 @@ func (d *rest) crossOrigin(next http.Handler) http.Handler {
 
 	return cors.New(cors.Options{
 		AllowedOrigins: d.cfg.Door.Origins,
-		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
+		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
 		AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", requestIDHeader, rpc.HeaderRevision},
 		ExposedHeaders: []string{requestIDHeader, "Retry-After"},
 		MaxAge:         600, // seconds; Chromium's limit is 7200

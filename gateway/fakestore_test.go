@@ -102,6 +102,24 @@ func (f *fakeStore) GetConversation(_ context.Context, req *contextv1.GetConvers
 	return &contextv1.GetConversationResponse{Conversation: f.snapshot(req.GetConversationId())}, nil
 }
 
+func (f *fakeStore) DeleteConversation(_ context.Context, req *contextv1.DeleteConversationRequest) (*contextv1.DeleteConversationResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	conversation := f.conversations[req.GetConversationId()]
+
+	switch {
+	case conversation == nil:
+		return nil, fault.New(codes.NotFound, "CONVERSATION_NOT_FOUND", "no conversation")
+	case conversation.GetActiveTurn() != nil && !req.GetForce():
+		return nil, fault.New(codes.FailedPrecondition, "TURN_IN_PROGRESS", "a turn runs")
+	}
+
+	delete(f.conversations, req.GetConversationId())
+
+	return &contextv1.DeleteConversationResponse{}, nil
+}
+
 func (f *fakeStore) ListConversations(_ context.Context, req *contextv1.ListConversationsRequest) (*contextv1.ListConversationsResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -36,6 +36,10 @@ func (g guarded) GetConversation(ctx context.Context, req *conversationv1.GetCon
 	return unary(ctx, g.Service, req, g.getConversation)
 }
 
+func (g guarded) DeleteConversation(ctx context.Context, req *conversationv1.DeleteConversationRequest) (*conversationv1.DeleteConversationResponse, error) {
+	return unary(ctx, g.Service, req, g.deleteConversation)
+}
+
 func (g guarded) ListConversations(ctx context.Context, req *conversationv1.ListConversationsRequest) (*conversationv1.ListConversationsResponse, error) {
 	return unary(ctx, g.Service, req, g.listConversations)
 }

@@ -371,3 +371,39 @@ func TestFeedback(t *testing.T) {
 		t.Errorf("got %v", last)
 	}
 }
+
+func TestDeleteConversation(t *testing.T) {
+	w := newWorld(t)
+	id := w.create()
+	path := "/v1/conversations/" + id
+
+	if got := w.do("DELETE", path+"?forced=true", ""); got.status != 400 || got.violation("forced") == "" {
+		t.Errorf("an unknown parameter: %d %v", got.status, got.body)
+	}
+
+	release := make(chan struct{})
+	w.agents["triage"].plays(func(turn *contextv1.Turn) (*handoffv1.Finished, error) {
+		<-release
+
+		return w.agents["triage"].echo(turn)
+	})
+
+	stream := w.sse("POST", path+"/messages", `{"text":"one"}`)
+
+	if got := w.do("DELETE", path, ""); got.status != 409 || got.reason() != "TURN_IN_PROGRESS" {
+		t.Errorf("while a turn runs: %d %v", got.status, got.body)
+	}
+
+	close(release)
+	stream.all()
+
+	if got := w.do("DELETE", path, ""); got.status != 200 || len(got.body) != 0 {
+		t.Errorf("got %d %v", got.status, got.body)
+	}
+
+	for _, verb := range []string{"GET", "DELETE"} {
+		if got := w.do(verb, path, ""); got.status != 404 || got.reason() != "CONVERSATION_NOT_FOUND" {
+			t.Errorf("%s of what is deleted: %d %v", verb, got.status, got.body)
+		}
+	}
+}

@@ -71,6 +71,10 @@ func newRoute(service protoreflect.ServiceDescriptor, method protoreflect.Method
 		r.verb, r.template = http.MethodGet, rule.GetGet()
 	}
 
+	if rule.GetDelete() != "" {
+		r.verb, r.template = http.MethodDelete, rule.GetDelete()
+	}
+
 	if rule.GetBody() != "*" {
 		r.addQuery(method.Input().Fields())
 	}

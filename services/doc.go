@@ -5,7 +5,8 @@
 //	              agent. Package pii finds personal data and puts placeholders for it.
 //	contextstore  owns all state: event logs, turns and their leases, pins and withdrawals, claims of tool calls, what
 //	              segments came to, checkpoints, shared values. ContextService. It decides who may write; nobody else
-//	              keeps conversations.
+//	              keeps conversations. Rows are in a file (package sqlite) or in a database that several share (package
+//	              postgres).
 //	tools         owns tool servers and executes calls, each at most once. ToolExecuteService. Package webapi makes tools
 //	              of HTTP requests and OpenAPI documents, package outbound keeps them from where they shall not go.
 //	ambassador    the one LLM endpoint that agents see: providers, keys, retries, fallbacks, prices. OpenAI's and

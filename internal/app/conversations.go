@@ -8,15 +8,18 @@ func newConversationsCommand(env *Env) *cobra.Command {
 	command := &cobra.Command{
 		Use:     collection,
 		Aliases: []string{"conversation"},
-		Short:   "Look at conversations",
+		Short:   "Look at conversations, and delete them",
 		Example: `  serin conversations list
   serin conversations show c01j...
-  serin conversations events c01j... --follow`,
+  serin conversations events c01j... --follow
+  serin conversations purge --older-than 90d`,
 	}
 	command.AddCommand(
 		newConversationsListCommand(env),
 		newConversationsShowCommand(env),
 		newConversationsEventsCommand(env),
+		newConversationsDeleteCommand(env),
+		newConversationsPurgeCommand(env),
 	)
 
 	return command

@@ -2,12 +2,21 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 )
 
@@ -138,5 +147,127 @@ func TestEventsFollow(t *testing.T) {
 
 	if diff := cmp.Diff([]string{"SEQ", "2", "3", "4", "5"}, sequences); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// shelf is a gateway with conversations that can be deleted.
+type shelf struct {
+	*httptest.Server
+
+	mu            sync.Mutex
+	conversations []*conversationv1.Conversation
+	queries       []string
+}
+
+func newShelf(t *testing.T, conversations ...*conversationv1.Conversation) *shelf {
+	t.Helper()
+
+	s := &shelf{conversations: conversations}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/conversations", func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+
+		data, _ := protojson.Marshal(&conversationv1.ListConversationsResponse{Conversations: s.conversations})
+		_, _ = w.Write(data)
+	})
+	mux.HandleFunc("DELETE /v1/conversations/{id}", s.delete)
+
+	s.Server = httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+
+	return s
+}
+
+func (s *shelf) delete(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.queries = append(s.queries, r.URL.RawQuery)
+
+	for i, one := range s.conversations {
+		switch {
+		case one.GetConversationId() != r.PathValue("id"):
+		case one.GetActiveTurn() != nil && r.URL.Query().Get("force") == "":
+			w.WriteHeader(http.StatusConflict)
+			_, _ = w.Write([]byte(`{"error":{"code":"FAILED_PRECONDITION","reason":"TURN_IN_PROGRESS","message":"a turn runs"}}`))
+
+			return
+		default:
+			s.conversations = slices.Delete(s.conversations, i, i+1)
+			_, _ = w.Write([]byte(`{}`))
+
+			return
+		}
+	}
+
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = w.Write([]byte(`{"error":{"code":"NOT_FOUND","reason":"CONVERSATION_NOT_FOUND","message":"there is none"}}`))
+}
+
+func idleFor(id string, age time.Duration) *conversationv1.Conversation {
+	return &conversationv1.Conversation{ConversationId: id, UpdatedAt: timestamppb.New(time.Now().Add(-age))}
+}
+
+func TestConversationsDelete(t *testing.T) {
+	busy := idleFor("c2", time.Hour)
+	busy.ActiveTurn = &conversationv1.Turn{TurnId: "t1"}
+	shelf := newShelf(t, idleFor("c1", time.Hour), busy)
+
+	if code, stdout, stderr := run(t, "conversations", "delete", "c1", "--url", shelf.URL); code != 0 || stdout != "deleted c1\ndeleted 1, kept 0\n" {
+		t.Errorf("exit %d, %s %s", code, stdout, stderr)
+	}
+
+	for _, one := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"c1"}, 2, "there is none"},
+		{[]string{"c2"}, 1, "a turn runs"},
+		{[]string{"c2", "c3", "--force"}, 2, "there is none (1 deleted before)"},
+		{nil, 2, "requires at least 1 arg"},
+	} {
+		args := append([]string{"conversations", "delete", "--url", shelf.URL}, one.args...)
+		if code, _, stderr := run(t, args...); code != one.code || !strings.Contains(stderr, one.says) {
+			t.Errorf("%v: exit %d, %s; want %d, %s", one.args, code, stderr, one.code, one.says)
+		}
+	}
+}
+
+func TestConversationsPurge(t *testing.T) {
+	const day = 24 * time.Hour
+
+	busy := idleFor("c2", 100*day)
+	busy.ActiveTurn = &conversationv1.Turn{TurnId: "t1"}
+	shelf := newShelf(t, idleFor("c1", 100*day), busy, idleFor("c3", 10*day), idleFor("c4", 91*day))
+
+	for _, dry := range []bool{true, false} {
+		args := []string{"conversations", "purge", "--older-than", "90d", "-o", "json", "--url", shelf.URL}
+		if dry {
+			args = append(args, "--dry-run")
+		}
+
+		code, stdout, stderr := run(t, args...)
+
+		var got struct {
+			Deleted []string                                `json:"deleted"`
+			Kept    []struct{ Conversation, Reason string } `json:"kept"`
+		}
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 {
+			t.Fatalf("exit %d, %v: %s %s", code, err, stdout, stderr)
+		}
+
+		if !slices.Equal(got.Deleted, []string{"c1", "c4"}) || len(got.Kept) != 1 || got.Kept[0].Conversation != "c2" {
+			t.Errorf("dry run %t: %s", dry, stdout)
+		}
+
+		if dry && len(shelf.queries) > 0 {
+			t.Error("a dry run deleted something")
+		}
+	}
+
+	if len(shelf.conversations) != 2 || len(shelf.queries) != 2 || !strings.HasPrefix(shelf.queries[0], "idleSince=") {
+		t.Errorf("left are %v, after %v", shelf.conversations, shelf.queries)
 	}
 }

@@ -22,7 +22,7 @@ const (
 )
 
 // inputReasons are the faults that a user mends at the command line or in a file, whatever their code.
-var inputReasons = []string{"PORT_TAKEN", "DATA_DIR_IN_USE", "DATA_DIR_UNUSABLE"}
+var inputReasons = []string{"PORT_TAKEN", "DATA_DIR_IN_USE", "DATA_DIR_UNUSABLE", "DATABASE_DENIED", "DATABASE_MISSING", "NO_PERMISSION"}
 
 // ExitCode returns the exit code for a command's error: 0 without one, 2 if the command line or a file is not right, 1
 // for everything else.

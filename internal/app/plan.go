@@ -88,9 +88,12 @@ func (p *Platform) planMesh() error {
 }
 
 func (p *Platform) planContext() error {
-	return p.add(stageStore, workloadConfig{
-		Room: "context", Name: rpc.Context, Context: &contextSettings{Database: p.data.join("serin.db")},
-	}, "grpc", "http")
+	settings := &contextSettings{Postgres: p.config.Postgres != ""}
+	if !settings.Postgres {
+		settings.Database = p.data.join("serin.db")
+	}
+
+	return p.add(stageStore, workloadConfig{Room: "context", Name: rpc.Context, Context: settings}, "grpc", "http")
 }
 
 func (p *Platform) planTools() error {
@@ -381,9 +384,13 @@ func (p *Platform) environment(room string) []string {
 			continue
 		}
 
-		if room == "ambassador" || slices.Contains(allowed, name) {
+		if room == "ambassador" || slices.Contains(allowed, name) || room == "context" && isLibpq(name) {
 			env = append(env, variable)
 		}
+	}
+
+	if room == "context" && p.config.Postgres != "" {
+		env = append(env, postgresVariable+"="+p.config.Postgres)
 	}
 
 	return env

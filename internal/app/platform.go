@@ -24,6 +24,7 @@ import (
 	"github.com/serinhq/serin/internal/rpc"
 	"github.com/serinhq/serin/internal/supervise"
 	"github.com/serinhq/serin/mesh/identity"
+	"github.com/serinhq/serin/services/contextstore/postgres"
 )
 
 // PlatformConfig is what `serin up` can be told. The zero value runs the example agents.
@@ -34,6 +35,8 @@ type PlatformConfig struct {
 	Data string
 	// HTTP and GRPC are the addresses of the user's doors; 127.0.0.1:8080 and 127.0.0.1:9000 by default.
 	HTTP, GRPC string
+	// Postgres is the URL of a database for conversations, instead of a file below Data.
+	Postgres string
 	// TokenFile turns authentication on.
 	TokenFile string
 	// InsecureNoAuth allows doors beyond loopback without authentication.
@@ -70,6 +73,7 @@ type Platform struct {
 	targets            map[string]string
 	fleet              *fleet
 	simulated          bool
+	database           postgres.Migrated // where conversations are kept, if not in a file
 	opened             time.Time
 	httpAddr, grpcAddr string
 	files              []*os.File
@@ -133,6 +137,10 @@ func (p *Platform) open() (err error) {
 		if p.set, err = loadChecked(p.config.Agents); err != nil {
 			return err
 		}
+	}
+
+	if err := p.preparePostgres(); err != nil {
+		return err
 	}
 
 	if p.data, err = openDataDir(p.config.Data); err != nil {

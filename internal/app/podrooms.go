@@ -28,11 +28,19 @@ func (c *workloadConfig) checkRoom(problems *problems) {
 	case "gateway":
 		c.checkGateway(problems)
 	case "context":
-		if c.Context == nil || c.Context.Database == "" {
-			problems.add("context.database", `"": must be the path of a file on a volume that outlives the pod`)
-		}
+		c.checkContext(problems)
 	case "tools":
 		c.checkCatalogue(problems)
+	}
+}
+
+func (c *workloadConfig) checkContext(problems *problems) {
+	switch {
+	case c.Context == nil || c.Context.Database == "" && !c.Context.Postgres:
+		problems.add("context.database",
+			`"": must be the path of a file on a volume that outlives the pod, or context.postgres must be true`)
+	case c.Context.Database != "" && c.Context.Postgres:
+		problems.add("context.database", "%q: must be absent where context.postgres is true", c.Context.Database)
 	}
 }
 

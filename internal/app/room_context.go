@@ -6,11 +6,12 @@ import (
 
 	"github.com/serinhq/serin/internal/health"
 	"github.com/serinhq/serin/services/contextstore"
+	"github.com/serinhq/serin/services/contextstore/postgres"
 	"github.com/serinhq/serin/services/contextstore/sqlite"
 )
 
 func (w *workload) contextRoom(ctx context.Context) (*room, error) {
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: w.config.Context.Database})
+	store, err := w.contextStore(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -27,4 +28,14 @@ func (w *workload) contextRoom(ctx context.Context) (*room, error) {
 		drain:    func(context.Context) error { service.Drain(); return nil },
 		close:    service.Close,
 	}, nil
+}
+
+// contextStore opens the database that the settings name. The URL of PostgreSQL holds a password, and comes through the
+// environment.
+func (w *workload) contextStore(ctx context.Context) (contextstore.Store, error) {
+	if w.config.Context.Postgres {
+		return postgres.Open(ctx, postgres.Config{URL: w.env.get(postgresVariable), Logger: w.telemetry.Logger})
+	}
+
+	return sqlite.Open(ctx, sqlite.Config{Path: w.config.Context.Database})
 }

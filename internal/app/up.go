@@ -34,11 +34,14 @@ and serves users over REST and gRPC. Processes that die are restarted; Ctrl-C dr
 With OPENAI_API_KEY (and OPENAI_BASE_URL), ANTHROPIC_API_KEY or OLLAMA_HOST set, agents use that provider;
 without, they use the simulated one, which says so in every answer.
 
+Conversations are kept in a file in --data, or with --postgres in a database, whose schema is brought up to date first.
+
 Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OpenTelemetry's standard variables; metrics are Prometheus's.`,
 		Example: `  serin up                                  # the example agents
   serin up -f ./agents                      # your own
   serin up --http 127.0.0.1:0 --grpc 127.0.0.1:0 --data /tmp/serin   # any free ports
   OPENAI_API_KEY=sk-... serin up            # a real model
+  SERIN_POSTGRES_URL=postgres://serin:secret@localhost/serin serin up   # conversations in PostgreSQL
   serin up --http 0.0.0.0:8080 --auth-token-file tokens.yaml --rate-per-token 20
   SERIN_REDIS_URL=redis://:password@localhost:6379 serin up --rate-per-client 20   # limits of all gateways together
   serin up --origin http://localhost:5173   # a web page in development`,
@@ -48,6 +51,8 @@ Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OpenTelemetry's standard va
 				return err
 			}
 
+			config.Postgres = cmp.Or(config.Postgres, env.get(postgresVariable))
+
 			return runUp(command.Context(), env, config, output == "json")
 		},
 	}
@@ -55,6 +60,7 @@ Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OpenTelemetry's standard va
 	flags := command.Flags()
 	flags.StringVarP(&config.Agents, "file", "f", "", "directory of agent files (default: the example agents)")
 	flags.StringVar(&config.Data, "data", cmp.Or(env.Getenv("SERIN_DATA"), ".serin"), "directory for all state")
+	postgresFlag(flags, &config.Postgres, "PostgreSQL database for conversations, instead of a file in --data")
 	flags.StringVar(&config.HTTP, "http", "127.0.0.1:8080", "address of the REST door")
 	flags.StringVar(&config.GRPC, "grpc", "127.0.0.1:9000", "address of the gRPC door (TLS)")
 	flags.StringVar(&config.TokenFile, "auth-token-file", "", "YAML file of bearer tokens; turns authentication on")
@@ -236,6 +242,10 @@ func (r *upReporter) ready(platform *Platform) {
 
 	r.printf("gRPC      %s   (TLS; CA certificate: %s)\n", summary.GRPC, display(summary.CA))
 	r.printf("LLM       %s\n", provider(platform))
+	if database := platform.database.Database; database != "" {
+		r.printf("state     %s\n", database)
+	}
+
 	r.printf("logs      %s\n", display(platform.data.join("logs")))
 	r.printf("ready in  %.1f s\n\n%s\n", time.Since(platform.opened).Seconds(), thingsToTry(r.env, platform))
 }

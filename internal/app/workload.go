@@ -51,7 +51,10 @@ type workloadConfig struct {
 }
 
 type contextSettings struct {
-	Database string `json:"database"`
+	// Database is the path of an SQLite file.
+	Database string `json:"database,omitempty"`
+	// Postgres says that a PostgreSQL database is used in its stead: the one that SERIN_POSTGRES_URL names.
+	Postgres bool `json:"postgres,omitempty"`
 }
 
 type gatewaySettings struct {

@@ -37,7 +37,7 @@ func needs() map[string]need {
 		"npm":        {anyCommand("npm"), "install Node.js 20 or later with npm (https://nodejs.org)"},
 		"npx":        {anyCommand("npx"), "install Node.js 20 or later with npm (https://nodejs.org)"},
 		"openssl":    {anyCommand("openssl"), "install OpenSSL (apt-get install openssl)"},
-		"postgres":   {anyCommand("postgres", "pg_ctl"), "install PostgreSQL 16 or later (apt-get install postgresql)"},
+		"postgres":   {func() error { _, err := postgresBinaries(); return err }, postgresHint},
 		"prometheus": {anyCommand("prometheus"), "install Prometheus (apt-get install prometheus)"},
 		"python3":    {anyCommand("python3"), "install Python 3 (apt-get install python3)"},
 		"redis":      {anyCommand("redis-server", "valkey-server"), "install Redis (apt-get install redis-server)"},

@@ -35,7 +35,7 @@ func (s *Service) Append(ctx context.Context, request *contextv1.AppendRequest) 
 
 	var response *contextv1.AppendResponse
 
-	err = s.update(ctx, func(tx Tx) (changes, error) {
+	err = s.update(ctx, aboutAppend(request), func(tx Tx) (changes, error) {
 		prior, err := tx.Request(request.GetConversationId(), request.GetRequestId())
 
 		switch {
@@ -70,6 +70,44 @@ func (s *Service) Append(ctx context.Context, request *contextv1.AppendRequest) 
 	return response, nil
 }
 
+// aboutAppend is about the conversation. Which turn is meant may be known only from the rows.
+func aboutAppend(request *contextv1.AppendRequest) About {
+	turnID, ids := firstOf(request.GetLease().GetTurnId(), firstTurn(request.GetEvents())), callIDs(request.GetEvents())
+
+	about := About{
+		Conversation: request.GetConversationId(), Turn: turnID, Appends: turnID != "" && len(ids) == 0,
+		Ahead: func(reader Reader, _ string) {
+			_, _ = reader.Request(request.GetConversationId(), request.GetRequestId())
+			_, _ = reader.Conversation(request.GetConversationId())
+
+			if turnID != "" {
+				_, _ = reader.Turn(turnID)
+			}
+
+			if len(ids) > 0 {
+				_, _ = reader.Calls(request.GetConversationId(), ids)
+			}
+		},
+	}
+
+	if accepts(request.GetEvents()) {
+		about.NewTurn, about.Appends = turnID, false
+	}
+
+	return about
+}
+
+// firstTurn returns the turn that the first event with one names.
+func firstTurn(events []*eventv1.Event) string {
+	for _, event := range events {
+		if event.GetTurnId() != "" {
+			return event.GetTurnId()
+		}
+	}
+
+	return ""
+}
+
 // append reads the rows, decides, and writes.
 func (s *Service) append(tx Tx, by writer, request *contextv1.AppendRequest) (appended, error) {
 	before, err := s.before(tx, request)
@@ -77,7 +115,7 @@ func (s *Service) append(tx Tx, by writer, request *contextv1.AppendRequest) (ap
 		return appended{}, err
 	}
 
-	after, err := project(before, by, request.GetEvents(), s.config.Now())
+	after, err := project(before, by, request.GetEvents(), s.now(tx))
 	if err != nil {
 		return appended{}, err
 	}
@@ -250,7 +288,7 @@ func requestDigest(request *contextv1.AppendRequest) (string, error) {
 
 // log appends events of the store's own to a conversation.
 func (s *Service) log(tx Tx, conversation Conversation, events ...*eventv1.Event) (Conversation, error) {
-	now := s.config.Now()
+	now := s.now(tx)
 
 	for _, event := range events {
 		conversation.Version++

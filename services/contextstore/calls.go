@@ -16,7 +16,7 @@ func (s *Service) ClaimCall(
 ) (*contextv1.ClaimCallResponse, error) {
 	var response *contextv1.ClaimCallResponse
 
-	err := s.update(ctx, func(tx Tx) (changes, error) {
+	err := s.update(ctx, aboutCall(request.GetConversationId(), request.GetCallId(), request.GetLease().GetTurnId()), func(tx Tx) (changes, error) {
 		turn, err := tx.Turn(request.GetLease().GetTurnId())
 		if err != nil {
 			return changes{}, err
@@ -27,7 +27,7 @@ func (s *Service) ClaimCall(
 			return changes{}, err
 		}
 
-		decided, err := claim(turn, call, request, s.config.Now())
+		decided, err := claim(turn, call, request, s.now(tx))
 		if err != nil {
 			return changes{}, err
 		}
@@ -41,6 +41,18 @@ func (s *Service) ClaimCall(
 	}
 
 	return response, nil
+}
+
+// aboutCall is about a call, its conversation and, if it is named, its turn.
+func aboutCall(conversationID, callID, turnID string) About {
+	return About{Conversation: conversationID, Ahead: func(reader Reader, _ string) {
+		_, _ = reader.Calls(conversationID, []string{callID})
+		_, _ = reader.Conversation(conversationID)
+
+		if turnID != "" {
+			_, _ = reader.Turn(turnID)
+		}
+	}}
 }
 
 // claim writes what was decided about a call.
@@ -69,7 +81,7 @@ func (s *Service) CompleteCall(
 ) (*contextv1.CompleteCallResponse, error) {
 	response := &contextv1.CompleteCallResponse{}
 
-	err := s.update(ctx, func(tx Tx) (changes, error) {
+	err := s.update(ctx, aboutCall(request.GetConversationId(), request.GetResult().GetCallId(), ""), func(tx Tx) (changes, error) {
 		call, err := oneCall(tx, request.GetConversationId(), request.GetResult().GetCallId())
 		if err != nil {
 			return changes{}, err
@@ -119,7 +131,7 @@ func (s *Service) complete(tx Tx, call Call, result *eventv1.ToolResult) (change
 		return done, err
 	}
 
-	turn.Tally = turn.Tally.counting(event, s.config.Now())
+	turn.Tally = turn.Tally.counting(event, s.now(tx))
 
 	return done, tx.PutTurn(turn)
 }

@@ -20,7 +20,12 @@ func (s *Service) CreateConversation(
 ) (*contextv1.CreateConversationResponse, error) {
 	var conversation *contextv1.Conversation
 
-	err := s.update(ctx, func(tx Tx) (changes, error) {
+	about := About{
+		Creation: request.GetRequestId(), Tenant: request.GetTenant(),
+		Ahead: func(reader Reader, _ string) { _, _ = reader.ConversationByRequest(request.GetRequestId()) },
+	}
+
+	err := s.update(ctx, about, func(tx Tx) (changes, error) {
 		row, err := tx.ConversationByRequest(request.GetRequestId())
 		if err != nil {
 			return changes{}, err
@@ -52,7 +57,7 @@ func (s *Service) CreateConversation(
 
 // open writes a new conversation and its first event.
 func (s *Service) open(tx Tx, request *contextv1.CreateConversationRequest) (Conversation, []*eventv1.Event, error) {
-	now := s.config.Now()
+	now := s.now(tx)
 
 	id, err := s.ids.conversation(now)
 	if err != nil {
@@ -79,13 +84,21 @@ func (s *Service) open(tx Tx, request *contextv1.CreateConversationRequest) (Con
 	return row, created, tx.InsertEvents(id, created)
 }
 
+// aboutConversation is about a conversation as it is shown.
+func aboutConversation(id string) About {
+	return About{Conversation: id, Ahead: func(reader Reader, _ string) {
+		_, _ = reader.Conversation(id)
+		_, _ = reader.Pins(id)
+	}}
+}
+
 // GetConversation returns a conversation, its active turn and its pins.
 func (s *Service) GetConversation(
 	ctx context.Context, request *contextv1.GetConversationRequest,
 ) (*contextv1.GetConversationResponse, error) {
 	response := &contextv1.GetConversationResponse{}
 
-	err := s.store.View(ctx, func(reader Reader) error {
+	err := s.store.View(ctx, aboutConversation(request.GetConversationId()), func(reader Reader) error {
 		row, err := reader.Conversation(request.GetConversationId())
 		if err != nil {
 			return err
@@ -114,7 +127,7 @@ func (s *Service) ListConversations(
 	size := cmp.Or(int(request.GetPageSize()), 50)
 	response := &contextv1.ListConversationsResponse{}
 
-	err = s.store.View(ctx, func(reader Reader) error {
+	err = s.store.View(ctx, About{Tenant: request.GetTenant()}, func(reader Reader) error {
 		page, err := reader.Conversations(request.GetTenant(), request.GetUser(), before, size+1)
 		if err != nil {
 			return err

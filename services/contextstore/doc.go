@@ -4,7 +4,8 @@
 // What an event implies is decided by pure functions: [project] for appended events, [acquire] for leases, [claim] for
 // calls, [resolve] for withdrawn revisions. What segments come to is counted by [Tally] and stored as outcomes, each in
 // the transaction that ends its segment. The methods of [Service] read rows, decide, write rows, and tell followers;
-// they do so through [Store], which package sqlite implements and package storetest specifies.
+// they do so through [Store], which packages sqlite and postgres implement and package storetest specifies. Several processes may
+// share PostgreSQL: what one of them writes, the others are given a [Hint] of, and look.
 //
 // Everything that writes is one serialisable transaction, so a conversation's log has no gaps and a stale executor
 // writes nothing. Outcomes that are old, and old withdrawals that later ones have overruled, go with what is written next.

@@ -42,6 +42,22 @@ func (e *epochs) find(turnID string, now time.Time) (epochEntry, bool) {
 	return entry, found && now.Before(entry.expires)
 }
 
+// forget drops what is known of a turn that another process changed.
+func (e *epochs) forget(turnID string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+
+	delete(e.turns, turnID)
+}
+
+// clear drops all that is known.
+func (e *epochs) clear() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+
+	clear(e.turns)
+}
+
 // note takes in a turn as it was read or written, in whatever order such news come.
 func (e *epochs) note(turn *contextv1.Turn, now time.Time) epochEntry {
 	news := epochEntry{

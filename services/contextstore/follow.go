@@ -48,7 +48,7 @@ func (s *Service) FollowEvents(
 		case <-poll.C:
 			err = reading.replay()
 		case <-follower.wake:
-			err = reading.live(follower.take())
+			err = reading.news(follower.take())
 		}
 
 		if err != nil {
@@ -82,6 +82,15 @@ func (r *reading) replay() error {
 			return nil
 		}
 	}
+}
+
+// news sends what a follower was told.
+func (r *reading) news(events []*eventv1.Event, lost, look bool) error {
+	if err := r.live(events, lost); err != nil || !look || lost {
+		return err
+	}
+
+	return r.replay()
 }
 
 // live sends events as they came; where durable ones are missing, it reads them from the log.

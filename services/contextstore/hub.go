@@ -1,6 +1,8 @@
 package contextstore
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
@@ -27,7 +29,8 @@ type follower struct {
 
 	mu    sync.Mutex
 	queue []*eventv1.Event
-	lost  bool
+	// lost says that durable events went missing, and look that another process may have written some.
+	lost, look bool
 }
 
 // follow adds a follower; stop removes it.
@@ -90,15 +93,38 @@ func (f *follower) push(events []*eventv1.Event, limit int) {
 	}
 }
 
-// take empties the queue. lost says that durable events went missing since the last time.
-func (f *follower) take() (events []*eventv1.Event, lost bool) {
+// take empties the queue. lost says that durable events went missing since the last time, look that there may be more
+// in the log than in the queue.
+func (f *follower) take() (events []*eventv1.Event, lost, look bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
-	events, lost = f.queue, f.lost
-	f.queue, f.lost = nil, false
+	events, lost, look = f.queue, f.lost, f.look
+	f.queue, f.lost, f.look = nil, false, false
 
-	return events, lost
+	return events, lost, look
+}
+
+// followed returns which conversations have followers.
+func (h *hub) followed() []string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+
+	return slices.Collect(maps.Keys(h.followers))
+}
+
+// nudge makes everyone who follows the conversation look at its log.
+func (h *hub) nudge(conversationID string) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+
+	for one := range h.followers[conversationID] {
+		one.mu.Lock()
+		one.look = true
+		one.mu.Unlock()
+
+		notify(one.wake)
+	}
 }
 
 // notify leaves a token for one waiter, unless there is one already.

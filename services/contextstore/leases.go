@@ -21,14 +21,18 @@ func (s *Service) AcquireLease(
 
 	response := &contextv1.AcquireLeaseResponse{}
 
-	err = s.update(ctx, func(tx Tx) (changes, error) {
+	err = s.update(ctx, aboutLease(request), func(tx Tx) (changes, error) {
 		before, err := leaseBefore(tx, request)
 		if err != nil {
 			return changes{}, err
 		}
 
-		decided, err := acquire(before.turn, before.pin, before.withdrawals, request, s.config.Now())
+		decided, err := acquire(before.turn, before.pin, before.withdrawals, request, s.now(tx))
 		if err != nil {
+			return changes{}, err
+		}
+
+		if response.Checkpoint, err = checkpointOf(tx, before.conversation.ID); err != nil { // before anything is written
 			return changes{}, err
 		}
 
@@ -41,15 +45,25 @@ func (s *Service) AcquireLease(
 
 		decided.turn.PinnedRevision = resolve(before.withdrawals, decided.pin).successor
 		response.Turn, response.Version = decided.turn.Turn, conversation.Version
-		response.Checkpoint, err = checkpointOf(tx, conversation.ID)
 
-		return changes{events: decided.events, turns: []Turn{decided.turn}, outcomes: decided.lost != nil}, err
+		return changes{events: decided.events, turns: []Turn{decided.turn}, outcomes: decided.lost != nil}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 
 	return response, nil
+}
+
+// aboutLease is about a turn that an agent asks for.
+func aboutLease(request *contextv1.AcquireLeaseRequest) About {
+	return About{Turn: request.GetTurnId(), Ahead: func(reader Reader, conversationID string) {
+		_, _ = reader.Turn(request.GetTurnId())
+		_, _ = reader.Conversation(conversationID)
+		_, _ = reader.Pins(conversationID)
+		_, _ = reader.Withdrawals(request.GetAgent())
+		_, _ = reader.Checkpoint(conversationID)
+	}}
 }
 
 // leaseRows are the rows that a lease is decided upon.
@@ -110,7 +124,7 @@ func (s *Service) ReleaseLease(
 		return nil, err
 	}
 
-	err = s.update(ctx, func(tx Tx) (changes, error) {
+	err = s.update(ctx, aboutTurn(request.GetLease().GetTurnId()), func(tx Tx) (changes, error) {
 		turn, err := tx.Turn(request.GetLease().GetTurnId())
 		if err != nil {
 			return changes{}, err
@@ -127,7 +141,7 @@ func (s *Service) ReleaseLease(
 			return changes{}, err
 		}
 
-		turn.release(s.config.Now())
+		turn.release(s.now(tx))
 
 		return changes{turns: []Turn{turn}}, tx.PutTurn(turn)
 	})

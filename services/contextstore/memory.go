@@ -21,7 +21,7 @@ func (s *Service) SaveCheckpoint(
 		return nil, err
 	}
 
-	err = s.store.Update(ctx, func(tx Tx) error {
+	err = s.store.Update(ctx, aboutTurn(request.GetLease().GetTurnId()), func(tx Tx) error {
 		turn, err := leaseHolder(tx, by, request.GetLease())
 		if err != nil {
 			return err
@@ -84,7 +84,7 @@ func (s *Service) GetState(
 ) (*contextv1.GetStateResponse, error) {
 	response := &contextv1.GetStateResponse{}
 
-	err := s.store.View(ctx, func(reader Reader) (err error) {
+	err := s.store.View(ctx, aboutState(request.GetScope(), request.GetKey()), func(reader Reader) (err error) {
 		response.Value, response.Version, err = reader.State(request.GetScope(), request.GetKey())
 
 		return err
@@ -102,8 +102,8 @@ func (s *Service) PutState(
 ) (*contextv1.PutStateResponse, error) {
 	next := request.GetExpectedVersion() + 1
 
-	err := s.store.Update(ctx, func(tx Tx) error {
-		if !strings.HasPrefix(request.GetScope(), "tenant/") {
+	err := s.store.Update(ctx, aboutState(request.GetScope(), request.GetKey()), func(tx Tx) error {
+		if !strings.HasPrefix(request.GetScope(), tenantScope) {
 			if _, err := tx.Conversation(request.GetScope()); err != nil {
 				return err
 			}

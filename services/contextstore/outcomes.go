@@ -63,7 +63,7 @@ func (s *Service) tell(tx Tx, outcomes ...*contextv1.Outcome) error {
 		return nil
 	}
 
-	return tx.ForgetOutcomes(s.config.Now().Add(-s.config.OutcomesKept), forgets*len(outcomes))
+	return tx.ForgetOutcomes(s.now(tx).Add(-s.config.OutcomesKept), forgets*len(outcomes))
 }
 
 // watching is one reader's way through the outcomes.
@@ -107,7 +107,7 @@ func (w *watching) catchUp() error {
 func (w *watching) page(ctx context.Context) (page *contextv1.WatchOutcomesResponse, err error) {
 	page = &contextv1.WatchOutcomesResponse{}
 
-	err = w.service.store.View(ctx, func(reader Reader) error {
+	err = w.service.store.View(ctx, About{}, func(reader Reader) error {
 		if page.Position, err = reader.LastOutcome(); err != nil || w.next < 0 || w.next > page.GetPosition() {
 			return err
 		}

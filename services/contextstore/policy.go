@@ -19,6 +19,7 @@ func Policy() rpc.Policy {
 		contextv1.ContextService_CreateConversation_FullMethodName: gateway,
 		contextv1.ContextService_GetConversation_FullMethodName:    rpc.AnyOf(readers, rpc.Names(rpc.Supervisor)),
 		contextv1.ContextService_ListConversations_FullMethodName:  rpc.Names(rpc.Gateway, rpc.Supervisor, rpc.Operator),
+		contextv1.ContextService_DeleteConversation_FullMethodName: gateway,
 		contextv1.ContextService_Append_FullMethodName:             work,
 		contextv1.ContextService_ReadEvents_FullMethodName:         readers,
 		contextv1.ContextService_FollowEvents_FullMethodName:       readers,

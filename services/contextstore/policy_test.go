@@ -15,6 +15,7 @@ func TestPolicy(t *testing.T) {
 		"CreateConversation": {rpc.Gateway},
 		"GetConversation":    {rpc.Gateway, agent, rpc.Supervisor, rpc.Operator},
 		"ListConversations":  {rpc.Gateway, rpc.Supervisor, rpc.Operator},
+		"DeleteConversation": {rpc.Gateway},
 		"Append":             {rpc.Gateway, agent},
 		"ReadEvents":         {rpc.Gateway, agent, rpc.Operator},
 		"FollowEvents":       {rpc.Gateway, agent, rpc.Operator},

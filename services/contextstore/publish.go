@@ -91,7 +91,7 @@ func (s *Service) show(ctx context.Context, by writer, request *contextv1.Publis
 func (s *Service) transient(event *eventv1.Event, turn epochEntry, request *contextv1.PublishRequest) *eventv1.Event {
 	made := event.GetTime()
 	if made == nil {
-		made = timestamp(s.config.Now())
+		made = timestamp(s.local())
 	}
 
 	return &eventv1.Event{
@@ -103,14 +103,14 @@ func (s *Service) transient(event *eventv1.Event, turn epochEntry, request *cont
 
 // epochOf returns a turn's current epoch, from memory if it can; a turn that does not exist has none.
 func (s *Service) epochOf(ctx context.Context, turnID string) (epochEntry, error) {
-	now := s.config.Now()
+	now := s.local()
 	if entry, found := s.epochs.find(turnID, now); found {
 		return entry, nil
 	}
 
 	var turn Turn
 
-	err := s.store.View(ctx, func(reader Reader) (err error) {
+	err := s.store.View(ctx, aboutTurn(turnID), func(reader Reader) (err error) {
 		turn, err = reader.Turn(turnID)
 
 		return err

@@ -29,7 +29,12 @@ func (s *Service) ReadEvents(
 func (s *Service) page(
 	ctx context.Context, conversationID string, from int64, limit int,
 ) (events []*eventv1.Event, version int64, err error) {
-	err = s.store.View(ctx, func(reader Reader) error {
+	about := About{Conversation: conversationID, Ahead: func(reader Reader, _ string) {
+		_, _ = reader.Conversation(conversationID)
+		_, _ = reader.Events(conversationID, from, limit, pageBytes)
+	}}
+
+	err = s.store.View(ctx, about, func(reader Reader) error {
 		conversation, err := reader.Conversation(conversationID)
 		if err != nil {
 			return err

@@ -37,12 +37,12 @@ func (s *Service) RenewLease(
 
 // extend moves the lease's end.
 func (s *Service) extend(ctx context.Context, by writer, request *contextv1.RenewLeaseRequest) (turn Turn, err error) {
-	err = s.store.Update(ctx, func(tx Tx) error { // nobody waits for this: the epoch stays
+	err = s.store.Update(ctx, aboutTurn(request.GetLease().GetTurnId()), func(tx Tx) error { // nobody waits for this: the epoch stays
 		if turn, err = leaseHolder(tx, by, request.GetLease()); err != nil {
 			return err
 		}
 
-		turn.LeaseExpiresAt = timestamp(s.config.Now().Add(request.GetTtl().AsDuration()))
+		turn.LeaseExpiresAt = timestamp(s.now(tx).Add(request.GetTtl().AsDuration()))
 
 		return tx.PutTurn(turn)
 	})
@@ -87,7 +87,7 @@ func (s *Service) awaitNews(
 
 // look reads a turn whose lease must still be the current one.
 func (s *Service) look(ctx context.Context, lease *contextv1.LeaseRef) (turn Turn, err error) {
-	err = s.store.View(ctx, func(reader Reader) error {
+	err = s.store.View(ctx, aboutTurn(lease.GetTurnId()), func(reader Reader) error {
 		if turn, err = reader.Turn(lease.GetTurnId()); err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ func (s *Service) ListRevisions(
 ) (*contextv1.ListRevisionsResponse, error) {
 	response := &contextv1.ListRevisionsResponse{}
 
-	err := s.store.View(ctx, func(reader Reader) error {
+	err := s.store.View(ctx, About{}, func(reader Reader) error {
 		uses, err := reader.RevisionUses(request.GetAgent())
 		if err != nil {
 			return err

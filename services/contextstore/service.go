@@ -20,7 +20,7 @@ import (
 type Config struct {
 	// Store keeps the rows; required. The Service closes it.
 	Store Store
-	// Now is the clock of events, leases and claims; default time.Now.
+	// Now is the clock of events, leases and claims; default is the store's own, which all processes that share it go by.
 	Now func() time.Time
 	// LeasePoll is how often a waiting RenewLease looks at the turn's row, for changes that another process made;
 	// default 1s.
@@ -50,16 +50,16 @@ type Service struct {
 
 	draining func()
 	drained  <-chan struct{}
+
+	// unwatch ends watching; nil where no other process writes.
+	unwatch  context.CancelFunc
+	watching sync.WaitGroup
 }
 
 // New makes a Service over an open store.
 func New(config Config) (*Service, error) {
 	if config.Store == nil {
 		return nil, errors.New("contextstore: Config.Store is required")
-	}
-
-	if config.Now == nil {
-		config.Now = time.Now
 	}
 
 	config.LeasePoll = cmp.Or(config.LeasePoll, time.Second)
@@ -70,11 +70,17 @@ func New(config Config) (*Service, error) {
 
 	drained := make(chan struct{})
 
-	return &Service{
+	service := &Service{
 		config: config, store: config.Store, ids: newIDs(),
 		hub: newHub(config.FollowBuffer), turns: newWatch(), outcomes: newWatch(), epochs: newEpochs(config.LeasePoll),
 		drained: drained, draining: sync.OnceFunc(func() { close(drained) }),
-	}, nil
+	}
+
+	if shared, ok := config.Store.(Shared); ok {
+		service.watch(shared)
+	}
+
+	return service, nil
 }
 
 // Register adds ContextService to a server.
@@ -84,7 +90,7 @@ func (s *Service) Register(registrar grpc.ServiceRegistrar) {
 
 // Ready says whether the store answers.
 func (s *Service) Ready(ctx context.Context) error {
-	return s.store.View(ctx, func(rows Reader) error {
+	return s.store.View(ctx, About{}, func(rows Reader) error {
 		_, err := rows.ResumableTurns(time.Time{}, 1)
 
 		return err
@@ -97,6 +103,11 @@ func (s *Service) Drain() { s.draining() }
 // Close drains and closes the store.
 func (s *Service) Close() error {
 	s.Drain()
+
+	if s.unwatch != nil {
+		s.unwatch()
+		s.watching.Wait()
+	}
 
 	return s.store.Close()
 }
@@ -111,10 +122,10 @@ type changes struct {
 }
 
 // update runs a transaction and then tells whoever waits for what it changed.
-func (s *Service) update(ctx context.Context, run func(Tx) (changes, error)) error {
+func (s *Service) update(ctx context.Context, about About, run func(Tx) (changes, error)) error {
 	var done changes
 
-	err := s.store.Update(ctx, func(tx Tx) error {
+	err := s.store.Update(ctx, about, func(tx Tx) error {
 		var err error
 		done, err = run(tx)
 
@@ -125,7 +136,7 @@ func (s *Service) update(ctx context.Context, run func(Tx) (changes, error)) err
 	}
 
 	for _, turn := range done.turns {
-		s.epochs.note(turn.Turn, s.config.Now())
+		s.epochs.note(turn.Turn, s.local())
 		s.turns.wake(turn.GetTurnId())
 	}
 
@@ -143,6 +154,24 @@ func (s *Service) update(ctx context.Context, run func(Tx) (changes, error)) err
 // goingAway is the fault for waiting at a store that stops.
 func goingAway() error {
 	return fault.New(codes.Unavailable, "DRAINING", "the context store is stopping; ask again").After(time.Second)
+}
+
+// now is the time that decides about leases: the store's.
+func (s *Service) now(reader Reader) time.Time {
+	if s.config.Now != nil {
+		return s.config.Now()
+	}
+
+	return reader.Now()
+}
+
+// local is this process's own time, for what it keeps in memory.
+func (s *Service) local() time.Time {
+	if s.config.Now != nil {
+		return s.config.Now()
+	}
+
+	return time.Now()
 }
 
 func timestamp(at time.Time) *timestamppb.Timestamp { return timestamppb.New(at) }

@@ -15,9 +15,10 @@ import (
 type Store interface {
 	// Update runs fn in a serialisable transaction and commits if it returns nil. Whatever fn wrote is gone if it
 	// returns an error, which is returned as it is. fn may run more than once and must set its results anew each time.
-	Update(ctx context.Context, fn func(Tx) error) error
+	// It reads and writes nothing but what the transaction is about.
+	Update(ctx context.Context, about About, fn func(Tx) error) error
 	// View runs fn on one consistent snapshot.
-	View(ctx context.Context, fn func(Reader) error) error
+	View(ctx context.Context, about About, fn func(Reader) error) error
 	// Close waits for running transactions and gives everything back.
 	Close() error
 }
@@ -25,6 +26,9 @@ type Store interface {
 // Reader reads rows. What is not there is the zero value, but for conversations and turns: see [NoConversation] and
 // [NoTurn].
 type Reader interface { //nolint:interfacebloat // one method for each question to a table
+	// Now is the time on the clock that all who share the store go by.
+	Now() time.Time
+
 	// Conversation returns a conversation; its version and update are those of its last event. Errors: NOT_FOUND.
 	Conversation(conversationID string) (Conversation, error)
 	// ConversationByRequest returns the conversation that a request opened, or one without an id.
@@ -70,6 +74,8 @@ type Tx interface { //nolint:interfacebloat // one method for each write to a ta
 	InsertConversation(row Conversation) error
 	// UpdateConversation writes a conversation's agent and active turn.
 	UpdateConversation(row Conversation) error
+	// DeleteConversation deletes a conversation and every row that is about it, but for outcomes.
+	DeleteConversation(conversationID string) error
 	// PutPin sets or moves a pin.
 	PutPin(conversationID, agent, revision string) error
 	// InsertEvents adds events that carry their sequences.

@@ -11,7 +11,7 @@ import (
 func (s *Service) GetTurn(ctx context.Context, request *contextv1.GetTurnRequest) (*contextv1.GetTurnResponse, error) {
 	response := &contextv1.GetTurnResponse{}
 
-	err := s.store.View(ctx, func(reader Reader) error {
+	err := s.store.View(ctx, aboutTurn(request.GetTurnId()), func(reader Reader) error {
 		turn, err := reader.Turn(request.GetTurnId())
 		response.Turn = turn.Turn
 
@@ -34,8 +34,8 @@ func (s *Service) ListResumableTurns(
 ) (*contextv1.ListResumableTurnsResponse, error) {
 	response := &contextv1.ListResumableTurnsResponse{}
 
-	err := s.store.View(ctx, func(reader Reader) error {
-		turns, err := reader.ResumableTurns(s.config.Now(), cmp.Or(int(request.GetLimit()), 100))
+	err := s.store.View(ctx, About{}, func(reader Reader) error {
+		turns, err := reader.ResumableTurns(s.now(reader), cmp.Or(int(request.GetLimit()), 100))
 		if err != nil {
 			return err
 		}

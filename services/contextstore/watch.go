@@ -37,6 +37,18 @@ func (w *watch) remove(key string, wake chan struct{}) {
 	}
 }
 
+// wakeAll wakes whoever waits for anything.
+func (w *watch) wakeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	for _, waiters := range w.waiters {
+		for wake := range waiters {
+			notify(wake)
+		}
+	}
+}
+
 func (w *watch) wake(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -18,13 +18,14 @@ func (s *Service) Withdraw(
 ) (*contextv1.WithdrawResponse, error) {
 	response := &contextv1.WithdrawResponse{}
 
-	err := s.update(ctx, func(tx Tx) (changes, error) {
+	// About everything: no lease may be granted on what is being withdrawn.
+	err := s.update(ctx, About{}, func(tx Tx) (changes, error) {
 		withdrawals, err := tx.Withdrawals(request.GetAgent())
 		if err != nil {
 			return changes{}, err
 		}
 
-		row := s.withdrawal(withdrawals, request)
+		row := s.withdrawal(withdrawals, request, s.now(tx))
 
 		var done changes
 
@@ -52,10 +53,10 @@ func (s *Service) Withdraw(
 }
 
 // withdrawal returns the row of a request: the one that is there, or a new one.
-func (s *Service) withdrawal(withdrawals []Withdrawal, request *contextv1.WithdrawRequest) Withdrawal {
+func (s *Service) withdrawal(withdrawals []Withdrawal, request *contextv1.WithdrawRequest, now time.Time) Withdrawal {
 	row := Withdrawal{
 		Agent: request.GetAgent(), Revision: request.GetRevision(), Attempt: request.GetAttempt(),
-		Replacement: request.GetReplacement(), Cause: request.GetCause(), Position: 1, WithdrawnAt: s.config.Now(),
+		Replacement: request.GetReplacement(), Cause: request.GetCause(), Position: 1, WithdrawnAt: now,
 	}
 
 	for _, prior := range withdrawals {
@@ -80,7 +81,7 @@ func withRow(withdrawals []Withdrawal, row Withdrawal) []Withdrawal {
 
 // forgetIdle deletes what decides nothing any more and is old enough for nobody to repeat it.
 func (s *Service) forgetIdle(tx Tx, withdrawals []Withdrawal) error {
-	for _, row := range idle(withdrawals, s.config.Now().Add(-idleKept)) {
+	for _, row := range idle(withdrawals, s.now(tx).Add(-idleKept)) {
 		if err := tx.ForgetWithdrawal(row.Agent, row.Revision, row.Attempt); err != nil {
 			return err
 		}
@@ -98,7 +99,7 @@ func (s *Service) fence(tx Tx, agent, revision string) ([]Turn, error) {
 
 	for _, turn := range turns {
 		turn.Epoch++
-		turn.release(s.config.Now())
+		turn.release(s.now(tx))
 
 		if err := tx.PutTurn(turn); err != nil {
 			return nil, err

@@ -5,17 +5,17 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
-
-	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/services/contextstore"
+	"github.com/serinhq/serin/services/contextstore/relational"
 )
 
 // conn is one connection and its prepared statements. One goroutine uses it at a time. Statements are short and run to
 // their end: an interrupted one would cost the whole transaction.
 type conn struct {
+	relational.Rows
+
 	sql        *sql.Conn
 	statements map[string]*sql.Stmt
 	// broken is the first error of SQLite in this transaction. Nothing may be done after one: SQLite may have rolled the
@@ -31,7 +31,10 @@ func connect(ctx context.Context, db *sql.DB) (*conn, error) {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 
-	return &conn{sql: one, statements: map[string]*sql.Stmt{}}, nil
+	made := &conn{sql: one, statements: map[string]*sql.Stmt{}}
+	made.Rows = relational.New(made)
+
+	return made, nil
 }
 
 func (c *conn) close() error {
@@ -63,8 +66,8 @@ func (c *conn) statement(query string) (*sql.Stmt, error) {
 	return prepared, nil
 }
 
-// exec runs a statement that returns no rows.
-func (c *conn) exec(query string, args ...any) error {
+// Exec runs a statement that returns no rows.
+func (c *conn) Exec(query string, args ...any) error {
 	statement, err := c.statement(query) //nolint:sqlclosecheck // closed with the connection
 	if err != nil {
 		return err
@@ -77,8 +80,8 @@ func (c *conn) exec(query string, args ...any) error {
 	return nil
 }
 
-// one reads at most one row; found says whether there was one.
-func (c *conn) one(query string, args []any, into ...any) (found bool, err error) {
+// One reads at most one row; found says whether there was one.
+func (c *conn) One(query string, args []any, into ...any) (found bool, err error) {
 	statement, err := c.statement(query) //nolint:sqlclosecheck // closed with the connection
 	if err != nil {
 		return false, err
@@ -96,8 +99,8 @@ func (c *conn) one(query string, args []any, into ...any) (found bool, err error
 	}
 }
 
-// each reads rows until there are no more or read says that it is enough.
-func (c *conn) each(query string, args []any, read func(scan func(into ...any) error) (more bool, err error)) error {
+// Each reads rows until there are no more or read says that it is enough.
+func (c *conn) Each(query string, args []any, read func(scan relational.Scan) (more bool, err error)) error {
 	statement, err := c.statement(query) //nolint:sqlclosecheck // closed with the connection
 	if err != nil {
 		return err
@@ -135,37 +138,21 @@ func (c *conn) fail(err error) error {
 	return c.broken
 }
 
+// Now is this machine's clock: no other shares the file.
+func (c *conn) Now() time.Time { return time.Now() }
+
 // view runs fn on a snapshot.
 func (c *conn) view(fn func(contextstore.Reader) error) (err error) {
 	c.broken = nil
 
-	if err := c.exec("BEGIN"); err != nil {
+	if err := c.Exec("BEGIN"); err != nil {
 		return err
 	}
 
 	defer func() {
 		c.broken = nil
-		err = errors.Join(err, c.exec("ROLLBACK"))
+		err = errors.Join(err, c.Exec("ROLLBACK"))
 	}()
 
 	return fn(c)
-}
-
-// marshal returns a message as it is stored.
-func marshal(message proto.Message) ([]byte, error) {
-	data, err := proto.Marshal(message)
-	if err != nil {
-		return nil, fault.New(codes.InvalidArgument, "INVALID", "the message can't be stored: %w", err)
-	}
-
-	return data, nil
-}
-
-// unmarshal reads a stored message. Fields of newer releases are kept as they are.
-func unmarshal(data []byte, into proto.Message) error {
-	if err := proto.Unmarshal(data, into); err != nil {
-		return fault.New(codes.DataLoss, "DATABASE_DAMAGED", "a stored message can't be read: %w", err)
-	}
-
-	return nil
 }

@@ -89,7 +89,7 @@ func (g goldenReading) outcomes(t *testing.T) []string {
 
 	var told []string
 
-	if err := g.store.View(t.Context(), func(reader contextstore.Reader) error {
+	if err := g.store.View(t.Context(), contextstore.About{}, func(reader contextstore.Reader) error {
 		outcomes, err := reader.Outcomes("", 0, 100)
 		for _, one := range outcomes {
 			told = append(told, fmt.Sprintf("%s %s@%s %d step %d tokens", one.GetKind(), one.GetAgent(), one.GetRevision(),

@@ -122,12 +122,12 @@ func TestClosedStoreSaysSo(t *testing.T) {
 		}
 	}
 
-	err := store.Update(t.Context(), func(contextstore.Tx) error { return nil })
+	err := store.Update(t.Context(), contextstore.About{}, func(contextstore.Tx) error { return nil })
 	if !fault.Is(err, "STORE_CLOSED") {
 		t.Errorf("Update: got %v", err)
 	}
 
-	if err := store.View(t.Context(), func(contextstore.Reader) error { return nil }); !fault.Is(err, "STORE_CLOSED") {
+	if err := store.View(t.Context(), contextstore.About{}, func(contextstore.Reader) error { return nil }); !fault.Is(err, "STORE_CLOSED") {
 		t.Errorf("View: got %v", err)
 	}
 }

@@ -9,10 +9,8 @@ import (
 	"runtime"
 	"sync"
 
-	"google.golang.org/grpc/codes"
-
-	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/services/contextstore"
+	"github.com/serinhq/serin/services/contextstore/commits"
 )
 
 // Config says where the store is.
@@ -86,12 +84,12 @@ func (s *Store) start(ctx context.Context) error {
 }
 
 // Update runs fn in a transaction, together with others that wait for the same.
-func (s *Store) Update(ctx context.Context, fn func(contextstore.Tx) error) error {
-	return s.writer.do(ctx, fn)
+func (s *Store) Update(ctx context.Context, about contextstore.About, fn func(contextstore.Tx) error) error {
+	return s.writer.do(ctx, about, fn)
 }
 
 // View runs fn on a snapshot.
-func (s *Store) View(ctx context.Context, fn func(contextstore.Reader) error) error {
+func (s *Store) View(ctx context.Context, _ contextstore.About, fn func(contextstore.Reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -99,7 +97,7 @@ func (s *Store) View(ctx context.Context, fn func(contextstore.Reader) error) er
 	select {
 	case reader, open := <-s.readers:
 		if !open {
-			return closed()
+			return commits.Closed()
 		}
 
 		defer func() { s.readers <- reader }()
@@ -127,8 +125,4 @@ func (s *Store) Close() (err error) {
 	})
 
 	return err
-}
-
-func closed() error {
-	return fault.New(codes.Unavailable, "STORE_CLOSED", "the context store is closed")
 }

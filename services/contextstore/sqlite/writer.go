@@ -2,104 +2,41 @@ package sqlite
 
 import (
 	"context"
-	"runtime/debug"
-	"sync"
-	"sync/atomic"
 
-	"google.golang.org/grpc/codes"
-
-	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/services/contextstore"
+	"github.com/serinhq/serin/services/contextstore/commits"
 )
 
 // maxBatch is how many transactions share one commit at most.
 const maxBatch = 128
 
-// writer commits transactions in groups: whoever finds the connection free runs all that wait, each in a savepoint of
-// its own, and commits them at once. There is no goroutine: a lone transaction runs where it was asked for.
+// writer commits transactions in groups, each in a savepoint of its own.
 type writer struct {
-	conn *conn
-	// turn is held by who uses the connection.
-	turn chan struct{}
-
-	mu      sync.Mutex
-	waiting []*job
-	closed  bool
+	queue *commits.Queue
+	conn  *conn
 }
 
-// job is one transaction.
-type job struct {
-	run  func(contextstore.Tx) error
-	done chan error
-	// begun is set by whoever decides first: the one who runs it, or the one who gave up waiting.
-	begun atomic.Bool
+func newWriter(conn *conn) *writer {
+	w := &writer{conn: conn}
+	w.queue = commits.NewQueue(maxBatch, w.run)
+
+	return w
 }
 
-func newWriter(conn *conn) *writer { return &writer{conn: conn, turn: make(chan struct{}, 1)} }
-
-// do runs a transaction and waits for its commit. Once it has begun it is not interrupted by the context.
-func (w *writer) do(ctx context.Context, run func(contextstore.Tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-
-	own := &job{run: run, done: make(chan error, 1)}
-	if !w.enqueue(own) {
-		return closed()
-	}
-
-	for {
-		select {
-		case err := <-own.done:
-			return err
-		case w.turn <- struct{}{}:
-			w.lead() //nolint:contextcheck // see conn
-			<-w.turn
-		case <-ctx.Done():
-			if own.begun.CompareAndSwap(false, true) {
-				return ctx.Err()
-			}
-
-			return <-own.done
-		}
-	}
+func (w *writer) do(ctx context.Context, about contextstore.About, run func(contextstore.Tx) error) error {
+	return w.queue.Do(ctx, about, run)
 }
 
-func (w *writer) enqueue(one *job) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	if !w.closed {
-		w.waiting = append(w.waiting, one)
+func (w *writer) run(batch []*commits.Job) []error {
+	if len(batch) == 1 {
+		return []error{w.alone(batch[0])}
 	}
 
-	return !w.closed
-}
-
-// lead runs what waits, in the caller's goroutine.
-func (w *writer) lead() {
-	w.mu.Lock()
-	batch := w.waiting[:min(len(w.waiting), maxBatch)]
-	w.waiting = w.waiting[len(batch):]
-	w.mu.Unlock()
-
-	begun := make([]*job, 0, len(batch))
-
-	for _, one := range batch {
-		if one.begun.CompareAndSwap(false, true) {
-			begun = append(begun, one)
-		}
-	}
-
-	if len(begun) == 1 {
-		begun[0].done <- w.alone(begun[0])
-	} else if len(begun) > 1 {
-		w.together(begun)
-	}
+	return w.together(batch)
 }
 
 // alone runs one transaction.
-func (w *writer) alone(one *job) error {
+func (w *writer) alone(one *commits.Job) error {
 	if err := w.begin(); err != nil {
 		return err
 	}
@@ -108,7 +45,7 @@ func (w *writer) alone(one *job) error {
 		return w.rollback(err)
 	}
 
-	if err := w.conn.exec("COMMIT"); err != nil {
+	if err := w.conn.Exec("COMMIT"); err != nil {
 		return w.rollback(err)
 	}
 
@@ -117,7 +54,7 @@ func (w *writer) alone(one *job) error {
 
 // together runs transactions in one commit. If the database itself fails in any of them, all run again, one by one, so
 // that each gets an answer of its own.
-func (w *writer) together(batch []*job) {
+func (w *writer) together(batch []*commits.Job) []error {
 	results := make([]error, len(batch))
 
 	err := w.begin()
@@ -126,7 +63,7 @@ func (w *writer) together(batch []*job) {
 	}
 
 	if err == nil {
-		err = w.conn.exec("COMMIT")
+		err = w.conn.Exec("COMMIT")
 	}
 
 	if err != nil {
@@ -137,14 +74,12 @@ func (w *writer) together(batch []*job) {
 		}
 	}
 
-	for i, one := range batch {
-		one.done <- results[i]
-	}
+	return results
 }
 
 // nested runs a transaction in a savepoint. The second error is the database's own.
-func (w *writer) nested(one *job) (result, broken error) {
-	if err := w.conn.exec("SAVEPOINT one"); err != nil {
+func (w *writer) nested(one *commits.Job) (result, broken error) {
+	if err := w.conn.Exec("SAVEPOINT one"); err != nil {
 		return nil, err
 	}
 
@@ -154,24 +89,16 @@ func (w *writer) nested(one *job) (result, broken error) {
 	}
 
 	if result != nil {
-		if err := w.conn.exec("ROLLBACK TO one"); err != nil {
+		if err := w.conn.Exec("ROLLBACK TO one"); err != nil {
 			return nil, err
 		}
 	}
 
-	return result, w.conn.exec("RELEASE one")
+	return result, w.conn.Exec("RELEASE one")
 }
 
-// attempt calls a transaction's function. A panic is its caller's fault, and must not take the process down from
-// another caller's goroutine.
-func (w *writer) attempt(one *job) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fault.New(codes.Internal, "PANIC", "a transaction panicked: %v\n%s", cause, debug.Stack())
-		}
-	}()
-
-	err = one.run(w.conn)
+func (w *writer) attempt(one *commits.Job) error {
+	err := one.Run(w.conn)
 	if w.conn.broken != nil {
 		err = w.conn.broken
 	}
@@ -182,13 +109,13 @@ func (w *writer) attempt(one *job) (err error) {
 func (w *writer) begin() error {
 	w.conn.broken = nil
 
-	return w.conn.exec("BEGIN IMMEDIATE")
+	return w.conn.Exec("BEGIN IMMEDIATE")
 }
 
 // rollback undoes the transaction and returns why. SQLite may have rolled back by itself.
 func (w *writer) rollback(why error) error {
 	w.conn.broken = nil
-	_ = w.conn.exec("ROLLBACK")
+	_ = w.conn.Exec("ROLLBACK")
 	w.conn.broken = nil
 
 	return why
@@ -196,23 +123,7 @@ func (w *writer) rollback(why error) error {
 
 // close waits for what was asked for, and closes the connection.
 func (w *writer) close() error {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-
-	w.turn <- struct{}{}
-	defer func() { <-w.turn }()
-
-	for w.pending() {
-		w.lead()
-	}
+	w.queue.Close()
 
 	return w.conn.close()
-}
-
-func (w *writer) pending() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	return len(w.waiting) > 0
 }

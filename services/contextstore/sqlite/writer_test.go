@@ -21,6 +21,7 @@ type held struct {
 	*Store
 
 	t     *testing.T
+	free  func()
 	group sync.WaitGroup
 }
 
@@ -38,9 +39,7 @@ func hold(t *testing.T) *held {
 		}
 	})
 
-	store.writer.turn <- struct{}{}
-
-	return &held{Store: store, t: t}
+	return &held{Store: store, t: t, free: store.writer.queue.Hold()}
 }
 
 // queue runs n functions that each ask for a transaction, and returns once all of them wait.
@@ -54,7 +53,7 @@ func (h *held) queue(n int, run func(i int)) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 
-	for deadline := time.Now().Add(10 * time.Second); h.queueLength() < n; <-tick.C {
+	for deadline := time.Now().Add(10 * time.Second); h.writer.queue.Waiting() < n; <-tick.C {
 		if time.Now().After(deadline) {
 			h.t.Fatal("the transactions do not queue up")
 		}
@@ -63,15 +62,8 @@ func (h *held) queue(n int, run func(i int)) {
 
 // release lets the transactions run and waits for them.
 func (h *held) release() {
-	<-h.writer.turn
+	h.free()
 	h.group.Wait()
-}
-
-func (s *Store) queueLength() int {
-	s.writer.mu.Lock()
-	defer s.writer.mu.Unlock()
-
-	return len(s.writer.waiting)
 }
 
 // put writes one value.
@@ -84,7 +76,7 @@ func (h *held) written(n int) (count int) {
 	h.t.Helper()
 
 	for i := range n {
-		if err := h.View(h.t.Context(), func(reader contextstore.Reader) error {
+		if err := h.View(h.t.Context(), contextstore.About{}, func(reader contextstore.Reader) error {
 			_, version, err := reader.State("tenant/writer", strconv.Itoa(i))
 			count += int(version)
 
@@ -105,7 +97,7 @@ func TestGroupCommit(t *testing.T) {
 
 	store := hold(t)
 	store.queue(n, func(i int) {
-		err := store.Update(t.Context(), func(tx contextstore.Tx) error {
+		err := store.Update(t.Context(), contextstore.About{}, func(tx contextstore.Tx) error {
 			runs.Add(1)
 
 			if err := put(tx, i); err != nil || i%5 != 0 {
@@ -135,7 +127,7 @@ func TestGroupCommitSurvivesABrokenStatement(t *testing.T) {
 
 	store := hold(t)
 	store.queue(n, func(i int) {
-		err := store.Update(t.Context(), func(tx contextstore.Tx) error {
+		err := store.Update(t.Context(), contextstore.About{}, func(tx contextstore.Tx) error {
 			if i == 7 {
 				return tx.PutPin("no such conversation", "agent", "revision")
 			}
@@ -157,13 +149,13 @@ func TestGroupCommitSurvivesABrokenStatement(t *testing.T) {
 // writes after that must not be committed on its own.
 func TestNothingFollowsABrokenStatement(t *testing.T) {
 	store := hold(t)
-	if err := store.writer.conn.exec("PRAGMA max_page_count = 100"); err != nil {
+	if err := store.writer.conn.Exec("PRAGMA max_page_count = 100"); err != nil {
 		t.Fatal(err)
 	}
 
 	store.release()
 
-	err := store.Update(t.Context(), func(tx contextstore.Tx) error {
+	err := store.Update(t.Context(), contextstore.About{}, func(tx contextstore.Tx) error {
 		return errors.Join(tx.PutState("tenant/writer", "large", make([]byte, 1<<20), 1), put(tx, 0))
 	})
 	if !fault.Is(err, "DISK_FULL") {
@@ -180,7 +172,7 @@ func TestNoTemporaryFiles(t *testing.T) {
 	store := hold(t)
 
 	var kept int
-	if found, err := store.writer.conn.one("PRAGMA temp_store", nil, &kept); !found || err != nil || kept != 2 {
+	if found, err := store.writer.conn.One("PRAGMA temp_store", nil, &kept); !found || err != nil || kept != 2 {
 		t.Errorf("temp_store is %d, want 2 (MEMORY): %v", kept, err)
 	}
 
@@ -196,7 +188,7 @@ func TestWaitingTransactionCanBeGivenUp(t *testing.T) {
 
 	store := hold(t)
 	store.queue(n, func(i int) {
-		left <- store.Update(ctx, func(tx contextstore.Tx) error { return put(tx, i) })
+		left <- store.Update(ctx, contextstore.About{}, func(tx contextstore.Tx) error { return put(tx, i) })
 	})
 
 	cancel()
@@ -209,7 +201,7 @@ func TestWaitingTransactionCanBeGivenUp(t *testing.T) {
 
 	store.release()
 
-	if err := store.Update(t.Context(), func(tx contextstore.Tx) error { return put(tx, n) }); err != nil {
+	if err := store.Update(t.Context(), contextstore.About{}, func(tx contextstore.Tx) error { return put(tx, n) }); err != nil {
 		t.Fatal(err)
 	}
 

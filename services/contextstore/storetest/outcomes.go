@@ -231,7 +231,7 @@ func oldOnesAreForgotten(w *world) {
 	same(w, "the first left", left[0].GetPosition(), 6)
 
 	w.clock.advance(31 * 24 * time.Hour)
-	w.ok(w.store.Update(w.Context(), func(tx contextstore.Tx) error { return tx.ForgetOutcomes(w.clock.Now(), 100) }))
+	w.ok(w.store.Update(w.Context(), contextstore.About{}, func(tx contextstore.Tx) error { return tx.ForgetOutcomes(w.clock.Now(), 100) }))
 
 	left = w.outcomes(0)
 	same(w, "left of all that are old", len(left), 1)

@@ -40,7 +40,7 @@ func (w *world) withdraw(from, to string, attempt int64, fence bool) int32 {
 // idleOnesAreForgotten: withdrawals that decide nothing any more go once they are old, and those that do stay.
 func idleOnesAreForgotten(w *world) {
 	count := func() (n int) {
-		w.ok(w.store.View(w.Context(), func(reader contextstore.Reader) error {
+		w.ok(w.store.View(w.Context(), contextstore.About{}, func(reader contextstore.Reader) error {
 			rows, err := reader.Withdrawals(triage)
 			n = len(rows)
 

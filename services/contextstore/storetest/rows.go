@@ -44,7 +44,7 @@ func increment(tx contextstore.Tx, key string) error {
 
 func (w *world) counted(key string) (version int64) {
 	w.Helper()
-	w.ok(w.store.View(w.Context(), func(reader contextstore.Reader) (err error) {
+	w.ok(w.store.View(w.Context(), contextstore.About{}, func(reader contextstore.Reader) (err error) {
 		version, err = count(reader, key)
 
 		return err
@@ -54,7 +54,7 @@ func (w *world) counted(key string) (version int64) {
 }
 
 func failedUpdateWritesNothing(w *world) {
-	err := w.store.Update(w.Context(), func(tx contextstore.Tx) error {
+	err := w.store.Update(w.Context(), contextstore.About{}, func(tx contextstore.Tx) error {
 		return errors.Join(increment(tx, "k"), errRefused)
 	})
 	same(w, "the error comes back", errors.Is(err, errRefused), true)
@@ -66,7 +66,7 @@ func oneFailsAlone(w *world) {
 	const writers = 64
 
 	parallel(writers, func(i int) {
-		err := w.store.Update(w.Context(), func(tx contextstore.Tx) error {
+		err := w.store.Update(w.Context(), contextstore.About{}, func(tx contextstore.Tx) error {
 			if err := increment(tx, strconv.Itoa(i)); err != nil || i%3 != 0 {
 				return err
 			}
@@ -90,7 +90,7 @@ func oneFailsAlone(w *world) {
 
 func panicFailsAlone(w *world) {
 	parallel(16, func(i int) {
-		err := w.store.Update(w.Context(), func(tx contextstore.Tx) error {
+		err := w.store.Update(w.Context(), contextstore.About{}, func(tx contextstore.Tx) error {
 			if i == 3 {
 				panic("a bug")
 			}
@@ -107,7 +107,7 @@ func panicFailsAlone(w *world) {
 // brokenStatementFailsAlone: a statement that the database refuses spoils a shared transaction; the others run again.
 func brokenStatementFailsAlone(w *world) {
 	parallel(16, func(i int) {
-		err := w.store.Update(w.Context(), func(tx contextstore.Tx) error {
+		err := w.store.Update(w.Context(), contextstore.About{}, func(tx contextstore.Tx) error {
 			if i == 3 {
 				_ = tx.PutPin("no such conversation", "a", "r") // a foreign key; even if the error is swallowed
 			}
@@ -124,7 +124,7 @@ func brokenStatementFailsAlone(w *world) {
 func updatesAreSerialisable(w *world) {
 	parallel(8, func(int) {
 		for range 20 {
-			if err := w.store.Update(w.Context(), func(tx contextstore.Tx) error { return increment(tx, "k") }); err != nil {
+			if err := w.store.Update(w.Context(), contextstore.About{}, func(tx contextstore.Tx) error { return increment(tx, "k") }); err != nil {
 				w.Error(err)
 			}
 		}
@@ -138,7 +138,7 @@ func cancelledUpdateIsNotRun(w *world) {
 
 	var ran atomic.Bool
 
-	err := w.store.Update(ctx, func(contextstore.Tx) error {
+	err := w.store.Update(ctx, contextstore.About{}, func(contextstore.Tx) error {
 		ran.Store(true)
 
 		return nil
@@ -148,10 +148,10 @@ func cancelledUpdateIsNotRun(w *world) {
 }
 
 func viewIsASnapshot(w *world) {
-	w.ok(w.store.View(w.Context(), func(reader contextstore.Reader) error {
+	w.ok(w.store.View(w.Context(), contextstore.About{}, func(reader contextstore.Reader) error {
 		before, err := count(reader, "k")
 		w.ok(err)
-		w.ok(w.store.Update(w.Context(), func(tx contextstore.Tx) error { return increment(tx, "k") }))
+		w.ok(w.store.Update(w.Context(), contextstore.About{}, func(tx contextstore.Tx) error { return increment(tx, "k") }))
 
 		after, err := count(reader, "k")
 		same(w, "count within the view", after, before)

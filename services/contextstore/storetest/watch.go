@@ -81,7 +81,7 @@ func (o *watcher) next() *contextv1.Outcome {
 // fill adds outcomes to the store, as segments that nobody ran.
 func (w *world) fill(n int, agent string) {
 	w.Helper()
-	w.ok(w.store.Update(w.Context(), func(tx contextstore.Tx) error {
+	w.ok(w.store.Update(w.Context(), contextstore.About{}, func(tx contextstore.Tx) error {
 		for i := range n {
 			if err := tx.InsertOutcome(&contextv1.Outcome{
 				Kind: contextv1.Outcome_KIND_COMPLETED, Agent: agent, Revision: revA, TurnId: strconv.Itoa(i),

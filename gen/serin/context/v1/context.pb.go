@@ -150,7 +150,7 @@ func (x ClaimCallResponse_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ClaimCallResponse_Status.Descriptor instead.
 func (ClaimCallResponse_Status) EnumDescriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{29, 0}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{31, 0}
 }
 
 // Kind says how it ended.
@@ -227,7 +227,7 @@ func (x Outcome_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Outcome_Kind.Descriptor instead.
 func (Outcome_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{39, 0}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{41, 0}
 }
 
 // Conversation is a user's thread.
@@ -887,6 +887,108 @@ func (x *GetConversationResponse) GetConversation() *Conversation {
 	return nil
 }
 
+// DeleteConversationRequest names a conversation to delete.
+type DeleteConversationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Delete it even if a turn runs or waits: whoever executes the turn is refused from then on.
+	Force bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	// Delete it only if nothing has happened in it since; absent for whenever. Otherwise FAILED_PRECONDITION
+	// (CONVERSATION_IN_USE).
+	IdleSince     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=idle_since,json=idleSince,proto3" json:"idle_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteConversationRequest) Reset() {
+	*x = DeleteConversationRequest{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteConversationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteConversationRequest) ProtoMessage() {}
+
+func (x *DeleteConversationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteConversationRequest.ProtoReflect.Descriptor instead.
+func (*DeleteConversationRequest) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DeleteConversationRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *DeleteConversationRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *DeleteConversationRequest) GetIdleSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IdleSince
+	}
+	return nil
+}
+
+// DeleteConversationResponse says that it is gone.
+type DeleteConversationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteConversationResponse) Reset() {
+	*x = DeleteConversationResponse{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteConversationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteConversationResponse) ProtoMessage() {}
+
+func (x *DeleteConversationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteConversationResponse.ProtoReflect.Descriptor instead.
+func (*DeleteConversationResponse) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{9}
+}
+
 // ListConversationsRequest asks for a page.
 type ListConversationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -904,7 +1006,7 @@ type ListConversationsRequest struct {
 
 func (x *ListConversationsRequest) Reset() {
 	*x = ListConversationsRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[8]
+	mi := &file_serin_context_v1_context_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +1018,7 @@ func (x *ListConversationsRequest) String() string {
 func (*ListConversationsRequest) ProtoMessage() {}
 
 func (x *ListConversationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[8]
+	mi := &file_serin_context_v1_context_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1031,7 @@ func (x *ListConversationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConversationsRequest.ProtoReflect.Descriptor instead.
 func (*ListConversationsRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{8}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListConversationsRequest) GetTenant() string {
@@ -973,7 +1075,7 @@ type ListConversationsResponse struct {
 
 func (x *ListConversationsResponse) Reset() {
 	*x = ListConversationsResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[9]
+	mi := &file_serin_context_v1_context_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1087,7 @@ func (x *ListConversationsResponse) String() string {
 func (*ListConversationsResponse) ProtoMessage() {}
 
 func (x *ListConversationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[9]
+	mi := &file_serin_context_v1_context_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1100,7 @@ func (x *ListConversationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConversationsResponse.ProtoReflect.Descriptor instead.
 func (*ListConversationsResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{9}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListConversationsResponse) GetConversations() []*Conversation {
@@ -1036,7 +1138,7 @@ type AppendRequest struct {
 
 func (x *AppendRequest) Reset() {
 	*x = AppendRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[10]
+	mi := &file_serin_context_v1_context_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1150,7 @@ func (x *AppendRequest) String() string {
 func (*AppendRequest) ProtoMessage() {}
 
 func (x *AppendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[10]
+	mi := &file_serin_context_v1_context_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1163,7 @@ func (x *AppendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendRequest.ProtoReflect.Descriptor instead.
 func (*AppendRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{10}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AppendRequest) GetConversationId() string {
@@ -1123,7 +1225,7 @@ type AppendResponse struct {
 
 func (x *AppendResponse) Reset() {
 	*x = AppendResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[11]
+	mi := &file_serin_context_v1_context_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1237,7 @@ func (x *AppendResponse) String() string {
 func (*AppendResponse) ProtoMessage() {}
 
 func (x *AppendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[11]
+	mi := &file_serin_context_v1_context_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1250,7 @@ func (x *AppendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendResponse.ProtoReflect.Descriptor instead.
 func (*AppendResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{11}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AppendResponse) GetFirstSequence() int64 {
@@ -1194,7 +1296,7 @@ type ReadEventsRequest struct {
 
 func (x *ReadEventsRequest) Reset() {
 	*x = ReadEventsRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[12]
+	mi := &file_serin_context_v1_context_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1308,7 @@ func (x *ReadEventsRequest) String() string {
 func (*ReadEventsRequest) ProtoMessage() {}
 
 func (x *ReadEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[12]
+	mi := &file_serin_context_v1_context_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1321,7 @@ func (x *ReadEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadEventsRequest.ProtoReflect.Descriptor instead.
 func (*ReadEventsRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{12}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReadEventsRequest) GetConversationId() string {
@@ -1256,7 +1358,7 @@ type ReadEventsResponse struct {
 
 func (x *ReadEventsResponse) Reset() {
 	*x = ReadEventsResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[13]
+	mi := &file_serin_context_v1_context_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1370,7 @@ func (x *ReadEventsResponse) String() string {
 func (*ReadEventsResponse) ProtoMessage() {}
 
 func (x *ReadEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[13]
+	mi := &file_serin_context_v1_context_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1383,7 @@ func (x *ReadEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadEventsResponse.ProtoReflect.Descriptor instead.
 func (*ReadEventsResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{13}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReadEventsResponse) GetEvents() []*v1.Event {
@@ -1313,7 +1415,7 @@ type FollowEventsRequest struct {
 
 func (x *FollowEventsRequest) Reset() {
 	*x = FollowEventsRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[14]
+	mi := &file_serin_context_v1_context_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1427,7 @@ func (x *FollowEventsRequest) String() string {
 func (*FollowEventsRequest) ProtoMessage() {}
 
 func (x *FollowEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[14]
+	mi := &file_serin_context_v1_context_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1440,7 @@ func (x *FollowEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowEventsRequest.ProtoReflect.Descriptor instead.
 func (*FollowEventsRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{14}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FollowEventsRequest) GetConversationId() string {
@@ -1373,7 +1475,7 @@ type FollowEventsResponse struct {
 
 func (x *FollowEventsResponse) Reset() {
 	*x = FollowEventsResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[15]
+	mi := &file_serin_context_v1_context_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1487,7 @@ func (x *FollowEventsResponse) String() string {
 func (*FollowEventsResponse) ProtoMessage() {}
 
 func (x *FollowEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[15]
+	mi := &file_serin_context_v1_context_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1500,7 @@ func (x *FollowEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowEventsResponse.ProtoReflect.Descriptor instead.
 func (*FollowEventsResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{15}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FollowEventsResponse) GetEvents() []*v1.Event {
@@ -1423,7 +1525,7 @@ type PublishRequest struct {
 
 func (x *PublishRequest) Reset() {
 	*x = PublishRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[16]
+	mi := &file_serin_context_v1_context_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1537,7 @@ func (x *PublishRequest) String() string {
 func (*PublishRequest) ProtoMessage() {}
 
 func (x *PublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[16]
+	mi := &file_serin_context_v1_context_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1550,7 @@ func (x *PublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
 func (*PublishRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{16}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PublishRequest) GetLease() *LeaseRef {
@@ -1481,7 +1583,7 @@ type PublishResponse struct {
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[17]
+	mi := &file_serin_context_v1_context_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1595,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[17]
+	mi := &file_serin_context_v1_context_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1608,7 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{17}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{19}
 }
 
 // AcquireLeaseRequest asks to execute a turn.
@@ -1528,7 +1630,7 @@ type AcquireLeaseRequest struct {
 
 func (x *AcquireLeaseRequest) Reset() {
 	*x = AcquireLeaseRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[18]
+	mi := &file_serin_context_v1_context_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1642,7 @@ func (x *AcquireLeaseRequest) String() string {
 func (*AcquireLeaseRequest) ProtoMessage() {}
 
 func (x *AcquireLeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[18]
+	mi := &file_serin_context_v1_context_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1655,7 @@ func (x *AcquireLeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcquireLeaseRequest.ProtoReflect.Descriptor instead.
 func (*AcquireLeaseRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{18}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AcquireLeaseRequest) GetTurnId() string {
@@ -1606,7 +1708,7 @@ type AcquireLeaseResponse struct {
 
 func (x *AcquireLeaseResponse) Reset() {
 	*x = AcquireLeaseResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[19]
+	mi := &file_serin_context_v1_context_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1618,7 +1720,7 @@ func (x *AcquireLeaseResponse) String() string {
 func (*AcquireLeaseResponse) ProtoMessage() {}
 
 func (x *AcquireLeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[19]
+	mi := &file_serin_context_v1_context_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1631,7 +1733,7 @@ func (x *AcquireLeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcquireLeaseResponse.ProtoReflect.Descriptor instead.
 func (*AcquireLeaseResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{19}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AcquireLeaseResponse) GetTurn() *Turn {
@@ -1670,7 +1772,7 @@ type RenewLeaseRequest struct {
 
 func (x *RenewLeaseRequest) Reset() {
 	*x = RenewLeaseRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[20]
+	mi := &file_serin_context_v1_context_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1784,7 @@ func (x *RenewLeaseRequest) String() string {
 func (*RenewLeaseRequest) ProtoMessage() {}
 
 func (x *RenewLeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[20]
+	mi := &file_serin_context_v1_context_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1797,7 @@ func (x *RenewLeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewLeaseRequest.ProtoReflect.Descriptor instead.
 func (*RenewLeaseRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{20}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RenewLeaseRequest) GetLease() *LeaseRef {
@@ -1736,7 +1838,7 @@ type RenewLeaseResponse struct {
 
 func (x *RenewLeaseResponse) Reset() {
 	*x = RenewLeaseResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[21]
+	mi := &file_serin_context_v1_context_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1850,7 @@ func (x *RenewLeaseResponse) String() string {
 func (*RenewLeaseResponse) ProtoMessage() {}
 
 func (x *RenewLeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[21]
+	mi := &file_serin_context_v1_context_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1863,7 @@ func (x *RenewLeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewLeaseResponse.ProtoReflect.Descriptor instead.
 func (*RenewLeaseResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{21}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RenewLeaseResponse) GetExpiresAt() *timestamppb.Timestamp {
@@ -1803,7 +1905,7 @@ type ReleaseLeaseRequest struct {
 
 func (x *ReleaseLeaseRequest) Reset() {
 	*x = ReleaseLeaseRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[22]
+	mi := &file_serin_context_v1_context_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +1917,7 @@ func (x *ReleaseLeaseRequest) String() string {
 func (*ReleaseLeaseRequest) ProtoMessage() {}
 
 func (x *ReleaseLeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[22]
+	mi := &file_serin_context_v1_context_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +1930,7 @@ func (x *ReleaseLeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseLeaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseLeaseRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{22}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReleaseLeaseRequest) GetLease() *LeaseRef {
@@ -1847,7 +1949,7 @@ type ReleaseLeaseResponse struct {
 
 func (x *ReleaseLeaseResponse) Reset() {
 	*x = ReleaseLeaseResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[23]
+	mi := &file_serin_context_v1_context_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1961,7 @@ func (x *ReleaseLeaseResponse) String() string {
 func (*ReleaseLeaseResponse) ProtoMessage() {}
 
 func (x *ReleaseLeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[23]
+	mi := &file_serin_context_v1_context_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +1974,7 @@ func (x *ReleaseLeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseLeaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseLeaseResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{23}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{25}
 }
 
 // ListResumableTurnsRequest asks for turns without an executor.
@@ -1886,7 +1988,7 @@ type ListResumableTurnsRequest struct {
 
 func (x *ListResumableTurnsRequest) Reset() {
 	*x = ListResumableTurnsRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[24]
+	mi := &file_serin_context_v1_context_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +2000,7 @@ func (x *ListResumableTurnsRequest) String() string {
 func (*ListResumableTurnsRequest) ProtoMessage() {}
 
 func (x *ListResumableTurnsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[24]
+	mi := &file_serin_context_v1_context_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +2013,7 @@ func (x *ListResumableTurnsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResumableTurnsRequest.ProtoReflect.Descriptor instead.
 func (*ListResumableTurnsRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{24}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListResumableTurnsRequest) GetLimit() int32 {
@@ -1932,7 +2034,7 @@ type ListResumableTurnsResponse struct {
 
 func (x *ListResumableTurnsResponse) Reset() {
 	*x = ListResumableTurnsResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[25]
+	mi := &file_serin_context_v1_context_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2046,7 @@ func (x *ListResumableTurnsResponse) String() string {
 func (*ListResumableTurnsResponse) ProtoMessage() {}
 
 func (x *ListResumableTurnsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[25]
+	mi := &file_serin_context_v1_context_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2059,7 @@ func (x *ListResumableTurnsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResumableTurnsResponse.ProtoReflect.Descriptor instead.
 func (*ListResumableTurnsResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{25}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListResumableTurnsResponse) GetTurns() []*Turn {
@@ -1978,7 +2080,7 @@ type GetTurnRequest struct {
 
 func (x *GetTurnRequest) Reset() {
 	*x = GetTurnRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[26]
+	mi := &file_serin_context_v1_context_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2092,7 @@ func (x *GetTurnRequest) String() string {
 func (*GetTurnRequest) ProtoMessage() {}
 
 func (x *GetTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[26]
+	mi := &file_serin_context_v1_context_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2105,7 @@ func (x *GetTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTurnRequest.ProtoReflect.Descriptor instead.
 func (*GetTurnRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{26}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetTurnRequest) GetTurnId() string {
@@ -2024,7 +2126,7 @@ type GetTurnResponse struct {
 
 func (x *GetTurnResponse) Reset() {
 	*x = GetTurnResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[27]
+	mi := &file_serin_context_v1_context_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2036,7 +2138,7 @@ func (x *GetTurnResponse) String() string {
 func (*GetTurnResponse) ProtoMessage() {}
 
 func (x *GetTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[27]
+	mi := &file_serin_context_v1_context_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2049,7 +2151,7 @@ func (x *GetTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTurnResponse.ProtoReflect.Descriptor instead.
 func (*GetTurnResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{27}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetTurnResponse) GetTurn() *Turn {
@@ -2088,7 +2190,7 @@ type ClaimCallRequest struct {
 
 func (x *ClaimCallRequest) Reset() {
 	*x = ClaimCallRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[28]
+	mi := &file_serin_context_v1_context_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2202,7 @@ func (x *ClaimCallRequest) String() string {
 func (*ClaimCallRequest) ProtoMessage() {}
 
 func (x *ClaimCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[28]
+	mi := &file_serin_context_v1_context_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2215,7 @@ func (x *ClaimCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimCallRequest.ProtoReflect.Descriptor instead.
 func (*ClaimCallRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{28}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ClaimCallRequest) GetLease() *LeaseRef {
@@ -2201,7 +2303,7 @@ type ClaimCallResponse struct {
 
 func (x *ClaimCallResponse) Reset() {
 	*x = ClaimCallResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[29]
+	mi := &file_serin_context_v1_context_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2213,7 +2315,7 @@ func (x *ClaimCallResponse) String() string {
 func (*ClaimCallResponse) ProtoMessage() {}
 
 func (x *ClaimCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[29]
+	mi := &file_serin_context_v1_context_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2226,7 +2328,7 @@ func (x *ClaimCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimCallResponse.ProtoReflect.Descriptor instead.
 func (*ClaimCallResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{29}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ClaimCallResponse) GetStatus() ClaimCallResponse_Status {
@@ -2265,7 +2367,7 @@ type CompleteCallRequest struct {
 
 func (x *CompleteCallRequest) Reset() {
 	*x = CompleteCallRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[30]
+	mi := &file_serin_context_v1_context_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2277,7 +2379,7 @@ func (x *CompleteCallRequest) String() string {
 func (*CompleteCallRequest) ProtoMessage() {}
 
 func (x *CompleteCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[30]
+	mi := &file_serin_context_v1_context_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2290,7 +2392,7 @@ func (x *CompleteCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteCallRequest.ProtoReflect.Descriptor instead.
 func (*CompleteCallRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{30}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CompleteCallRequest) GetConversationId() string {
@@ -2325,7 +2427,7 @@ type CompleteCallResponse struct {
 
 func (x *CompleteCallResponse) Reset() {
 	*x = CompleteCallResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[31]
+	mi := &file_serin_context_v1_context_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2337,7 +2439,7 @@ func (x *CompleteCallResponse) String() string {
 func (*CompleteCallResponse) ProtoMessage() {}
 
 func (x *CompleteCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[31]
+	mi := &file_serin_context_v1_context_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2350,7 +2452,7 @@ func (x *CompleteCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteCallResponse.ProtoReflect.Descriptor instead.
 func (*CompleteCallResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{31}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CompleteCallResponse) GetSequence() int64 {
@@ -2381,7 +2483,7 @@ type WithdrawRequest struct {
 
 func (x *WithdrawRequest) Reset() {
 	*x = WithdrawRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[32]
+	mi := &file_serin_context_v1_context_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2393,7 +2495,7 @@ func (x *WithdrawRequest) String() string {
 func (*WithdrawRequest) ProtoMessage() {}
 
 func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[32]
+	mi := &file_serin_context_v1_context_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2406,7 +2508,7 @@ func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{32}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WithdrawRequest) GetAgent() string {
@@ -2462,7 +2564,7 @@ type WithdrawResponse struct {
 
 func (x *WithdrawResponse) Reset() {
 	*x = WithdrawResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[33]
+	mi := &file_serin_context_v1_context_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2576,7 @@ func (x *WithdrawResponse) String() string {
 func (*WithdrawResponse) ProtoMessage() {}
 
 func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[33]
+	mi := &file_serin_context_v1_context_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2589,7 @@ func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{33}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *WithdrawResponse) GetFencedTurns() int32 {
@@ -2508,7 +2610,7 @@ type ListRevisionsRequest struct {
 
 func (x *ListRevisionsRequest) Reset() {
 	*x = ListRevisionsRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[34]
+	mi := &file_serin_context_v1_context_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2520,7 +2622,7 @@ func (x *ListRevisionsRequest) String() string {
 func (*ListRevisionsRequest) ProtoMessage() {}
 
 func (x *ListRevisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[34]
+	mi := &file_serin_context_v1_context_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2533,7 +2635,7 @@ func (x *ListRevisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRevisionsRequest.ProtoReflect.Descriptor instead.
 func (*ListRevisionsRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{34}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListRevisionsRequest) GetAgent() string {
@@ -2554,7 +2656,7 @@ type ListRevisionsResponse struct {
 
 func (x *ListRevisionsResponse) Reset() {
 	*x = ListRevisionsResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[35]
+	mi := &file_serin_context_v1_context_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2566,7 +2668,7 @@ func (x *ListRevisionsResponse) String() string {
 func (*ListRevisionsResponse) ProtoMessage() {}
 
 func (x *ListRevisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[35]
+	mi := &file_serin_context_v1_context_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2579,7 +2681,7 @@ func (x *ListRevisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRevisionsResponse.ProtoReflect.Descriptor instead.
 func (*ListRevisionsResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{35}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListRevisionsResponse) GetRevisions() []*RevisionUse {
@@ -2610,7 +2712,7 @@ type RevisionUse struct {
 
 func (x *RevisionUse) Reset() {
 	*x = RevisionUse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[36]
+	mi := &file_serin_context_v1_context_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2622,7 +2724,7 @@ func (x *RevisionUse) String() string {
 func (*RevisionUse) ProtoMessage() {}
 
 func (x *RevisionUse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[36]
+	mi := &file_serin_context_v1_context_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2635,7 +2737,7 @@ func (x *RevisionUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevisionUse.ProtoReflect.Descriptor instead.
 func (*RevisionUse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{36}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RevisionUse) GetRevision() string {
@@ -2693,7 +2795,7 @@ type WatchOutcomesRequest struct {
 
 func (x *WatchOutcomesRequest) Reset() {
 	*x = WatchOutcomesRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[37]
+	mi := &file_serin_context_v1_context_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2705,7 +2807,7 @@ func (x *WatchOutcomesRequest) String() string {
 func (*WatchOutcomesRequest) ProtoMessage() {}
 
 func (x *WatchOutcomesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[37]
+	mi := &file_serin_context_v1_context_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2718,7 +2820,7 @@ func (x *WatchOutcomesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOutcomesRequest.ProtoReflect.Descriptor instead.
 func (*WatchOutcomesRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{37}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WatchOutcomesRequest) GetFromPosition() int64 {
@@ -2748,7 +2850,7 @@ type WatchOutcomesResponse struct {
 
 func (x *WatchOutcomesResponse) Reset() {
 	*x = WatchOutcomesResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[38]
+	mi := &file_serin_context_v1_context_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2760,7 +2862,7 @@ func (x *WatchOutcomesResponse) String() string {
 func (*WatchOutcomesResponse) ProtoMessage() {}
 
 func (x *WatchOutcomesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[38]
+	mi := &file_serin_context_v1_context_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2773,7 +2875,7 @@ func (x *WatchOutcomesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOutcomesResponse.ProtoReflect.Descriptor instead.
 func (*WatchOutcomesResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{38}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *WatchOutcomesResponse) GetOutcomes() []*Outcome {
@@ -2835,7 +2937,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[39]
+	mi := &file_serin_context_v1_context_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2847,7 +2949,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[39]
+	mi := &file_serin_context_v1_context_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2860,7 +2962,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{39}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Outcome) GetPosition() int64 {
@@ -3006,7 +3108,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[40]
+	mi := &file_serin_context_v1_context_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3018,7 +3120,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[40]
+	mi := &file_serin_context_v1_context_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3031,7 +3133,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{40}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Checkpoint) GetConversationId() string {
@@ -3075,7 +3177,7 @@ type SaveCheckpointRequest struct {
 
 func (x *SaveCheckpointRequest) Reset() {
 	*x = SaveCheckpointRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[41]
+	mi := &file_serin_context_v1_context_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3087,7 +3189,7 @@ func (x *SaveCheckpointRequest) String() string {
 func (*SaveCheckpointRequest) ProtoMessage() {}
 
 func (x *SaveCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[41]
+	mi := &file_serin_context_v1_context_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3100,7 +3202,7 @@ func (x *SaveCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SaveCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{41}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SaveCheckpointRequest) GetLease() *LeaseRef {
@@ -3126,7 +3228,7 @@ type SaveCheckpointResponse struct {
 
 func (x *SaveCheckpointResponse) Reset() {
 	*x = SaveCheckpointResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[42]
+	mi := &file_serin_context_v1_context_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3138,7 +3240,7 @@ func (x *SaveCheckpointResponse) String() string {
 func (*SaveCheckpointResponse) ProtoMessage() {}
 
 func (x *SaveCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[42]
+	mi := &file_serin_context_v1_context_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3151,7 +3253,7 @@ func (x *SaveCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SaveCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{42}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{44}
 }
 
 // GetStateRequest names a shared value.
@@ -3167,7 +3269,7 @@ type GetStateRequest struct {
 
 func (x *GetStateRequest) Reset() {
 	*x = GetStateRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[43]
+	mi := &file_serin_context_v1_context_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3179,7 +3281,7 @@ func (x *GetStateRequest) String() string {
 func (*GetStateRequest) ProtoMessage() {}
 
 func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[43]
+	mi := &file_serin_context_v1_context_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3192,7 +3294,7 @@ func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateRequest.ProtoReflect.Descriptor instead.
 func (*GetStateRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{43}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetStateRequest) GetScope() string {
@@ -3222,7 +3324,7 @@ type GetStateResponse struct {
 
 func (x *GetStateResponse) Reset() {
 	*x = GetStateResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[44]
+	mi := &file_serin_context_v1_context_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3336,7 @@ func (x *GetStateResponse) String() string {
 func (*GetStateResponse) ProtoMessage() {}
 
 func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[44]
+	mi := &file_serin_context_v1_context_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +3349,7 @@ func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateResponse.ProtoReflect.Descriptor instead.
 func (*GetStateResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{44}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *GetStateResponse) GetValue() []byte {
@@ -3281,7 +3383,7 @@ type PutStateRequest struct {
 
 func (x *PutStateRequest) Reset() {
 	*x = PutStateRequest{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[45]
+	mi := &file_serin_context_v1_context_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3293,7 +3395,7 @@ func (x *PutStateRequest) String() string {
 func (*PutStateRequest) ProtoMessage() {}
 
 func (x *PutStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[45]
+	mi := &file_serin_context_v1_context_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3306,7 +3408,7 @@ func (x *PutStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStateRequest.ProtoReflect.Descriptor instead.
 func (*PutStateRequest) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{45}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PutStateRequest) GetScope() string {
@@ -3348,7 +3450,7 @@ type PutStateResponse struct {
 
 func (x *PutStateResponse) Reset() {
 	*x = PutStateResponse{}
-	mi := &file_serin_context_v1_context_proto_msgTypes[46]
+	mi := &file_serin_context_v1_context_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3360,7 +3462,7 @@ func (x *PutStateResponse) String() string {
 func (*PutStateResponse) ProtoMessage() {}
 
 func (x *PutStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_context_v1_context_proto_msgTypes[46]
+	mi := &file_serin_context_v1_context_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3373,7 +3475,7 @@ func (x *PutStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStateResponse.ProtoReflect.Descriptor instead.
 func (*PutStateResponse) Descriptor() ([]byte, []int) {
-	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{46}
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PutStateResponse) GetVersion() int64 {
@@ -3447,7 +3549,13 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x16GetConversationRequest\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\"]\n" +
 	"\x17GetConversationResponse\x12B\n" +
-	"\fconversation\x18\x01 \x01(\v2\x1e.serin.context.v1.ConversationR\fconversation\"\xac\x01\n" +
+	"\fconversation\x18\x01 \x01(\v2\x1e.serin.context.v1.ConversationR\fconversation\"\xa0\x01\n" +
+	"\x19DeleteConversationRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\x129\n" +
+	"\n" +
+	"idle_since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tidleSince\"\x1c\n" +
+	"\x1aDeleteConversationResponse\"\xac\x01\n" +
 	"\x18ListConversationsRequest\x12 \n" +
 	"\x06tenant\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x06tenant\x12\x1c\n" +
 	"\x04user\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x04user\x12'\n" +
@@ -3657,11 +3765,12 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x1aTURN_STATUS_INPUT_REQUIRED\x10\x02\x12\x19\n" +
 	"\x15TURN_STATUS_COMPLETED\x10\x03\x12\x16\n" +
 	"\x12TURN_STATUS_FAILED\x10\x04\x12\x19\n" +
-	"\x15TURN_STATUS_CANCELLED\x10\x052\xe1\x0e\n" +
+	"\x15TURN_STATUS_CANCELLED\x10\x052\xd2\x0f\n" +
 	"\x0eContextService\x12o\n" +
 	"\x12CreateConversation\x12+.serin.context.v1.CreateConversationRequest\x1a,.serin.context.v1.CreateConversationResponse\x12f\n" +
 	"\x0fGetConversation\x12(.serin.context.v1.GetConversationRequest\x1a).serin.context.v1.GetConversationResponse\x12l\n" +
-	"\x11ListConversations\x12*.serin.context.v1.ListConversationsRequest\x1a+.serin.context.v1.ListConversationsResponse\x12K\n" +
+	"\x11ListConversations\x12*.serin.context.v1.ListConversationsRequest\x1a+.serin.context.v1.ListConversationsResponse\x12o\n" +
+	"\x12DeleteConversation\x12+.serin.context.v1.DeleteConversationRequest\x1a,.serin.context.v1.DeleteConversationResponse\x12K\n" +
 	"\x06Append\x12\x1f.serin.context.v1.AppendRequest\x1a .serin.context.v1.AppendResponse\x12W\n" +
 	"\n" +
 	"ReadEvents\x12#.serin.context.v1.ReadEventsRequest\x1a$.serin.context.v1.ReadEventsResponse\x12_\n" +
@@ -3695,7 +3804,7 @@ func file_serin_context_v1_context_proto_rawDescGZIP() []byte {
 }
 
 var file_serin_context_v1_context_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_serin_context_v1_context_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_serin_context_v1_context_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_serin_context_v1_context_proto_goTypes = []any{
 	(TurnStatus)(0),                    // 0: serin.context.v1.TurnStatus
 	(ClaimCallResponse_Status)(0),      // 1: serin.context.v1.ClaimCallResponse.Status
@@ -3708,145 +3817,150 @@ var file_serin_context_v1_context_proto_goTypes = []any{
 	(*CreateConversationResponse)(nil), // 8: serin.context.v1.CreateConversationResponse
 	(*GetConversationRequest)(nil),     // 9: serin.context.v1.GetConversationRequest
 	(*GetConversationResponse)(nil),    // 10: serin.context.v1.GetConversationResponse
-	(*ListConversationsRequest)(nil),   // 11: serin.context.v1.ListConversationsRequest
-	(*ListConversationsResponse)(nil),  // 12: serin.context.v1.ListConversationsResponse
-	(*AppendRequest)(nil),              // 13: serin.context.v1.AppendRequest
-	(*AppendResponse)(nil),             // 14: serin.context.v1.AppendResponse
-	(*ReadEventsRequest)(nil),          // 15: serin.context.v1.ReadEventsRequest
-	(*ReadEventsResponse)(nil),         // 16: serin.context.v1.ReadEventsResponse
-	(*FollowEventsRequest)(nil),        // 17: serin.context.v1.FollowEventsRequest
-	(*FollowEventsResponse)(nil),       // 18: serin.context.v1.FollowEventsResponse
-	(*PublishRequest)(nil),             // 19: serin.context.v1.PublishRequest
-	(*PublishResponse)(nil),            // 20: serin.context.v1.PublishResponse
-	(*AcquireLeaseRequest)(nil),        // 21: serin.context.v1.AcquireLeaseRequest
-	(*AcquireLeaseResponse)(nil),       // 22: serin.context.v1.AcquireLeaseResponse
-	(*RenewLeaseRequest)(nil),          // 23: serin.context.v1.RenewLeaseRequest
-	(*RenewLeaseResponse)(nil),         // 24: serin.context.v1.RenewLeaseResponse
-	(*ReleaseLeaseRequest)(nil),        // 25: serin.context.v1.ReleaseLeaseRequest
-	(*ReleaseLeaseResponse)(nil),       // 26: serin.context.v1.ReleaseLeaseResponse
-	(*ListResumableTurnsRequest)(nil),  // 27: serin.context.v1.ListResumableTurnsRequest
-	(*ListResumableTurnsResponse)(nil), // 28: serin.context.v1.ListResumableTurnsResponse
-	(*GetTurnRequest)(nil),             // 29: serin.context.v1.GetTurnRequest
-	(*GetTurnResponse)(nil),            // 30: serin.context.v1.GetTurnResponse
-	(*ClaimCallRequest)(nil),           // 31: serin.context.v1.ClaimCallRequest
-	(*ClaimCallResponse)(nil),          // 32: serin.context.v1.ClaimCallResponse
-	(*CompleteCallRequest)(nil),        // 33: serin.context.v1.CompleteCallRequest
-	(*CompleteCallResponse)(nil),       // 34: serin.context.v1.CompleteCallResponse
-	(*WithdrawRequest)(nil),            // 35: serin.context.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),           // 36: serin.context.v1.WithdrawResponse
-	(*ListRevisionsRequest)(nil),       // 37: serin.context.v1.ListRevisionsRequest
-	(*ListRevisionsResponse)(nil),      // 38: serin.context.v1.ListRevisionsResponse
-	(*RevisionUse)(nil),                // 39: serin.context.v1.RevisionUse
-	(*WatchOutcomesRequest)(nil),       // 40: serin.context.v1.WatchOutcomesRequest
-	(*WatchOutcomesResponse)(nil),      // 41: serin.context.v1.WatchOutcomesResponse
-	(*Outcome)(nil),                    // 42: serin.context.v1.Outcome
-	(*Checkpoint)(nil),                 // 43: serin.context.v1.Checkpoint
-	(*SaveCheckpointRequest)(nil),      // 44: serin.context.v1.SaveCheckpointRequest
-	(*SaveCheckpointResponse)(nil),     // 45: serin.context.v1.SaveCheckpointResponse
-	(*GetStateRequest)(nil),            // 46: serin.context.v1.GetStateRequest
-	(*GetStateResponse)(nil),           // 47: serin.context.v1.GetStateResponse
-	(*PutStateRequest)(nil),            // 48: serin.context.v1.PutStateRequest
-	(*PutStateResponse)(nil),           // 49: serin.context.v1.PutStateResponse
-	nil,                                // 50: serin.context.v1.Conversation.PinsEntry
-	(*timestamppb.Timestamp)(nil),      // 51: google.protobuf.Timestamp
-	(*v1.Budget)(nil),                  // 52: serin.event.v1.Budget
-	(*v1.Event)(nil),                   // 53: serin.event.v1.Event
-	(*durationpb.Duration)(nil),        // 54: google.protobuf.Duration
-	(*v1.ToolResult)(nil),              // 55: serin.event.v1.ToolResult
-	(*v1.Usage)(nil),                   // 56: serin.event.v1.Usage
+	(*DeleteConversationRequest)(nil),  // 11: serin.context.v1.DeleteConversationRequest
+	(*DeleteConversationResponse)(nil), // 12: serin.context.v1.DeleteConversationResponse
+	(*ListConversationsRequest)(nil),   // 13: serin.context.v1.ListConversationsRequest
+	(*ListConversationsResponse)(nil),  // 14: serin.context.v1.ListConversationsResponse
+	(*AppendRequest)(nil),              // 15: serin.context.v1.AppendRequest
+	(*AppendResponse)(nil),             // 16: serin.context.v1.AppendResponse
+	(*ReadEventsRequest)(nil),          // 17: serin.context.v1.ReadEventsRequest
+	(*ReadEventsResponse)(nil),         // 18: serin.context.v1.ReadEventsResponse
+	(*FollowEventsRequest)(nil),        // 19: serin.context.v1.FollowEventsRequest
+	(*FollowEventsResponse)(nil),       // 20: serin.context.v1.FollowEventsResponse
+	(*PublishRequest)(nil),             // 21: serin.context.v1.PublishRequest
+	(*PublishResponse)(nil),            // 22: serin.context.v1.PublishResponse
+	(*AcquireLeaseRequest)(nil),        // 23: serin.context.v1.AcquireLeaseRequest
+	(*AcquireLeaseResponse)(nil),       // 24: serin.context.v1.AcquireLeaseResponse
+	(*RenewLeaseRequest)(nil),          // 25: serin.context.v1.RenewLeaseRequest
+	(*RenewLeaseResponse)(nil),         // 26: serin.context.v1.RenewLeaseResponse
+	(*ReleaseLeaseRequest)(nil),        // 27: serin.context.v1.ReleaseLeaseRequest
+	(*ReleaseLeaseResponse)(nil),       // 28: serin.context.v1.ReleaseLeaseResponse
+	(*ListResumableTurnsRequest)(nil),  // 29: serin.context.v1.ListResumableTurnsRequest
+	(*ListResumableTurnsResponse)(nil), // 30: serin.context.v1.ListResumableTurnsResponse
+	(*GetTurnRequest)(nil),             // 31: serin.context.v1.GetTurnRequest
+	(*GetTurnResponse)(nil),            // 32: serin.context.v1.GetTurnResponse
+	(*ClaimCallRequest)(nil),           // 33: serin.context.v1.ClaimCallRequest
+	(*ClaimCallResponse)(nil),          // 34: serin.context.v1.ClaimCallResponse
+	(*CompleteCallRequest)(nil),        // 35: serin.context.v1.CompleteCallRequest
+	(*CompleteCallResponse)(nil),       // 36: serin.context.v1.CompleteCallResponse
+	(*WithdrawRequest)(nil),            // 37: serin.context.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),           // 38: serin.context.v1.WithdrawResponse
+	(*ListRevisionsRequest)(nil),       // 39: serin.context.v1.ListRevisionsRequest
+	(*ListRevisionsResponse)(nil),      // 40: serin.context.v1.ListRevisionsResponse
+	(*RevisionUse)(nil),                // 41: serin.context.v1.RevisionUse
+	(*WatchOutcomesRequest)(nil),       // 42: serin.context.v1.WatchOutcomesRequest
+	(*WatchOutcomesResponse)(nil),      // 43: serin.context.v1.WatchOutcomesResponse
+	(*Outcome)(nil),                    // 44: serin.context.v1.Outcome
+	(*Checkpoint)(nil),                 // 45: serin.context.v1.Checkpoint
+	(*SaveCheckpointRequest)(nil),      // 46: serin.context.v1.SaveCheckpointRequest
+	(*SaveCheckpointResponse)(nil),     // 47: serin.context.v1.SaveCheckpointResponse
+	(*GetStateRequest)(nil),            // 48: serin.context.v1.GetStateRequest
+	(*GetStateResponse)(nil),           // 49: serin.context.v1.GetStateResponse
+	(*PutStateRequest)(nil),            // 50: serin.context.v1.PutStateRequest
+	(*PutStateResponse)(nil),           // 51: serin.context.v1.PutStateResponse
+	nil,                                // 52: serin.context.v1.Conversation.PinsEntry
+	(*timestamppb.Timestamp)(nil),      // 53: google.protobuf.Timestamp
+	(*v1.Budget)(nil),                  // 54: serin.event.v1.Budget
+	(*v1.Event)(nil),                   // 55: serin.event.v1.Event
+	(*durationpb.Duration)(nil),        // 56: google.protobuf.Duration
+	(*v1.ToolResult)(nil),              // 57: serin.event.v1.ToolResult
+	(*v1.Usage)(nil),                   // 58: serin.event.v1.Usage
 }
 var file_serin_context_v1_context_proto_depIdxs = []int32{
-	51, // 0: serin.context.v1.Conversation.created_at:type_name -> google.protobuf.Timestamp
-	51, // 1: serin.context.v1.Conversation.updated_at:type_name -> google.protobuf.Timestamp
+	53, // 0: serin.context.v1.Conversation.created_at:type_name -> google.protobuf.Timestamp
+	53, // 1: serin.context.v1.Conversation.updated_at:type_name -> google.protobuf.Timestamp
 	5,  // 2: serin.context.v1.Conversation.active_turn:type_name -> serin.context.v1.Turn
-	50, // 3: serin.context.v1.Conversation.pins:type_name -> serin.context.v1.Conversation.PinsEntry
+	52, // 3: serin.context.v1.Conversation.pins:type_name -> serin.context.v1.Conversation.PinsEntry
 	0,  // 4: serin.context.v1.Turn.status:type_name -> serin.context.v1.TurnStatus
-	51, // 5: serin.context.v1.Turn.lease_expires_at:type_name -> google.protobuf.Timestamp
-	51, // 6: serin.context.v1.Turn.deadline:type_name -> google.protobuf.Timestamp
-	52, // 7: serin.context.v1.Turn.budget:type_name -> serin.event.v1.Budget
-	52, // 8: serin.context.v1.Turn.spent:type_name -> serin.event.v1.Budget
+	53, // 5: serin.context.v1.Turn.lease_expires_at:type_name -> google.protobuf.Timestamp
+	53, // 6: serin.context.v1.Turn.deadline:type_name -> google.protobuf.Timestamp
+	54, // 7: serin.context.v1.Turn.budget:type_name -> serin.event.v1.Budget
+	54, // 8: serin.context.v1.Turn.spent:type_name -> serin.event.v1.Budget
 	4,  // 9: serin.context.v1.Turn.visited:type_name -> serin.context.v1.Visit
 	3,  // 10: serin.context.v1.CreateConversationResponse.conversation:type_name -> serin.context.v1.Conversation
 	3,  // 11: serin.context.v1.GetConversationResponse.conversation:type_name -> serin.context.v1.Conversation
-	3,  // 12: serin.context.v1.ListConversationsResponse.conversations:type_name -> serin.context.v1.Conversation
-	6,  // 13: serin.context.v1.AppendRequest.lease:type_name -> serin.context.v1.LeaseRef
-	53, // 14: serin.context.v1.AppendRequest.events:type_name -> serin.event.v1.Event
-	5,  // 15: serin.context.v1.AppendResponse.turn:type_name -> serin.context.v1.Turn
-	53, // 16: serin.context.v1.ReadEventsResponse.events:type_name -> serin.event.v1.Event
-	53, // 17: serin.context.v1.FollowEventsResponse.events:type_name -> serin.event.v1.Event
-	6,  // 18: serin.context.v1.PublishRequest.lease:type_name -> serin.context.v1.LeaseRef
-	53, // 19: serin.context.v1.PublishRequest.events:type_name -> serin.event.v1.Event
-	54, // 20: serin.context.v1.AcquireLeaseRequest.ttl:type_name -> google.protobuf.Duration
-	5,  // 21: serin.context.v1.AcquireLeaseResponse.turn:type_name -> serin.context.v1.Turn
-	43, // 22: serin.context.v1.AcquireLeaseResponse.checkpoint:type_name -> serin.context.v1.Checkpoint
-	6,  // 23: serin.context.v1.RenewLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
-	54, // 24: serin.context.v1.RenewLeaseRequest.ttl:type_name -> google.protobuf.Duration
-	54, // 25: serin.context.v1.RenewLeaseRequest.wait:type_name -> google.protobuf.Duration
-	51, // 26: serin.context.v1.RenewLeaseResponse.expires_at:type_name -> google.protobuf.Timestamp
-	6,  // 27: serin.context.v1.ReleaseLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
-	5,  // 28: serin.context.v1.ListResumableTurnsResponse.turns:type_name -> serin.context.v1.Turn
-	5,  // 29: serin.context.v1.GetTurnResponse.turn:type_name -> serin.context.v1.Turn
-	6,  // 30: serin.context.v1.ClaimCallRequest.lease:type_name -> serin.context.v1.LeaseRef
-	54, // 31: serin.context.v1.ClaimCallRequest.ttl:type_name -> google.protobuf.Duration
-	1,  // 32: serin.context.v1.ClaimCallResponse.status:type_name -> serin.context.v1.ClaimCallResponse.Status
-	55, // 33: serin.context.v1.ClaimCallResponse.result:type_name -> serin.event.v1.ToolResult
-	51, // 34: serin.context.v1.ClaimCallResponse.expires_at:type_name -> google.protobuf.Timestamp
-	55, // 35: serin.context.v1.CompleteCallRequest.result:type_name -> serin.event.v1.ToolResult
-	39, // 36: serin.context.v1.ListRevisionsResponse.revisions:type_name -> serin.context.v1.RevisionUse
-	51, // 37: serin.context.v1.RevisionUse.last_active_at:type_name -> google.protobuf.Timestamp
-	42, // 38: serin.context.v1.WatchOutcomesResponse.outcomes:type_name -> serin.context.v1.Outcome
-	2,  // 39: serin.context.v1.Outcome.kind:type_name -> serin.context.v1.Outcome.Kind
-	51, // 40: serin.context.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
-	51, // 41: serin.context.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	54, // 42: serin.context.v1.Outcome.first_output:type_name -> google.protobuf.Duration
-	56, // 43: serin.context.v1.Outcome.usage:type_name -> serin.event.v1.Usage
-	6,  // 44: serin.context.v1.SaveCheckpointRequest.lease:type_name -> serin.context.v1.LeaseRef
-	43, // 45: serin.context.v1.SaveCheckpointRequest.checkpoint:type_name -> serin.context.v1.Checkpoint
-	7,  // 46: serin.context.v1.ContextService.CreateConversation:input_type -> serin.context.v1.CreateConversationRequest
-	9,  // 47: serin.context.v1.ContextService.GetConversation:input_type -> serin.context.v1.GetConversationRequest
-	11, // 48: serin.context.v1.ContextService.ListConversations:input_type -> serin.context.v1.ListConversationsRequest
-	13, // 49: serin.context.v1.ContextService.Append:input_type -> serin.context.v1.AppendRequest
-	15, // 50: serin.context.v1.ContextService.ReadEvents:input_type -> serin.context.v1.ReadEventsRequest
-	17, // 51: serin.context.v1.ContextService.FollowEvents:input_type -> serin.context.v1.FollowEventsRequest
-	19, // 52: serin.context.v1.ContextService.Publish:input_type -> serin.context.v1.PublishRequest
-	21, // 53: serin.context.v1.ContextService.AcquireLease:input_type -> serin.context.v1.AcquireLeaseRequest
-	23, // 54: serin.context.v1.ContextService.RenewLease:input_type -> serin.context.v1.RenewLeaseRequest
-	25, // 55: serin.context.v1.ContextService.ReleaseLease:input_type -> serin.context.v1.ReleaseLeaseRequest
-	27, // 56: serin.context.v1.ContextService.ListResumableTurns:input_type -> serin.context.v1.ListResumableTurnsRequest
-	29, // 57: serin.context.v1.ContextService.GetTurn:input_type -> serin.context.v1.GetTurnRequest
-	31, // 58: serin.context.v1.ContextService.ClaimCall:input_type -> serin.context.v1.ClaimCallRequest
-	33, // 59: serin.context.v1.ContextService.CompleteCall:input_type -> serin.context.v1.CompleteCallRequest
-	35, // 60: serin.context.v1.ContextService.Withdraw:input_type -> serin.context.v1.WithdrawRequest
-	37, // 61: serin.context.v1.ContextService.ListRevisions:input_type -> serin.context.v1.ListRevisionsRequest
-	40, // 62: serin.context.v1.ContextService.WatchOutcomes:input_type -> serin.context.v1.WatchOutcomesRequest
-	44, // 63: serin.context.v1.ContextService.SaveCheckpoint:input_type -> serin.context.v1.SaveCheckpointRequest
-	46, // 64: serin.context.v1.ContextService.GetState:input_type -> serin.context.v1.GetStateRequest
-	48, // 65: serin.context.v1.ContextService.PutState:input_type -> serin.context.v1.PutStateRequest
-	8,  // 66: serin.context.v1.ContextService.CreateConversation:output_type -> serin.context.v1.CreateConversationResponse
-	10, // 67: serin.context.v1.ContextService.GetConversation:output_type -> serin.context.v1.GetConversationResponse
-	12, // 68: serin.context.v1.ContextService.ListConversations:output_type -> serin.context.v1.ListConversationsResponse
-	14, // 69: serin.context.v1.ContextService.Append:output_type -> serin.context.v1.AppendResponse
-	16, // 70: serin.context.v1.ContextService.ReadEvents:output_type -> serin.context.v1.ReadEventsResponse
-	18, // 71: serin.context.v1.ContextService.FollowEvents:output_type -> serin.context.v1.FollowEventsResponse
-	20, // 72: serin.context.v1.ContextService.Publish:output_type -> serin.context.v1.PublishResponse
-	22, // 73: serin.context.v1.ContextService.AcquireLease:output_type -> serin.context.v1.AcquireLeaseResponse
-	24, // 74: serin.context.v1.ContextService.RenewLease:output_type -> serin.context.v1.RenewLeaseResponse
-	26, // 75: serin.context.v1.ContextService.ReleaseLease:output_type -> serin.context.v1.ReleaseLeaseResponse
-	28, // 76: serin.context.v1.ContextService.ListResumableTurns:output_type -> serin.context.v1.ListResumableTurnsResponse
-	30, // 77: serin.context.v1.ContextService.GetTurn:output_type -> serin.context.v1.GetTurnResponse
-	32, // 78: serin.context.v1.ContextService.ClaimCall:output_type -> serin.context.v1.ClaimCallResponse
-	34, // 79: serin.context.v1.ContextService.CompleteCall:output_type -> serin.context.v1.CompleteCallResponse
-	36, // 80: serin.context.v1.ContextService.Withdraw:output_type -> serin.context.v1.WithdrawResponse
-	38, // 81: serin.context.v1.ContextService.ListRevisions:output_type -> serin.context.v1.ListRevisionsResponse
-	41, // 82: serin.context.v1.ContextService.WatchOutcomes:output_type -> serin.context.v1.WatchOutcomesResponse
-	45, // 83: serin.context.v1.ContextService.SaveCheckpoint:output_type -> serin.context.v1.SaveCheckpointResponse
-	47, // 84: serin.context.v1.ContextService.GetState:output_type -> serin.context.v1.GetStateResponse
-	49, // 85: serin.context.v1.ContextService.PutState:output_type -> serin.context.v1.PutStateResponse
-	66, // [66:86] is the sub-list for method output_type
-	46, // [46:66] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	53, // 12: serin.context.v1.DeleteConversationRequest.idle_since:type_name -> google.protobuf.Timestamp
+	3,  // 13: serin.context.v1.ListConversationsResponse.conversations:type_name -> serin.context.v1.Conversation
+	6,  // 14: serin.context.v1.AppendRequest.lease:type_name -> serin.context.v1.LeaseRef
+	55, // 15: serin.context.v1.AppendRequest.events:type_name -> serin.event.v1.Event
+	5,  // 16: serin.context.v1.AppendResponse.turn:type_name -> serin.context.v1.Turn
+	55, // 17: serin.context.v1.ReadEventsResponse.events:type_name -> serin.event.v1.Event
+	55, // 18: serin.context.v1.FollowEventsResponse.events:type_name -> serin.event.v1.Event
+	6,  // 19: serin.context.v1.PublishRequest.lease:type_name -> serin.context.v1.LeaseRef
+	55, // 20: serin.context.v1.PublishRequest.events:type_name -> serin.event.v1.Event
+	56, // 21: serin.context.v1.AcquireLeaseRequest.ttl:type_name -> google.protobuf.Duration
+	5,  // 22: serin.context.v1.AcquireLeaseResponse.turn:type_name -> serin.context.v1.Turn
+	45, // 23: serin.context.v1.AcquireLeaseResponse.checkpoint:type_name -> serin.context.v1.Checkpoint
+	6,  // 24: serin.context.v1.RenewLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
+	56, // 25: serin.context.v1.RenewLeaseRequest.ttl:type_name -> google.protobuf.Duration
+	56, // 26: serin.context.v1.RenewLeaseRequest.wait:type_name -> google.protobuf.Duration
+	53, // 27: serin.context.v1.RenewLeaseResponse.expires_at:type_name -> google.protobuf.Timestamp
+	6,  // 28: serin.context.v1.ReleaseLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
+	5,  // 29: serin.context.v1.ListResumableTurnsResponse.turns:type_name -> serin.context.v1.Turn
+	5,  // 30: serin.context.v1.GetTurnResponse.turn:type_name -> serin.context.v1.Turn
+	6,  // 31: serin.context.v1.ClaimCallRequest.lease:type_name -> serin.context.v1.LeaseRef
+	56, // 32: serin.context.v1.ClaimCallRequest.ttl:type_name -> google.protobuf.Duration
+	1,  // 33: serin.context.v1.ClaimCallResponse.status:type_name -> serin.context.v1.ClaimCallResponse.Status
+	57, // 34: serin.context.v1.ClaimCallResponse.result:type_name -> serin.event.v1.ToolResult
+	53, // 35: serin.context.v1.ClaimCallResponse.expires_at:type_name -> google.protobuf.Timestamp
+	57, // 36: serin.context.v1.CompleteCallRequest.result:type_name -> serin.event.v1.ToolResult
+	41, // 37: serin.context.v1.ListRevisionsResponse.revisions:type_name -> serin.context.v1.RevisionUse
+	53, // 38: serin.context.v1.RevisionUse.last_active_at:type_name -> google.protobuf.Timestamp
+	44, // 39: serin.context.v1.WatchOutcomesResponse.outcomes:type_name -> serin.context.v1.Outcome
+	2,  // 40: serin.context.v1.Outcome.kind:type_name -> serin.context.v1.Outcome.Kind
+	53, // 41: serin.context.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
+	53, // 42: serin.context.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	56, // 43: serin.context.v1.Outcome.first_output:type_name -> google.protobuf.Duration
+	58, // 44: serin.context.v1.Outcome.usage:type_name -> serin.event.v1.Usage
+	6,  // 45: serin.context.v1.SaveCheckpointRequest.lease:type_name -> serin.context.v1.LeaseRef
+	45, // 46: serin.context.v1.SaveCheckpointRequest.checkpoint:type_name -> serin.context.v1.Checkpoint
+	7,  // 47: serin.context.v1.ContextService.CreateConversation:input_type -> serin.context.v1.CreateConversationRequest
+	9,  // 48: serin.context.v1.ContextService.GetConversation:input_type -> serin.context.v1.GetConversationRequest
+	13, // 49: serin.context.v1.ContextService.ListConversations:input_type -> serin.context.v1.ListConversationsRequest
+	11, // 50: serin.context.v1.ContextService.DeleteConversation:input_type -> serin.context.v1.DeleteConversationRequest
+	15, // 51: serin.context.v1.ContextService.Append:input_type -> serin.context.v1.AppendRequest
+	17, // 52: serin.context.v1.ContextService.ReadEvents:input_type -> serin.context.v1.ReadEventsRequest
+	19, // 53: serin.context.v1.ContextService.FollowEvents:input_type -> serin.context.v1.FollowEventsRequest
+	21, // 54: serin.context.v1.ContextService.Publish:input_type -> serin.context.v1.PublishRequest
+	23, // 55: serin.context.v1.ContextService.AcquireLease:input_type -> serin.context.v1.AcquireLeaseRequest
+	25, // 56: serin.context.v1.ContextService.RenewLease:input_type -> serin.context.v1.RenewLeaseRequest
+	27, // 57: serin.context.v1.ContextService.ReleaseLease:input_type -> serin.context.v1.ReleaseLeaseRequest
+	29, // 58: serin.context.v1.ContextService.ListResumableTurns:input_type -> serin.context.v1.ListResumableTurnsRequest
+	31, // 59: serin.context.v1.ContextService.GetTurn:input_type -> serin.context.v1.GetTurnRequest
+	33, // 60: serin.context.v1.ContextService.ClaimCall:input_type -> serin.context.v1.ClaimCallRequest
+	35, // 61: serin.context.v1.ContextService.CompleteCall:input_type -> serin.context.v1.CompleteCallRequest
+	37, // 62: serin.context.v1.ContextService.Withdraw:input_type -> serin.context.v1.WithdrawRequest
+	39, // 63: serin.context.v1.ContextService.ListRevisions:input_type -> serin.context.v1.ListRevisionsRequest
+	42, // 64: serin.context.v1.ContextService.WatchOutcomes:input_type -> serin.context.v1.WatchOutcomesRequest
+	46, // 65: serin.context.v1.ContextService.SaveCheckpoint:input_type -> serin.context.v1.SaveCheckpointRequest
+	48, // 66: serin.context.v1.ContextService.GetState:input_type -> serin.context.v1.GetStateRequest
+	50, // 67: serin.context.v1.ContextService.PutState:input_type -> serin.context.v1.PutStateRequest
+	8,  // 68: serin.context.v1.ContextService.CreateConversation:output_type -> serin.context.v1.CreateConversationResponse
+	10, // 69: serin.context.v1.ContextService.GetConversation:output_type -> serin.context.v1.GetConversationResponse
+	14, // 70: serin.context.v1.ContextService.ListConversations:output_type -> serin.context.v1.ListConversationsResponse
+	12, // 71: serin.context.v1.ContextService.DeleteConversation:output_type -> serin.context.v1.DeleteConversationResponse
+	16, // 72: serin.context.v1.ContextService.Append:output_type -> serin.context.v1.AppendResponse
+	18, // 73: serin.context.v1.ContextService.ReadEvents:output_type -> serin.context.v1.ReadEventsResponse
+	20, // 74: serin.context.v1.ContextService.FollowEvents:output_type -> serin.context.v1.FollowEventsResponse
+	22, // 75: serin.context.v1.ContextService.Publish:output_type -> serin.context.v1.PublishResponse
+	24, // 76: serin.context.v1.ContextService.AcquireLease:output_type -> serin.context.v1.AcquireLeaseResponse
+	26, // 77: serin.context.v1.ContextService.RenewLease:output_type -> serin.context.v1.RenewLeaseResponse
+	28, // 78: serin.context.v1.ContextService.ReleaseLease:output_type -> serin.context.v1.ReleaseLeaseResponse
+	30, // 79: serin.context.v1.ContextService.ListResumableTurns:output_type -> serin.context.v1.ListResumableTurnsResponse
+	32, // 80: serin.context.v1.ContextService.GetTurn:output_type -> serin.context.v1.GetTurnResponse
+	34, // 81: serin.context.v1.ContextService.ClaimCall:output_type -> serin.context.v1.ClaimCallResponse
+	36, // 82: serin.context.v1.ContextService.CompleteCall:output_type -> serin.context.v1.CompleteCallResponse
+	38, // 83: serin.context.v1.ContextService.Withdraw:output_type -> serin.context.v1.WithdrawResponse
+	40, // 84: serin.context.v1.ContextService.ListRevisions:output_type -> serin.context.v1.ListRevisionsResponse
+	43, // 85: serin.context.v1.ContextService.WatchOutcomes:output_type -> serin.context.v1.WatchOutcomesResponse
+	47, // 86: serin.context.v1.ContextService.SaveCheckpoint:output_type -> serin.context.v1.SaveCheckpointResponse
+	49, // 87: serin.context.v1.ContextService.GetState:output_type -> serin.context.v1.GetStateResponse
+	51, // 88: serin.context.v1.ContextService.PutState:output_type -> serin.context.v1.PutStateResponse
+	68, // [68:89] is the sub-list for method output_type
+	47, // [47:68] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_serin_context_v1_context_proto_init() }
@@ -3854,14 +3968,14 @@ func file_serin_context_v1_context_proto_init() {
 	if File_serin_context_v1_context_proto != nil {
 		return
 	}
-	file_serin_context_v1_context_proto_msgTypes[10].OneofWrappers = []any{}
+	file_serin_context_v1_context_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_serin_context_v1_context_proto_rawDesc), len(file_serin_context_v1_context_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   48,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

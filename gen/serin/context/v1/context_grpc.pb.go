@@ -24,6 +24,7 @@ const (
 	ContextService_CreateConversation_FullMethodName = "/serin.context.v1.ContextService/CreateConversation"
 	ContextService_GetConversation_FullMethodName    = "/serin.context.v1.ContextService/GetConversation"
 	ContextService_ListConversations_FullMethodName  = "/serin.context.v1.ContextService/ListConversations"
+	ContextService_DeleteConversation_FullMethodName = "/serin.context.v1.ContextService/DeleteConversation"
 	ContextService_Append_FullMethodName             = "/serin.context.v1.ContextService/Append"
 	ContextService_ReadEvents_FullMethodName         = "/serin.context.v1.ContextService/ReadEvents"
 	ContextService_FollowEvents_FullMethodName       = "/serin.context.v1.ContextService/FollowEvents"
@@ -57,6 +58,10 @@ type ContextServiceClient interface {
 	GetConversation(ctx context.Context, in *GetConversationRequest, opts ...grpc.CallOption) (*GetConversationResponse, error)
 	// ListConversations pages through conversations, newest first; pages survive inserts.
 	ListConversations(ctx context.Context, in *ListConversationsRequest, opts ...grpc.CallOption) (*ListConversationsResponse, error)
+	// DeleteConversation deletes a conversation for good, with its log and everything that was kept for it; followers get
+	// NOT_FOUND. What its segments came to stays as long as other outcomes: it tells nothing of what was said.
+	// Errors: NOT_FOUND; FAILED_PRECONDITION (TURN_IN_PROGRESS) while a turn runs or waits, unless forced.
+	DeleteConversation(ctx context.Context, in *DeleteConversationRequest, opts ...grpc.CallOption) (*DeleteConversationResponse, error)
 	// Append adds events in one transaction, together with what they imply for the turn (owner, status, spent budget).
 	// Errors: NOT_FOUND; ABORTED (VERSION_CONFLICT); FAILED_PRECONDITION (STALE_EPOCH, TURN_IN_PROGRESS, NO_ACTIVE_TURN,
 	// TURN_ENDED, INPUT_NOT_REQUESTED); ALREADY_EXISTS (REQUEST_ID_REUSED).
@@ -140,6 +145,16 @@ func (c *contextServiceClient) ListConversations(ctx context.Context, in *ListCo
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListConversationsResponse)
 	err := c.cc.Invoke(ctx, ContextService_ListConversations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *contextServiceClient) DeleteConversation(ctx context.Context, in *DeleteConversationRequest, opts ...grpc.CallOption) (*DeleteConversationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteConversationResponse)
+	err := c.cc.Invoke(ctx, ContextService_DeleteConversation_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -351,6 +366,10 @@ type ContextServiceServer interface {
 	GetConversation(context.Context, *GetConversationRequest) (*GetConversationResponse, error)
 	// ListConversations pages through conversations, newest first; pages survive inserts.
 	ListConversations(context.Context, *ListConversationsRequest) (*ListConversationsResponse, error)
+	// DeleteConversation deletes a conversation for good, with its log and everything that was kept for it; followers get
+	// NOT_FOUND. What its segments came to stays as long as other outcomes: it tells nothing of what was said.
+	// Errors: NOT_FOUND; FAILED_PRECONDITION (TURN_IN_PROGRESS) while a turn runs or waits, unless forced.
+	DeleteConversation(context.Context, *DeleteConversationRequest) (*DeleteConversationResponse, error)
 	// Append adds events in one transaction, together with what they imply for the turn (owner, status, spent budget).
 	// Errors: NOT_FOUND; ABORTED (VERSION_CONFLICT); FAILED_PRECONDITION (STALE_EPOCH, TURN_IN_PROGRESS, NO_ACTIVE_TURN,
 	// TURN_ENDED, INPUT_NOT_REQUESTED); ALREADY_EXISTS (REQUEST_ID_REUSED).
@@ -418,6 +437,9 @@ func (UnimplementedContextServiceServer) GetConversation(context.Context, *GetCo
 }
 func (UnimplementedContextServiceServer) ListConversations(context.Context, *ListConversationsRequest) (*ListConversationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListConversations not implemented")
+}
+func (UnimplementedContextServiceServer) DeleteConversation(context.Context, *DeleteConversationRequest) (*DeleteConversationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteConversation not implemented")
 }
 func (UnimplementedContextServiceServer) Append(context.Context, *AppendRequest) (*AppendResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Append not implemented")
@@ -541,6 +563,24 @@ func _ContextService_ListConversations_Handler(srv interface{}, ctx context.Cont
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ContextServiceServer).ListConversations(ctx, req.(*ListConversationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ContextService_DeleteConversation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteConversationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ContextServiceServer).DeleteConversation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ContextService_DeleteConversation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ContextServiceServer).DeleteConversation(ctx, req.(*DeleteConversationRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -844,6 +884,10 @@ var ContextService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListConversations",
 			Handler:    _ContextService_ListConversations_Handler,
+		},
+		{
+			MethodName: "DeleteConversation",
+			Handler:    _ContextService_DeleteConversation_Handler,
 		},
 		{
 			MethodName: "Append",

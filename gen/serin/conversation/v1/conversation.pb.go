@@ -567,6 +567,108 @@ func (x *GetConversationResponse) GetConversation() *Conversation {
 	return nil
 }
 
+// DeleteConversationRequest names a conversation to delete.
+type DeleteConversationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// Delete it even if a turn runs or waits.
+	Force bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	// Delete it only if nothing has happened in it since; absent for whenever. Otherwise FAILED_PRECONDITION
+	// (CONVERSATION_IN_USE).
+	IdleSince     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=idle_since,json=idleSince,proto3" json:"idle_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteConversationRequest) Reset() {
+	*x = DeleteConversationRequest{}
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteConversationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteConversationRequest) ProtoMessage() {}
+
+func (x *DeleteConversationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteConversationRequest.ProtoReflect.Descriptor instead.
+func (*DeleteConversationRequest) Descriptor() ([]byte, []int) {
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DeleteConversationRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *DeleteConversationRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *DeleteConversationRequest) GetIdleSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IdleSince
+	}
+	return nil
+}
+
+// DeleteConversationResponse says that it is gone.
+type DeleteConversationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteConversationResponse) Reset() {
+	*x = DeleteConversationResponse{}
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteConversationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteConversationResponse) ProtoMessage() {}
+
+func (x *DeleteConversationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteConversationResponse.ProtoReflect.Descriptor instead.
+func (*DeleteConversationResponse) Descriptor() ([]byte, []int) {
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{8}
+}
+
 // ListConversationsRequest asks for a page.
 type ListConversationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -580,7 +682,7 @@ type ListConversationsRequest struct {
 
 func (x *ListConversationsRequest) Reset() {
 	*x = ListConversationsRequest{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[7]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +694,7 @@ func (x *ListConversationsRequest) String() string {
 func (*ListConversationsRequest) ProtoMessage() {}
 
 func (x *ListConversationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[7]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +707,7 @@ func (x *ListConversationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConversationsRequest.ProtoReflect.Descriptor instead.
 func (*ListConversationsRequest) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{7}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListConversationsRequest) GetPageSize() int32 {
@@ -635,7 +737,7 @@ type ListConversationsResponse struct {
 
 func (x *ListConversationsResponse) Reset() {
 	*x = ListConversationsResponse{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[8]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +749,7 @@ func (x *ListConversationsResponse) String() string {
 func (*ListConversationsResponse) ProtoMessage() {}
 
 func (x *ListConversationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[8]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +762,7 @@ func (x *ListConversationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConversationsResponse.ProtoReflect.Descriptor instead.
 func (*ListConversationsResponse) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{8}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListConversationsResponse) GetConversations() []*Conversation {
@@ -692,7 +794,7 @@ type SendMessageRequest struct {
 
 func (x *SendMessageRequest) Reset() {
 	*x = SendMessageRequest{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[9]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +806,7 @@ func (x *SendMessageRequest) String() string {
 func (*SendMessageRequest) ProtoMessage() {}
 
 func (x *SendMessageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[9]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +819,7 @@ func (x *SendMessageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendMessageRequest.ProtoReflect.Descriptor instead.
 func (*SendMessageRequest) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{9}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SendMessageRequest) GetConversationId() string {
@@ -752,7 +854,7 @@ type SendMessageResponse struct {
 
 func (x *SendMessageResponse) Reset() {
 	*x = SendMessageResponse{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[10]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -764,7 +866,7 @@ func (x *SendMessageResponse) String() string {
 func (*SendMessageResponse) ProtoMessage() {}
 
 func (x *SendMessageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[10]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -777,7 +879,7 @@ func (x *SendMessageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendMessageResponse.ProtoReflect.Descriptor instead.
 func (*SendMessageResponse) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{10}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SendMessageResponse) GetTurn() *Turn {
@@ -802,7 +904,7 @@ type StreamMessageRequest struct {
 
 func (x *StreamMessageRequest) Reset() {
 	*x = StreamMessageRequest{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[11]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +916,7 @@ func (x *StreamMessageRequest) String() string {
 func (*StreamMessageRequest) ProtoMessage() {}
 
 func (x *StreamMessageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[11]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +929,7 @@ func (x *StreamMessageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamMessageRequest.ProtoReflect.Descriptor instead.
 func (*StreamMessageRequest) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{11}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StreamMessageRequest) GetConversationId() string {
@@ -862,7 +964,7 @@ type StreamMessageResponse struct {
 
 func (x *StreamMessageResponse) Reset() {
 	*x = StreamMessageResponse{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[12]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +976,7 @@ func (x *StreamMessageResponse) String() string {
 func (*StreamMessageResponse) ProtoMessage() {}
 
 func (x *StreamMessageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[12]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +989,7 @@ func (x *StreamMessageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamMessageResponse.ProtoReflect.Descriptor instead.
 func (*StreamMessageResponse) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{12}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StreamMessageResponse) GetEvent() *v1.Event {
@@ -912,7 +1014,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[13]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -924,7 +1026,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[13]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -937,7 +1039,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{13}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListEventsRequest) GetConversationId() string {
@@ -974,7 +1076,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[14]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1088,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[14]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1101,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{14}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListEventsResponse) GetEvents() []*v1.Event {
@@ -1029,7 +1131,7 @@ type StreamEventsRequest struct {
 
 func (x *StreamEventsRequest) Reset() {
 	*x = StreamEventsRequest{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[15]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1143,7 @@ func (x *StreamEventsRequest) String() string {
 func (*StreamEventsRequest) ProtoMessage() {}
 
 func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[15]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1156,7 @@ func (x *StreamEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsRequest.ProtoReflect.Descriptor instead.
 func (*StreamEventsRequest) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{15}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StreamEventsRequest) GetConversationId() string {
@@ -1082,7 +1184,7 @@ type StreamEventsResponse struct {
 
 func (x *StreamEventsResponse) Reset() {
 	*x = StreamEventsResponse{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[16]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1196,7 @@ func (x *StreamEventsResponse) String() string {
 func (*StreamEventsResponse) ProtoMessage() {}
 
 func (x *StreamEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[16]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1209,7 @@ func (x *StreamEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEventsResponse.ProtoReflect.Descriptor instead.
 func (*StreamEventsResponse) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{16}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StreamEventsResponse) GetEvent() *v1.Event {
@@ -1130,7 +1232,7 @@ type CancelTurnRequest struct {
 
 func (x *CancelTurnRequest) Reset() {
 	*x = CancelTurnRequest{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[17]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1244,7 @@ func (x *CancelTurnRequest) String() string {
 func (*CancelTurnRequest) ProtoMessage() {}
 
 func (x *CancelTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[17]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1257,7 @@ func (x *CancelTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelTurnRequest.ProtoReflect.Descriptor instead.
 func (*CancelTurnRequest) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{17}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CancelTurnRequest) GetConversationId() string {
@@ -1183,7 +1285,7 @@ type CancelTurnResponse struct {
 
 func (x *CancelTurnResponse) Reset() {
 	*x = CancelTurnResponse{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[18]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1297,7 @@ func (x *CancelTurnResponse) String() string {
 func (*CancelTurnResponse) ProtoMessage() {}
 
 func (x *CancelTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[18]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1310,7 @@ func (x *CancelTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelTurnResponse.ProtoReflect.Descriptor instead.
 func (*CancelTurnResponse) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{18}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CancelTurnResponse) GetTurnId() string {
@@ -1235,7 +1337,7 @@ type ResolveInputRequest struct {
 
 func (x *ResolveInputRequest) Reset() {
 	*x = ResolveInputRequest{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[19]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1349,7 @@ func (x *ResolveInputRequest) String() string {
 func (*ResolveInputRequest) ProtoMessage() {}
 
 func (x *ResolveInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[19]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1362,7 @@ func (x *ResolveInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveInputRequest.ProtoReflect.Descriptor instead.
 func (*ResolveInputRequest) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{19}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ResolveInputRequest) GetConversationId() string {
@@ -1302,7 +1404,7 @@ type ResolveInputResponse struct {
 
 func (x *ResolveInputResponse) Reset() {
 	*x = ResolveInputResponse{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[20]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1416,7 @@ func (x *ResolveInputResponse) String() string {
 func (*ResolveInputResponse) ProtoMessage() {}
 
 func (x *ResolveInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[20]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1429,7 @@ func (x *ResolveInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveInputResponse.ProtoReflect.Descriptor instead.
 func (*ResolveInputResponse) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{20}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ResolveInputResponse) GetTurnId() string {
@@ -1354,7 +1456,7 @@ type GiveFeedbackRequest struct {
 
 func (x *GiveFeedbackRequest) Reset() {
 	*x = GiveFeedbackRequest{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[21]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1468,7 @@ func (x *GiveFeedbackRequest) String() string {
 func (*GiveFeedbackRequest) ProtoMessage() {}
 
 func (x *GiveFeedbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[21]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1481,7 @@ func (x *GiveFeedbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GiveFeedbackRequest.ProtoReflect.Descriptor instead.
 func (*GiveFeedbackRequest) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{21}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GiveFeedbackRequest) GetConversationId() string {
@@ -1419,7 +1521,7 @@ type GiveFeedbackResponse struct {
 
 func (x *GiveFeedbackResponse) Reset() {
 	*x = GiveFeedbackResponse{}
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[22]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1533,7 @@ func (x *GiveFeedbackResponse) String() string {
 func (*GiveFeedbackResponse) ProtoMessage() {}
 
 func (x *GiveFeedbackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[22]
+	mi := &file_serin_conversation_v1_conversation_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1546,7 @@ func (x *GiveFeedbackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GiveFeedbackResponse.ProtoReflect.Descriptor instead.
 func (*GiveFeedbackResponse) Descriptor() ([]byte, []int) {
-	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{22}
+	return file_serin_conversation_v1_conversation_proto_rawDescGZIP(), []int{24}
 }
 
 var File_serin_conversation_v1_conversation_proto protoreflect.FileDescriptor
@@ -1488,7 +1590,13 @@ const file_serin_conversation_v1_conversation_proto_rawDesc = "" +
 	"\x16GetConversationRequest\x122\n" +
 	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\"b\n" +
 	"\x17GetConversationResponse\x12G\n" +
-	"\fconversation\x18\x01 \x01(\v2#.serin.conversation.v1.ConversationR\fconversation\"l\n" +
+	"\fconversation\x18\x01 \x01(\v2#.serin.conversation.v1.ConversationR\fconversation\"\xa0\x01\n" +
+	"\x19DeleteConversationRequest\x122\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0econversationId\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\x129\n" +
+	"\n" +
+	"idle_since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tidleSince\"\x1c\n" +
+	"\x1aDeleteConversationResponse\"l\n" +
 	"\x18ListConversationsRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
@@ -1548,10 +1656,11 @@ const file_serin_conversation_v1_conversation_proto_rawDesc = "" +
 	"\x19TURN_STATE_INPUT_REQUIRED\x10\x02\x12\x18\n" +
 	"\x14TURN_STATE_COMPLETED\x10\x03\x12\x15\n" +
 	"\x11TURN_STATE_FAILED\x10\x04\x12\x18\n" +
-	"\x14TURN_STATE_CANCELLED\x10\x052\xe0\v\n" +
+	"\x14TURN_STATE_CANCELLED\x10\x052\x89\r\n" +
 	"\x13ConversationService\x12\x97\x01\n" +
 	"\x12CreateConversation\x120.serin.conversation.v1.CreateConversationRequest\x1a1.serin.conversation.v1.CreateConversationResponse\"\x1c\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/conversations\x12\x9d\x01\n" +
-	"\x0fGetConversation\x12-.serin.conversation.v1.GetConversationRequest\x1a..serin.conversation.v1.GetConversationResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/conversations/{conversation_id}\x12\x91\x01\n" +
+	"\x0fGetConversation\x12-.serin.conversation.v1.GetConversationRequest\x1a..serin.conversation.v1.GetConversationResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/conversations/{conversation_id}\x12\xa6\x01\n" +
+	"\x12DeleteConversation\x120.serin.conversation.v1.DeleteConversationRequest\x1a1.serin.conversation.v1.DeleteConversationResponse\"+\x82\xd3\xe4\x93\x02%*#/v1/conversations/{conversation_id}\x12\x91\x01\n" +
 	"\x11ListConversations\x12/.serin.conversation.v1.ListConversationsRequest\x1a0.serin.conversation.v1.ListConversationsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/conversations\x12\x9d\x01\n" +
 	"\vSendMessage\x12).serin.conversation.v1.SendMessageRequest\x1a*.serin.conversation.v1.SendMessageResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/v1/conversations/{conversation_id}/messages\x12l\n" +
 	"\rStreamMessage\x12+.serin.conversation.v1.StreamMessageRequest\x1a,.serin.conversation.v1.StreamMessageResponse0\x01\x12\x95\x01\n" +
@@ -1576,7 +1685,7 @@ func file_serin_conversation_v1_conversation_proto_rawDescGZIP() []byte {
 }
 
 var file_serin_conversation_v1_conversation_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_serin_conversation_v1_conversation_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_serin_conversation_v1_conversation_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_serin_conversation_v1_conversation_proto_goTypes = []any{
 	(TurnState)(0),                     // 0: serin.conversation.v1.TurnState
 	(*Turn)(nil),                       // 1: serin.conversation.v1.Turn
@@ -1586,73 +1695,78 @@ var file_serin_conversation_v1_conversation_proto_goTypes = []any{
 	(*CreateConversationResponse)(nil), // 5: serin.conversation.v1.CreateConversationResponse
 	(*GetConversationRequest)(nil),     // 6: serin.conversation.v1.GetConversationRequest
 	(*GetConversationResponse)(nil),    // 7: serin.conversation.v1.GetConversationResponse
-	(*ListConversationsRequest)(nil),   // 8: serin.conversation.v1.ListConversationsRequest
-	(*ListConversationsResponse)(nil),  // 9: serin.conversation.v1.ListConversationsResponse
-	(*SendMessageRequest)(nil),         // 10: serin.conversation.v1.SendMessageRequest
-	(*SendMessageResponse)(nil),        // 11: serin.conversation.v1.SendMessageResponse
-	(*StreamMessageRequest)(nil),       // 12: serin.conversation.v1.StreamMessageRequest
-	(*StreamMessageResponse)(nil),      // 13: serin.conversation.v1.StreamMessageResponse
-	(*ListEventsRequest)(nil),          // 14: serin.conversation.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),         // 15: serin.conversation.v1.ListEventsResponse
-	(*StreamEventsRequest)(nil),        // 16: serin.conversation.v1.StreamEventsRequest
-	(*StreamEventsResponse)(nil),       // 17: serin.conversation.v1.StreamEventsResponse
-	(*CancelTurnRequest)(nil),          // 18: serin.conversation.v1.CancelTurnRequest
-	(*CancelTurnResponse)(nil),         // 19: serin.conversation.v1.CancelTurnResponse
-	(*ResolveInputRequest)(nil),        // 20: serin.conversation.v1.ResolveInputRequest
-	(*ResolveInputResponse)(nil),       // 21: serin.conversation.v1.ResolveInputResponse
-	(*GiveFeedbackRequest)(nil),        // 22: serin.conversation.v1.GiveFeedbackRequest
-	(*GiveFeedbackResponse)(nil),       // 23: serin.conversation.v1.GiveFeedbackResponse
-	nil,                                // 24: serin.conversation.v1.Conversation.RevisionsEntry
-	(*v1.InputRequested)(nil),          // 25: serin.event.v1.InputRequested
-	(*v1.Usage)(nil),                   // 26: serin.event.v1.Usage
-	(*timestamppb.Timestamp)(nil),      // 27: google.protobuf.Timestamp
-	(*v1.Event)(nil),                   // 28: serin.event.v1.Event
-	(v1.Decision)(0),                   // 29: serin.event.v1.Decision
-	(v1.FeedbackGiven_Rating)(0),       // 30: serin.event.v1.FeedbackGiven.Rating
+	(*DeleteConversationRequest)(nil),  // 8: serin.conversation.v1.DeleteConversationRequest
+	(*DeleteConversationResponse)(nil), // 9: serin.conversation.v1.DeleteConversationResponse
+	(*ListConversationsRequest)(nil),   // 10: serin.conversation.v1.ListConversationsRequest
+	(*ListConversationsResponse)(nil),  // 11: serin.conversation.v1.ListConversationsResponse
+	(*SendMessageRequest)(nil),         // 12: serin.conversation.v1.SendMessageRequest
+	(*SendMessageResponse)(nil),        // 13: serin.conversation.v1.SendMessageResponse
+	(*StreamMessageRequest)(nil),       // 14: serin.conversation.v1.StreamMessageRequest
+	(*StreamMessageResponse)(nil),      // 15: serin.conversation.v1.StreamMessageResponse
+	(*ListEventsRequest)(nil),          // 16: serin.conversation.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),         // 17: serin.conversation.v1.ListEventsResponse
+	(*StreamEventsRequest)(nil),        // 18: serin.conversation.v1.StreamEventsRequest
+	(*StreamEventsResponse)(nil),       // 19: serin.conversation.v1.StreamEventsResponse
+	(*CancelTurnRequest)(nil),          // 20: serin.conversation.v1.CancelTurnRequest
+	(*CancelTurnResponse)(nil),         // 21: serin.conversation.v1.CancelTurnResponse
+	(*ResolveInputRequest)(nil),        // 22: serin.conversation.v1.ResolveInputRequest
+	(*ResolveInputResponse)(nil),       // 23: serin.conversation.v1.ResolveInputResponse
+	(*GiveFeedbackRequest)(nil),        // 24: serin.conversation.v1.GiveFeedbackRequest
+	(*GiveFeedbackResponse)(nil),       // 25: serin.conversation.v1.GiveFeedbackResponse
+	nil,                                // 26: serin.conversation.v1.Conversation.RevisionsEntry
+	(*v1.InputRequested)(nil),          // 27: serin.event.v1.InputRequested
+	(*v1.Usage)(nil),                   // 28: serin.event.v1.Usage
+	(*timestamppb.Timestamp)(nil),      // 29: google.protobuf.Timestamp
+	(*v1.Event)(nil),                   // 30: serin.event.v1.Event
+	(v1.Decision)(0),                   // 31: serin.event.v1.Decision
+	(v1.FeedbackGiven_Rating)(0),       // 32: serin.event.v1.FeedbackGiven.Rating
 }
 var file_serin_conversation_v1_conversation_proto_depIdxs = []int32{
 	0,  // 0: serin.conversation.v1.Turn.state:type_name -> serin.conversation.v1.TurnState
 	2,  // 1: serin.conversation.v1.Turn.error:type_name -> serin.conversation.v1.TurnError
-	25, // 2: serin.conversation.v1.Turn.pending_inputs:type_name -> serin.event.v1.InputRequested
-	26, // 3: serin.conversation.v1.Turn.usage:type_name -> serin.event.v1.Usage
-	27, // 4: serin.conversation.v1.Conversation.created_at:type_name -> google.protobuf.Timestamp
-	27, // 5: serin.conversation.v1.Conversation.updated_at:type_name -> google.protobuf.Timestamp
+	27, // 2: serin.conversation.v1.Turn.pending_inputs:type_name -> serin.event.v1.InputRequested
+	28, // 3: serin.conversation.v1.Turn.usage:type_name -> serin.event.v1.Usage
+	29, // 4: serin.conversation.v1.Conversation.created_at:type_name -> google.protobuf.Timestamp
+	29, // 5: serin.conversation.v1.Conversation.updated_at:type_name -> google.protobuf.Timestamp
 	1,  // 6: serin.conversation.v1.Conversation.active_turn:type_name -> serin.conversation.v1.Turn
-	24, // 7: serin.conversation.v1.Conversation.revisions:type_name -> serin.conversation.v1.Conversation.RevisionsEntry
+	26, // 7: serin.conversation.v1.Conversation.revisions:type_name -> serin.conversation.v1.Conversation.RevisionsEntry
 	3,  // 8: serin.conversation.v1.CreateConversationResponse.conversation:type_name -> serin.conversation.v1.Conversation
 	3,  // 9: serin.conversation.v1.GetConversationResponse.conversation:type_name -> serin.conversation.v1.Conversation
-	3,  // 10: serin.conversation.v1.ListConversationsResponse.conversations:type_name -> serin.conversation.v1.Conversation
-	1,  // 11: serin.conversation.v1.SendMessageResponse.turn:type_name -> serin.conversation.v1.Turn
-	28, // 12: serin.conversation.v1.StreamMessageResponse.event:type_name -> serin.event.v1.Event
-	28, // 13: serin.conversation.v1.ListEventsResponse.events:type_name -> serin.event.v1.Event
-	28, // 14: serin.conversation.v1.StreamEventsResponse.event:type_name -> serin.event.v1.Event
-	29, // 15: serin.conversation.v1.ResolveInputRequest.decision:type_name -> serin.event.v1.Decision
-	30, // 16: serin.conversation.v1.GiveFeedbackRequest.rating:type_name -> serin.event.v1.FeedbackGiven.Rating
-	4,  // 17: serin.conversation.v1.ConversationService.CreateConversation:input_type -> serin.conversation.v1.CreateConversationRequest
-	6,  // 18: serin.conversation.v1.ConversationService.GetConversation:input_type -> serin.conversation.v1.GetConversationRequest
-	8,  // 19: serin.conversation.v1.ConversationService.ListConversations:input_type -> serin.conversation.v1.ListConversationsRequest
-	10, // 20: serin.conversation.v1.ConversationService.SendMessage:input_type -> serin.conversation.v1.SendMessageRequest
-	12, // 21: serin.conversation.v1.ConversationService.StreamMessage:input_type -> serin.conversation.v1.StreamMessageRequest
-	14, // 22: serin.conversation.v1.ConversationService.ListEvents:input_type -> serin.conversation.v1.ListEventsRequest
-	16, // 23: serin.conversation.v1.ConversationService.StreamEvents:input_type -> serin.conversation.v1.StreamEventsRequest
-	18, // 24: serin.conversation.v1.ConversationService.CancelTurn:input_type -> serin.conversation.v1.CancelTurnRequest
-	20, // 25: serin.conversation.v1.ConversationService.ResolveInput:input_type -> serin.conversation.v1.ResolveInputRequest
-	22, // 26: serin.conversation.v1.ConversationService.GiveFeedback:input_type -> serin.conversation.v1.GiveFeedbackRequest
-	5,  // 27: serin.conversation.v1.ConversationService.CreateConversation:output_type -> serin.conversation.v1.CreateConversationResponse
-	7,  // 28: serin.conversation.v1.ConversationService.GetConversation:output_type -> serin.conversation.v1.GetConversationResponse
-	9,  // 29: serin.conversation.v1.ConversationService.ListConversations:output_type -> serin.conversation.v1.ListConversationsResponse
-	11, // 30: serin.conversation.v1.ConversationService.SendMessage:output_type -> serin.conversation.v1.SendMessageResponse
-	13, // 31: serin.conversation.v1.ConversationService.StreamMessage:output_type -> serin.conversation.v1.StreamMessageResponse
-	15, // 32: serin.conversation.v1.ConversationService.ListEvents:output_type -> serin.conversation.v1.ListEventsResponse
-	17, // 33: serin.conversation.v1.ConversationService.StreamEvents:output_type -> serin.conversation.v1.StreamEventsResponse
-	19, // 34: serin.conversation.v1.ConversationService.CancelTurn:output_type -> serin.conversation.v1.CancelTurnResponse
-	21, // 35: serin.conversation.v1.ConversationService.ResolveInput:output_type -> serin.conversation.v1.ResolveInputResponse
-	23, // 36: serin.conversation.v1.ConversationService.GiveFeedback:output_type -> serin.conversation.v1.GiveFeedbackResponse
-	27, // [27:37] is the sub-list for method output_type
-	17, // [17:27] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	29, // 10: serin.conversation.v1.DeleteConversationRequest.idle_since:type_name -> google.protobuf.Timestamp
+	3,  // 11: serin.conversation.v1.ListConversationsResponse.conversations:type_name -> serin.conversation.v1.Conversation
+	1,  // 12: serin.conversation.v1.SendMessageResponse.turn:type_name -> serin.conversation.v1.Turn
+	30, // 13: serin.conversation.v1.StreamMessageResponse.event:type_name -> serin.event.v1.Event
+	30, // 14: serin.conversation.v1.ListEventsResponse.events:type_name -> serin.event.v1.Event
+	30, // 15: serin.conversation.v1.StreamEventsResponse.event:type_name -> serin.event.v1.Event
+	31, // 16: serin.conversation.v1.ResolveInputRequest.decision:type_name -> serin.event.v1.Decision
+	32, // 17: serin.conversation.v1.GiveFeedbackRequest.rating:type_name -> serin.event.v1.FeedbackGiven.Rating
+	4,  // 18: serin.conversation.v1.ConversationService.CreateConversation:input_type -> serin.conversation.v1.CreateConversationRequest
+	6,  // 19: serin.conversation.v1.ConversationService.GetConversation:input_type -> serin.conversation.v1.GetConversationRequest
+	8,  // 20: serin.conversation.v1.ConversationService.DeleteConversation:input_type -> serin.conversation.v1.DeleteConversationRequest
+	10, // 21: serin.conversation.v1.ConversationService.ListConversations:input_type -> serin.conversation.v1.ListConversationsRequest
+	12, // 22: serin.conversation.v1.ConversationService.SendMessage:input_type -> serin.conversation.v1.SendMessageRequest
+	14, // 23: serin.conversation.v1.ConversationService.StreamMessage:input_type -> serin.conversation.v1.StreamMessageRequest
+	16, // 24: serin.conversation.v1.ConversationService.ListEvents:input_type -> serin.conversation.v1.ListEventsRequest
+	18, // 25: serin.conversation.v1.ConversationService.StreamEvents:input_type -> serin.conversation.v1.StreamEventsRequest
+	20, // 26: serin.conversation.v1.ConversationService.CancelTurn:input_type -> serin.conversation.v1.CancelTurnRequest
+	22, // 27: serin.conversation.v1.ConversationService.ResolveInput:input_type -> serin.conversation.v1.ResolveInputRequest
+	24, // 28: serin.conversation.v1.ConversationService.GiveFeedback:input_type -> serin.conversation.v1.GiveFeedbackRequest
+	5,  // 29: serin.conversation.v1.ConversationService.CreateConversation:output_type -> serin.conversation.v1.CreateConversationResponse
+	7,  // 30: serin.conversation.v1.ConversationService.GetConversation:output_type -> serin.conversation.v1.GetConversationResponse
+	9,  // 31: serin.conversation.v1.ConversationService.DeleteConversation:output_type -> serin.conversation.v1.DeleteConversationResponse
+	11, // 32: serin.conversation.v1.ConversationService.ListConversations:output_type -> serin.conversation.v1.ListConversationsResponse
+	13, // 33: serin.conversation.v1.ConversationService.SendMessage:output_type -> serin.conversation.v1.SendMessageResponse
+	15, // 34: serin.conversation.v1.ConversationService.StreamMessage:output_type -> serin.conversation.v1.StreamMessageResponse
+	17, // 35: serin.conversation.v1.ConversationService.ListEvents:output_type -> serin.conversation.v1.ListEventsResponse
+	19, // 36: serin.conversation.v1.ConversationService.StreamEvents:output_type -> serin.conversation.v1.StreamEventsResponse
+	21, // 37: serin.conversation.v1.ConversationService.CancelTurn:output_type -> serin.conversation.v1.CancelTurnResponse
+	23, // 38: serin.conversation.v1.ConversationService.ResolveInput:output_type -> serin.conversation.v1.ResolveInputResponse
+	25, // 39: serin.conversation.v1.ConversationService.GiveFeedback:output_type -> serin.conversation.v1.GiveFeedbackResponse
+	29, // [29:40] is the sub-list for method output_type
+	18, // [18:29] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_serin_conversation_v1_conversation_proto_init() }
@@ -1666,7 +1780,7 @@ func file_serin_conversation_v1_conversation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_serin_conversation_v1_conversation_proto_rawDesc), len(file_serin_conversation_v1_conversation_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

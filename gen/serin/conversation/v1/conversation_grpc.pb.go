@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	ConversationService_CreateConversation_FullMethodName = "/serin.conversation.v1.ConversationService/CreateConversation"
 	ConversationService_GetConversation_FullMethodName    = "/serin.conversation.v1.ConversationService/GetConversation"
+	ConversationService_DeleteConversation_FullMethodName = "/serin.conversation.v1.ConversationService/DeleteConversation"
 	ConversationService_ListConversations_FullMethodName  = "/serin.conversation.v1.ConversationService/ListConversations"
 	ConversationService_SendMessage_FullMethodName        = "/serin.conversation.v1.ConversationService/SendMessage"
 	ConversationService_StreamMessage_FullMethodName      = "/serin.conversation.v1.ConversationService/StreamMessage"
@@ -45,6 +46,9 @@ type ConversationServiceClient interface {
 	CreateConversation(ctx context.Context, in *CreateConversationRequest, opts ...grpc.CallOption) (*CreateConversationResponse, error)
 	// GetConversation returns one conversation. Errors: NOT_FOUND.
 	GetConversation(ctx context.Context, in *GetConversationRequest, opts ...grpc.CallOption) (*GetConversationResponse, error)
+	// DeleteConversation deletes a conversation for good: its log, and everything that was kept for it.
+	// Errors: NOT_FOUND; FAILED_PRECONDITION, over REST 409 (TURN_IN_PROGRESS) while a turn runs or waits, unless forced.
+	DeleteConversation(ctx context.Context, in *DeleteConversationRequest, opts ...grpc.CallOption) (*DeleteConversationResponse, error)
 	// ListConversations returns the caller's conversations, newest first.
 	ListConversations(ctx context.Context, in *ListConversationsRequest, opts ...grpc.CallOption) (*ListConversationsResponse, error)
 	// SendMessage starts a turn and waits until it ends or needs a human; a dropped call does not stop the turn.
@@ -90,6 +94,16 @@ func (c *conversationServiceClient) GetConversation(ctx context.Context, in *Get
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetConversationResponse)
 	err := c.cc.Invoke(ctx, ConversationService_GetConversation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *conversationServiceClient) DeleteConversation(ctx context.Context, in *DeleteConversationRequest, opts ...grpc.CallOption) (*DeleteConversationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteConversationResponse)
+	err := c.cc.Invoke(ctx, ConversationService_DeleteConversation_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -206,6 +220,9 @@ type ConversationServiceServer interface {
 	CreateConversation(context.Context, *CreateConversationRequest) (*CreateConversationResponse, error)
 	// GetConversation returns one conversation. Errors: NOT_FOUND.
 	GetConversation(context.Context, *GetConversationRequest) (*GetConversationResponse, error)
+	// DeleteConversation deletes a conversation for good: its log, and everything that was kept for it.
+	// Errors: NOT_FOUND; FAILED_PRECONDITION, over REST 409 (TURN_IN_PROGRESS) while a turn runs or waits, unless forced.
+	DeleteConversation(context.Context, *DeleteConversationRequest) (*DeleteConversationResponse, error)
 	// ListConversations returns the caller's conversations, newest first.
 	ListConversations(context.Context, *ListConversationsRequest) (*ListConversationsResponse, error)
 	// SendMessage starts a turn and waits until it ends or needs a human; a dropped call does not stop the turn.
@@ -242,6 +259,9 @@ func (UnimplementedConversationServiceServer) CreateConversation(context.Context
 }
 func (UnimplementedConversationServiceServer) GetConversation(context.Context, *GetConversationRequest) (*GetConversationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetConversation not implemented")
+}
+func (UnimplementedConversationServiceServer) DeleteConversation(context.Context, *DeleteConversationRequest) (*DeleteConversationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteConversation not implemented")
 }
 func (UnimplementedConversationServiceServer) ListConversations(context.Context, *ListConversationsRequest) (*ListConversationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListConversations not implemented")
@@ -320,6 +340,24 @@ func _ConversationService_GetConversation_Handler(srv interface{}, ctx context.C
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ConversationServiceServer).GetConversation(ctx, req.(*GetConversationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConversationService_DeleteConversation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteConversationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConversationServiceServer).DeleteConversation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConversationService_DeleteConversation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConversationServiceServer).DeleteConversation(ctx, req.(*DeleteConversationRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -468,6 +506,10 @@ var ConversationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetConversation",
 			Handler:    _ConversationService_GetConversation_Handler,
+		},
+		{
+			MethodName: "DeleteConversation",
+			Handler:    _ConversationService_DeleteConversation_Handler,
 		},
 		{
 			MethodName: "ListConversations",

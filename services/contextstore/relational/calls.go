@@ -1,7 +1,6 @@
-package sqlite
+package relational
 
 import (
-	"database/sql"
 	"errors"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
@@ -12,11 +11,11 @@ const callColumns = `conversation_id, call_id, turn_id, tool, arguments_digest, 
 	idempotent, holder, expires_at, approval_asked, approval, outcome_asked, outcome, result, result_sequence`
 
 // Calls returns those of the named calls that exist, by id.
-func (c *conn) Calls(conversationID string, callIDs []string) (map[string]contextstore.Call, error) {
+func (r Rows) Calls(conversationID string, callIDs []string) (map[string]contextstore.Call, error) {
 	calls := make(map[string]contextstore.Call, len(callIDs))
 
 	for _, id := range callIDs {
-		call, err := c.call(conversationID, id)
+		call, err := r.call(conversationID, id)
 		if err != nil {
 			return nil, err
 		}
@@ -29,16 +28,16 @@ func (c *conn) Calls(conversationID string, callIDs []string) (map[string]contex
 	return calls, nil
 }
 
-func (c *conn) call(conversationID, callID string) (contextstore.Call, error) {
+func (r Rows) call(conversationID, callID string) (contextstore.Call, error) {
 	var (
 		row     contextstore.Call
 		expires int64
-		result  sql.RawBytes
+		result  []byte
 	)
 
-	err := c.each("SELECT "+callColumns+" FROM calls WHERE conversation_id = ? AND call_id = ?",
+	err := r.db.Each("SELECT "+callColumns+" FROM calls WHERE conversation_id = ? AND call_id = ?",
 		[]any{conversationID, callID},
-		func(scan func(...any) error) (bool, error) {
+		func(scan Scan) (bool, error) {
 			if err := scan(&row.ConversationID, &row.ID, &row.TurnID, &row.Tool, &row.ArgumentsDigest, &row.Agent,
 				&row.Revision, &row.Segment, &row.Step, &row.State, &row.Idempotent, &row.Holder, &expires,
 				&row.Approval.Asked, &row.Approval.Decision, &row.Outcome.Asked, &row.Outcome.Decision,
@@ -53,31 +52,31 @@ func (c *conn) call(conversationID, callID string) (contextstore.Call, error) {
 
 			row.Result = &eventv1.ToolResult{}
 
-			return false, unmarshal(result, row.Result)
+			return false, Unmarshal(result, row.Result)
 		})
 
 	return row, err
 }
 
 // PutCall inserts or overwrites a call.
-func (c *conn) PutCall(row contextstore.Call) error {
+func (r Rows) PutCall(row contextstore.Call) error {
 	var (
 		result []byte
 		err    error
 	)
 
 	if row.Result != nil {
-		result, err = marshal(row.Result)
+		result, err = Marshal(row.Result)
 	}
 
-	return errors.Join(err, c.exec("INSERT INTO calls ("+callColumns+`)
+	return errors.Join(err, r.db.Exec("INSERT INTO calls ("+callColumns+`)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (conversation_id, call_id) DO UPDATE SET
 		state = excluded.state, idempotent = excluded.idempotent, holder = excluded.holder,
 		expires_at = excluded.expires_at, approval_asked = excluded.approval_asked, approval = excluded.approval,
 		outcome_asked = excluded.outcome_asked, outcome = excluded.outcome, result = excluded.result,
 		result_sequence = excluded.result_sequence`,
 		row.ConversationID, row.ID, row.TurnID, row.Tool, row.ArgumentsDigest, row.Agent, row.Revision, row.Segment,
-		row.Step, int(row.State), row.Idempotent, row.Holder, nanos(row.ExpiresAt),
+		row.Step, int(row.State), row.Idempotent, row.Holder, Nanos(row.ExpiresAt),
 		row.Approval.Asked, int32(row.Approval.Decision), row.Outcome.Asked, int32(row.Outcome.Decision),
 		result, row.ResultSequence))
 }

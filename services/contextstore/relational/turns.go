@@ -1,4 +1,4 @@
-package sqlite
+package relational
 
 import (
 	"time"
@@ -10,13 +10,13 @@ import (
 
 // selectTurns joins turns with the pins of their agents, and says whether a withdrawal names the pin.
 const selectTurns = `SELECT t.data, t.revision, t.phase, t.waiting_since, t.cancel_by, t.cancel_reason,
-	t.reserved_segment, t.reserved_step, t.reserved_tokens, t.reserved_cost, t.tally, t.forced, IFNULL(p.revision, ''),
+	t.reserved_segment, t.reserved_step, t.reserved_tokens, t.reserved_cost, t.tally, t.forced, COALESCE(p.revision, ''),
 	EXISTS (SELECT 1 FROM withdrawals w WHERE w.agent = t.agent AND w.revision = p.revision)
 	FROM turns t LEFT JOIN pins p ON p.conversation_id = t.conversation_id AND p.agent = t.agent WHERE `
 
 // Turn returns a turn. Errors: NOT_FOUND.
-func (c *conn) Turn(turnID string) (contextstore.Turn, error) {
-	turns, err := c.turns("t.turn_id = ?", turnID)
+func (r Rows) Turn(turnID string) (contextstore.Turn, error) {
+	turns, err := r.turns("t.turn_id = ?", turnID)
 	if err != nil {
 		return contextstore.Turn{}, err
 	}
@@ -29,22 +29,22 @@ func (c *conn) Turn(turnID string) (contextstore.Turn, error) {
 }
 
 // ResumableTurns returns up to limit running turns whose lease has ended by now, longest ended first.
-func (c *conn) ResumableTurns(now time.Time, limit int) ([]contextstore.Turn, error) {
-	return c.turns("t.status = 1 AND t.lease_expires_at <= ? ORDER BY t.lease_expires_at, t.turn_id LIMIT ?",
-		nanos(now), limit)
+func (r Rows) ResumableTurns(now time.Time, limit int) ([]contextstore.Turn, error) {
+	return r.turns("t.status = 1 AND t.lease_expires_at <= ? ORDER BY t.lease_expires_at, t.turn_id LIMIT ?",
+		Nanos(now), limit)
 }
 
 // LeasedTurns returns the running turns that an executor of this revision holds, even if its lease has ended.
-func (c *conn) LeasedTurns(agent, revision string) ([]contextstore.Turn, error) {
-	return c.turns("t.status = 1 AND t.agent = ? AND t.revision = ? AND t.lease_holder <> '' ORDER BY t.turn_id",
+func (r Rows) LeasedTurns(agent, revision string) ([]contextstore.Turn, error) {
+	return r.turns("t.status = 1 AND t.agent = ? AND t.revision = ? AND t.lease_holder <> '' ORDER BY t.turn_id",
 		agent, revision)
 }
 
-func (c *conn) turns(where string, args ...any) ([]contextstore.Turn, error) {
+func (r Rows) turns(where string, args ...any) ([]contextstore.Turn, error) {
 	var turns []contextstore.Turn
 
-	err := c.each(selectTurns+where, args,
-		func(scan func(...any) error) (bool, error) {
+	err := r.db.Each(selectTurns+where, args,
+		func(scan Scan) (bool, error) {
 			turn, err := scanTurn(scan)
 			turns = append(turns, turn)
 
@@ -73,14 +73,14 @@ func scanTurn(scan func(...any) error) (contextstore.Turn, error) {
 		return contextstore.Turn{}, err
 	}
 
-	return turn, unmarshal(data, turn.Turn)
+	return turn, Unmarshal(data, turn.Turn)
 }
 
 // scanTally reads what most turns have little of.
 func scanTally(turn *contextstore.Turn, tally, forced []byte) error {
 	if len(tally) > 0 {
 		counted := &contextv1.Outcome{}
-		if err := unmarshal(tally, counted); err != nil {
+		if err := Unmarshal(tally, counted); err != nil {
 			return err
 		}
 
@@ -89,7 +89,7 @@ func scanTally(turn *contextstore.Turn, tally, forced []byte) error {
 
 	if len(forced) > 0 {
 		accepted := &eventv1.TurnAccepted{}
-		if err := unmarshal(forced, accepted); err != nil {
+		if err := Unmarshal(forced, accepted); err != nil {
 			return err
 		}
 
@@ -100,23 +100,23 @@ func scanTally(turn *contextstore.Turn, tally, forced []byte) error {
 }
 
 // PutTurn inserts or overwrites a turn.
-func (c *conn) PutTurn(turn contextstore.Turn) error {
-	data, err := marshal(turn.Turn)
+func (r Rows) PutTurn(turn contextstore.Turn) error {
+	data, err := Marshal(turn.Turn)
 	if err != nil {
 		return err
 	}
 
-	tally, err := marshal(turn.Tally.Outcome())
+	tally, err := Marshal(turn.Tally.Outcome())
 	if err != nil {
 		return err
 	}
 
-	forced, err := marshal(&eventv1.TurnAccepted{ForcedRevisions: turn.Forced})
+	forced, err := Marshal(&eventv1.TurnAccepted{ForcedRevisions: turn.Forced})
 	if err != nil {
 		return err
 	}
 
-	return c.exec(`INSERT INTO turns (turn_id, conversation_id, agent, status, lease_holder, lease_expires_at, data,
+	return r.db.Exec(`INSERT INTO turns (turn_id, conversation_id, agent, status, lease_holder, lease_expires_at, data,
 		revision, phase, waiting_since, cancel_by, cancel_reason, reserved_segment, reserved_step, reserved_tokens,
 		reserved_cost, began_at, tally, forced) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (turn_id) DO UPDATE SET
@@ -127,7 +127,7 @@ func (c *conn) PutTurn(turn contextstore.Turn) error {
 		reserved_step = excluded.reserved_step, reserved_tokens = excluded.reserved_tokens,
 		reserved_cost = excluded.reserved_cost, began_at = excluded.began_at, tally = excluded.tally`,
 		turn.GetTurnId(), turn.GetConversationId(), turn.GetAgent(), int32(turn.GetStatus()), turn.GetLeaseHolder(),
-		nanos(turn.GetLeaseExpiresAt().AsTime()), data, turn.Revision, int(turn.Phase), nanos(turn.WaitingSince),
+		Nanos(turn.GetLeaseExpiresAt().AsTime()), data, turn.Revision, int(turn.Phase), Nanos(turn.WaitingSince),
 		turn.CancelBy, turn.CancelReason, turn.Reserved.Segment, turn.Reserved.Step, turn.Reserved.Tokens,
-		turn.Reserved.CostMicros, nanos(turn.Tally.BeganAt), bytesOf(tally), bytesOf(forced))
+		turn.Reserved.CostMicros, Nanos(turn.Tally.BeganAt), bytesOf(tally), bytesOf(forced))
 }

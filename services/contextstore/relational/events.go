@@ -1,4 +1,4 @@
-package sqlite
+package relational
 
 import (
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
@@ -7,12 +7,12 @@ import (
 )
 
 // Events returns up to limit events from a sequence on; fewer once they fill maxBytes, but at least one.
-func (c *conn) Events(conversationID string, from int64, limit, maxBytes int) ([]*eventv1.Event, error) {
+func (r Rows) Events(conversationID string, from int64, limit, maxBytes int) ([]*eventv1.Event, error) {
 	var events []*eventv1.Event
 
-	err := c.each("SELECT data FROM events WHERE conversation_id = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
+	err := r.db.Each("SELECT data FROM events WHERE conversation_id = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
 		[]any{conversationID, from, limit},
-		func(scan func(...any) error) (bool, error) {
+		func(scan Scan) (bool, error) {
 			var data []byte
 			if err := scan(&data); err != nil {
 				return false, err
@@ -25,22 +25,22 @@ func (c *conn) Events(conversationID string, from int64, limit, maxBytes int) ([
 			event := &eventv1.Event{}
 			events = append(events, event)
 
-			return true, unmarshal(data, event)
+			return true, Unmarshal(data, event)
 		})
 
 	return events, err
 }
 
 // InsertEvents adds events that carry their sequences.
-func (c *conn) InsertEvents(conversationID string, events []*eventv1.Event) error {
+func (r Rows) InsertEvents(conversationID string, events []*eventv1.Event) error {
 	for _, event := range events {
-		data, err := marshal(event)
+		data, err := Marshal(event)
 		if err != nil {
 			return err
 		}
 
-		if err := c.exec("INSERT INTO events (conversation_id, sequence, created_at, data) VALUES (?, ?, ?, ?)",
-			conversationID, event.GetSequence(), nanos(event.GetTime().AsTime()), data); err != nil {
+		if err := r.db.Exec("INSERT INTO events (conversation_id, sequence, created_at, data) VALUES (?, ?, ?, ?)",
+			conversationID, event.GetSequence(), Nanos(event.GetTime().AsTime()), data); err != nil {
 			return err
 		}
 	}
@@ -49,13 +49,13 @@ func (c *conn) InsertEvents(conversationID string, events []*eventv1.Event) erro
 }
 
 // Request returns what an append under this request id came to, or one without a digest.
-func (c *conn) Request(conversationID, requestID string) (contextstore.Request, error) {
+func (r Rows) Request(conversationID, requestID string) (contextstore.Request, error) {
 	var (
 		row  = contextstore.Request{ConversationID: conversationID, ID: requestID}
 		data []byte
 	)
 
-	found, err := c.one("SELECT digest, response FROM requests WHERE conversation_id = ? AND request_id = ?",
+	found, err := r.db.One("SELECT digest, response FROM requests WHERE conversation_id = ? AND request_id = ?",
 		[]any{conversationID, requestID}, &row.Digest, &data)
 	if err != nil || !found {
 		return row, err
@@ -63,16 +63,16 @@ func (c *conn) Request(conversationID, requestID string) (contextstore.Request, 
 
 	row.Response = &contextv1.AppendResponse{}
 
-	return row, unmarshal(data, row.Response)
+	return row, Unmarshal(data, row.Response)
 }
 
 // InsertRequest remembers what an append came to.
-func (c *conn) InsertRequest(row contextstore.Request) error {
-	response, err := marshal(row.Response)
+func (r Rows) InsertRequest(row contextstore.Request) error {
+	response, err := Marshal(row.Response)
 	if err != nil {
 		return err
 	}
 
-	return c.exec("INSERT INTO requests (conversation_id, request_id, digest, response) VALUES (?, ?, ?, ?)",
+	return r.db.Exec("INSERT INTO requests (conversation_id, request_id, digest, response) VALUES (?, ?, ?, ?)",
 		row.ConversationID, row.ID, row.Digest, response)
 }

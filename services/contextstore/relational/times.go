@@ -1,9 +1,9 @@
-package sqlite
+package relational
 
 import "time"
 
-// nanos is how a time is stored: nanoseconds since 1970, 0 for none.
-func nanos(t time.Time) int64 {
+// Nanos is how a time is stored: nanoseconds since 1970, 0 for none.
+func Nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package sqlite
+package relational
 
 import (
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
@@ -8,11 +8,11 @@ import (
 const withdrawalColumns = `agent, revision, attempt, replacement, cause, fenced, fenced_turns, position, withdrawn_at`
 
 // Withdrawals returns all withdrawals of an agent's revisions in the order of their positions.
-func (c *conn) Withdrawals(agent string) ([]contextstore.Withdrawal, error) {
+func (r Rows) Withdrawals(agent string) ([]contextstore.Withdrawal, error) {
 	var found []contextstore.Withdrawal
 
-	err := c.each("SELECT "+withdrawalColumns+" FROM withdrawals WHERE agent = ? ORDER BY position", []any{agent},
-		func(scan func(...any) error) (bool, error) {
+	err := r.db.Each("SELECT "+withdrawalColumns+" FROM withdrawals WHERE agent = ? ORDER BY position", []any{agent},
+		func(scan Scan) (bool, error) {
 			var (
 				row       contextstore.Withdrawal
 				withdrawn int64
@@ -30,52 +30,52 @@ func (c *conn) Withdrawals(agent string) ([]contextstore.Withdrawal, error) {
 }
 
 // PutWithdrawal inserts or overwrites a withdrawal.
-func (c *conn) PutWithdrawal(row contextstore.Withdrawal) error {
-	return c.exec("INSERT INTO withdrawals ("+withdrawalColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+func (r Rows) PutWithdrawal(row contextstore.Withdrawal) error {
+	return r.db.Exec("INSERT INTO withdrawals ("+withdrawalColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (agent, revision, attempt) DO UPDATE SET fenced = excluded.fenced, fenced_turns = excluded.fenced_turns`,
 		row.Agent, row.Revision, row.Attempt, row.Replacement, row.Cause, row.Fenced, row.FencedTurns, row.Position,
-		nanos(row.WithdrawnAt))
+		Nanos(row.WithdrawnAt))
 }
 
 // ForgetWithdrawal deletes a withdrawal.
-func (c *conn) ForgetWithdrawal(agent, revision string, attempt int64) error {
-	return c.exec("DELETE FROM withdrawals WHERE agent = ? AND revision = ? AND attempt = ?", agent, revision, attempt)
+func (r Rows) ForgetWithdrawal(agent, revision string, attempt int64) error {
+	return r.db.Exec("DELETE FROM withdrawals WHERE agent = ? AND revision = ? AND attempt = ?", agent, revision, attempt)
 }
 
 // Checkpoint returns the conversation's checkpoint, or one with sequence 0.
-func (c *conn) Checkpoint(conversationID string) (*contextv1.Checkpoint, error) {
+func (r Rows) Checkpoint(conversationID string) (*contextv1.Checkpoint, error) {
 	checkpoint := &contextv1.Checkpoint{ConversationId: conversationID}
 
-	_, err := c.one("SELECT sequence, format, data FROM checkpoints WHERE conversation_id = ?", []any{conversationID},
+	_, err := r.db.One("SELECT sequence, format, data FROM checkpoints WHERE conversation_id = ?", []any{conversationID},
 		&checkpoint.Sequence, &checkpoint.Format, &checkpoint.Data)
 
 	return checkpoint, err
 }
 
 // PutCheckpoint sets the conversation's checkpoint.
-func (c *conn) PutCheckpoint(checkpoint *contextv1.Checkpoint) error {
-	return c.exec(`INSERT INTO checkpoints (conversation_id, sequence, format, data) VALUES (?, ?, ?, ?)
+func (r Rows) PutCheckpoint(checkpoint *contextv1.Checkpoint) error {
+	return r.db.Exec(`INSERT INTO checkpoints (conversation_id, sequence, format, data) VALUES (?, ?, ?, ?)
 		ON CONFLICT (conversation_id) DO UPDATE SET sequence = excluded.sequence, format = excluded.format,
 		data = excluded.data`,
 		checkpoint.GetConversationId(), checkpoint.GetSequence(), checkpoint.GetFormat(), bytesOf(checkpoint.GetData()))
 }
 
 // State returns a shared value and its version; version 0 if it was never written.
-func (c *conn) State(scope, key string) ([]byte, int64, error) {
+func (r Rows) State(scope, key string) ([]byte, int64, error) {
 	var (
 		value   []byte
 		version int64
 	)
 
-	_, err := c.one("SELECT value, version FROM shared_state WHERE scope = ? AND state_key = ?", []any{scope, key},
+	_, err := r.db.One("SELECT value, version FROM shared_state WHERE scope = ? AND state_key = ?", []any{scope, key},
 		&value, &version)
 
 	return value, version, err
 }
 
 // PutState sets a shared value and its version.
-func (c *conn) PutState(scope, key string, value []byte, version int64) error {
-	return c.exec(`INSERT INTO shared_state (scope, state_key, value, version) VALUES (?, ?, ?, ?)
+func (r Rows) PutState(scope, key string, value []byte, version int64) error {
+	return r.db.Exec(`INSERT INTO shared_state (scope, state_key, value, version) VALUES (?, ?, ?, ?)
 		ON CONFLICT (scope, state_key) DO UPDATE SET value = excluded.value, version = excluded.version`,
 		scope, key, bytesOf(value), version)
 }

@@ -1,0 +1,336 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
+	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/services/contextstore"
+	"github.com/serinhq/serin/services/contextstore/commits"
+)
+
+// Most transactions add a part of a message to a turn that nobody but its executor writes to, through the same process.
+// Such a process remembers what it wrote last, decides upon that without asking, and sends what is to be written together
+// with what it took for granted: one round trip. If the database finds anything else, nothing is written, and the
+// transaction runs in the ordinary way.
+
+// guess is what is remembered of a conversation: as it was when this process last added events to it.
+type guess struct {
+	conversation contextstore.Conversation
+	turn         contextstore.Turn
+	// stamp is the xmin of the turn's row.
+	stamp string
+}
+
+// guessed is how many conversations are remembered.
+const guessed = 4096
+
+// guesses are by conversation.
+type guesses struct {
+	known *lru.Cache[string, *guess]
+	// reading is when the database's clock was last read, and what it said.
+	reading atomic.Pointer[reading]
+	// right and wrong count transactions.
+	right, wrong atomic.Int64
+}
+
+type reading struct{ clock, since time.Time }
+
+func newGuesses() *guesses {
+	known, _ := lru.New[string, *guess](guessed) // it fails for sizes below 1
+
+	return &guesses{known: known}
+}
+
+// errUnknown ends a transaction that asks for what is not remembered.
+var errUnknown = errors.New("not remembered")
+
+// guessing is a transaction upon what is remembered.
+type guessing struct {
+	*tx
+
+	guess *guess
+}
+
+func (g *guessing) Request(conversationID, requestID string) (contextstore.Request, error) {
+	return contextstore.Request{ConversationID: conversationID, ID: requestID}, nil // its key is unique
+}
+
+func (g *guessing) Conversation(id string) (contextstore.Conversation, error) {
+	if id != g.guess.conversation.ID {
+		return contextstore.Conversation{}, errUnknown
+	}
+
+	return g.guess.conversation, nil
+}
+
+func (g *guessing) Turn(id string) (contextstore.Turn, error) {
+	if id != g.guess.turn.GetTurnId() {
+		return contextstore.Turn{}, errUnknown
+	}
+
+	turn := g.guess.turn
+	turn.Turn = proto.CloneOf(turn.Turn)
+
+	return turn, nil
+}
+
+// plain reports whether a transaction wrote nothing but events and its request.
+func (t *tx) plain() bool { return t.written == t.added }
+
+// next is what is remembered after a transaction that added events, or nil.
+func (g *guess) next(of *tx) *guess {
+	if g == nil || !of.plain() {
+		return nil
+	}
+
+	after := *g
+	if of.last != nil {
+		after.conversation.Version = of.last.GetSequence()
+		after.conversation.UpdatedAt = of.last.GetTime().AsTime()
+	}
+
+	return &after
+}
+
+// remembered looks transactions up; false unless all of them only add to what is remembered.
+func (s *Store) remembered(batch []*commits.Job) (map[string]*guess, bool) {
+	known := make(map[string]*guess, len(batch))
+
+	for _, one := range batch {
+		id := one.About.Conversation
+		if !one.About.Appends || known[id] != nil {
+			if one.About.Appends && known[id].turn.GetTurnId() == one.About.Turn {
+				continue
+			}
+
+			return nil, false
+		}
+
+		found, ok := s.guesses.known.Get(id)
+		if !ok || found.turn.GetTurnId() != one.About.Turn {
+			return nil, false
+		}
+
+		known[id] = found
+	}
+
+	return known, s.guesses.reading.Load() != nil
+}
+
+// guess runs transactions upon what is remembered. It answers false if they must run in the ordinary way; nothing was
+// written then.
+func (s *Store) guess(batch []*commits.Job) (results []error, done bool) {
+	known, ok := s.remembered(batch)
+	if !ok {
+		return nil, false
+	}
+
+	read := s.guesses.reading.Load()
+	first := known[batch[0].About.Conversation].conversation.Tenant
+	session := &session{clock: read.clock, since: read.since, savepoint: -1, tenants: tenants{tenant: first}, blind: true}
+	at := session.Now()
+
+	after, changed, ok := s.decide(session, batch, known)
+	if !ok {
+		return nil, false
+	}
+
+	err := s.write(session, assumed(known, first, at))
+
+	switch {
+	case err == nil:
+		s.guesses.right.Add(int64(len(batch)))
+
+		for id, one := range after {
+			s.guesses.set(id, one)
+		}
+
+		s.hints.send(changed)
+	case !passing(err) && lostOrLate(err):
+		results = slices.Repeat([]error{failed(err)}, len(batch))
+		s.guesses.forget(known)
+
+		return results, true
+	default:
+		s.guesses.wrong.Add(int64(len(batch)))
+		s.guesses.forget(known)
+
+		return nil, false
+	}
+
+	return make([]error, len(batch)), true
+}
+
+// lostOrLate reports whether it is not known what became of a commit.
+func lostOrLate(err error) bool {
+	return lost(err) || timedOut(err) || fault.Is(err, unknownWhetherItCommit)
+}
+
+// decide runs the transactions' functions, each upon what those before it left.
+func (s *Store) decide(session *session, batch []*commits.Job, known map[string]*guess) (map[string]*guess, contextstore.Hint, bool) {
+	var changed contextstore.Hint
+
+	after := make(map[string]*guess, len(known))
+
+	for _, one := range batch {
+		id := one.About.Conversation
+
+		now, moved := after[id]
+		if !moved {
+			now = known[id]
+		}
+
+		if now == nil { // the one before changed more than the log
+			return nil, changed, false
+		}
+
+		planned := &plan{conversation: id, tenants: tenants{tenant: now.conversation.Tenant}}
+		session.actAs(planned.tenants)
+
+		session.written = 0
+		writes := &tx{reader: readerOf(session), plan: planned, owners: s.owners}
+		if err := one.Run(&guessing{writes, now}); err != nil || session.broken != nil {
+			return nil, changed, false // it may be because of what is remembered
+		}
+
+		writes.written = session.written
+
+		after[id] = now.next(writes)
+		changed.Conversations = append(changed.Conversations, writes.changed.Conversations...)
+		changed.Turns = append(changed.Turns, writes.changed.Turns...)
+		changed.Outcomes = changed.Outcomes || writes.changed.Outcomes
+	}
+
+	return after, changed, true
+}
+
+// assumed is the statement that takes the locks and checks what was taken for granted.
+func assumed(known map[string]*guess, tenant string, at time.Time) statement {
+	var (
+		keys, sequences                      []int64
+		ids, turns, stamps, agents, revision []string
+	)
+
+	for id, one := range known {
+		keys = append(keys, hashOf("conversation", id))
+		sequences = append(sequences, one.conversation.Version)
+		ids, turns, stamps = append(ids, id), append(turns, one.turn.GetTurnId()), append(stamps, one.stamp)
+		agents, revision = append(agents, one.turn.GetAgent()), append(revision, one.turn.Pin.Revision)
+	}
+
+	slices.Sort(keys)
+
+	return statement{
+		"SELECT serin_append(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		[]any{tenant, slices.Compact(keys), ids, sequences, turns, stamps, agents, revision, float64(at.UnixMicro()) / 1e6},
+	}
+}
+
+// write sends everything in one pipeline, which is a transaction.
+func (s *Store) write(decided *session, assumed statement) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err //nolint:wrapcheck // nothing was sent: the ordinary way tells
+	}
+	defer conn.Release()
+
+	batch := &pgx.Batch{}
+	batch.Queue(numbered(assumed.query), assumed.args...)
+
+	for _, one := range decided.queue {
+		batch.Queue(numbered(one.query), one.args...)
+	}
+
+	results := conn.SendBatch(ctx, batch)
+
+	var clock time.Time
+	if err := results.QueryRow().Scan(&clock); err != nil {
+		_ = results.Close() // the same again
+
+		return uncertain(err)
+	}
+
+	s.guesses.read(clock)
+
+	if err := results.Close(); err != nil {
+		return uncertain(err)
+	}
+
+	return nil
+}
+
+// read notes the database's time.
+func (g *guesses) read(clock time.Time) { g.reading.Store(&reading{clock, time.Now()}) }
+
+func (g *guesses) set(id string, after *guess) {
+	if after == nil {
+		g.known.Remove(id)
+	} else {
+		g.known.Add(id, after)
+	}
+}
+
+func (g *guesses) forget(known map[string]*guess) {
+	for id := range known {
+		g.known.Remove(id)
+	}
+}
+
+// selectStamp asks for what is another after every write to a turn.
+const selectStamp = "SELECT xmin::text FROM turns WHERE turn_id = ?"
+
+// noting is an ordinary transaction that remembers what it reads, for the next one to guess.
+type noting struct {
+	*tx
+
+	seen guess
+}
+
+func (n *noting) Conversation(id string) (contextstore.Conversation, error) {
+	row, err := n.tx.Conversation(id)
+	n.seen.conversation = row
+
+	return row, err
+}
+
+func (n *noting) Turn(id string) (contextstore.Turn, error) {
+	row, err := n.tx.Turn(id)
+	if err != nil {
+		return row, err
+	}
+
+	n.seen.turn = row
+	n.seen.turn.Turn = proto.CloneOf(row.Turn)
+
+	_, err = n.One(selectStamp, []any{id}, &n.seen.stamp)
+
+	return row, err
+}
+
+// remember keeps what an ordinary transaction saw and left, if the next one may guess upon it.
+func (n *noting) remember(known *guesses, id string) {
+	if n.seen.stamp == "" || n.seen.turn.Pin.Questioned || n.seen.turn.Pin.Revision == "" {
+		known.set(id, nil)
+	} else {
+		known.set(id, n.seen.next(n.tx))
+	}
+}
+
+func (t *tx) addsEvents(events []*eventv1.Event) {
+	t.added += len(events)
+	if len(events) > 0 {
+		t.last = events[len(events)-1]
+	}
+}

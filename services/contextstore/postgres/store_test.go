@@ -1,0 +1,70 @@
+package postgres_test
+
+import (
+	"os"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/serinhq/serin/internal/testenv"
+	"github.com/serinhq/serin/services/contextstore"
+	"github.com/serinhq/serin/services/contextstore/postgres"
+	"github.com/serinhq/serin/services/contextstore/storetest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		testenv.StopPostgres()
+		os.Exit(code)
+	}))
+}
+
+// template is the name of a database with the schema, which is copied for each test.
+var template struct {
+	sync.Once
+
+	name string
+}
+
+// database makes a database with the schema and returns its URL.
+func database(tb testing.TB) string {
+	tb.Helper()
+
+	server := testenv.SharedPostgres(tb)
+	template.Do(func() {
+		template.name = server.NewName()
+		server.CreateDatabase(tb, template.name, "")
+
+		if _, err := postgres.Migrate(tb.Context(), server.URLOf(tb, template.name, testenv.PostgresRole), false); err != nil {
+			tb.Fatal(err)
+		}
+	})
+
+	return server.Database(tb, template.name)
+}
+
+func open(tb testing.TB) contextstore.Store {
+	tb.Helper()
+
+	return openWith(tb, postgres.Config{URL: database(tb)})
+}
+
+func openWith(tb testing.TB, config postgres.Config) *postgres.Store {
+	tb.Helper()
+
+	store, err := postgres.Open(tb.Context(), config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+
+	tb.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+
+	return store
+}
+
+func TestStore(t *testing.T) { storetest.Run(t, open) }
