@@ -77,11 +77,9 @@ func (s *Service) keepIndexed(ctx context.Context) error {
 	for {
 		soon := library.look(ctx)
 
-		if ctx.Err() != nil {
-			return nil
+		if ctx.Err() == nil { // else it may not have seen everything
+			s.publish(library)
 		}
-
-		s.publish(library)
 
 		wait := s.config.Look
 		if soon {
