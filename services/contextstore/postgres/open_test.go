@@ -29,7 +29,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	empty := server.Database(t, "")
 
 	newer := database(t)
-	execute(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)", "UPDATE serin_schema SET runs_from = 4711")
+	execute(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)",
+		"UPDATE serin_schema SET runs_from = 4711")
 
 	tests := map[string]struct {
 		at     string
@@ -37,12 +38,20 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		reason string
 		says   string
 	}{
-		"nothing":        {"", codes.InvalidArgument, "INVALID", "must be a URL such as postgres://"},
-		"no URL":         {"postgres://serin:" + password + "@localhost:port/db", codes.InvalidArgument, "INVALID", "must be a URL such as"},
-		"nobody listens": {"postgres://serin:" + password + "@" + testenv.FreePort(t) + "/db", codes.Unavailable, "DATABASE_UNREACHABLE", "start it, or correct the URL"},
-		"no database":    {server.URLOf(t, "serin_test_missing", testenv.PostgresRole), codes.FailedPrecondition, "DATABASE_MISSING", "createdb serin_test_missing"},
-		"no schema":      {empty, codes.FailedPrecondition, "SCHEMA_TOO_OLD", "run serin migrate"},
-		"too new":        {newer, codes.FailedPrecondition, "SCHEMA_TOO_NEW", "run the newer release"},
+		"nothing": {"", codes.InvalidArgument, "INVALID", "must be a URL such as postgres://"},
+		"no URL": {
+			"postgres://serin:" + password + "@localhost:port/db", codes.InvalidArgument, "INVALID", "must be a URL such as",
+		},
+		"nobody listens": {
+			"postgres://serin:" + password + "@" + testenv.FreePort(t) + "/db",
+			codes.Unavailable, "DATABASE_UNREACHABLE", "start it, or correct the URL",
+		},
+		"no database": {
+			server.URLOf(t, "serin_test_missing", testenv.PostgresRole),
+			codes.FailedPrecondition, "DATABASE_MISSING", "createdb serin_test_missing",
+		},
+		"no schema": {empty, codes.FailedPrecondition, "SCHEMA_TOO_OLD", "run serin migrate"},
+		"too new":   {newer, codes.FailedPrecondition, "SCHEMA_TOO_NEW", "run the newer release"},
 	}
 
 	for what, test := range tests {
