@@ -45,7 +45,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 
 	store := &Store{
-		pool: pool, owners: newOwners(), guesses: newGuesses(), seed: maphash.MakeSeed(), hints: newHints(pool), logger: logger,
+		pool: pool, owners: newOwners(), guesses: newGuesses(), seed: maphash.MakeSeed(), logger: logger,
+		hints:    newHints(pool), //nolint:contextcheck // they end with the store
 		listener: settings.ConnConfig, every: cmp.Or(config.Poll, 2*time.Second),
 	}
 
