@@ -184,11 +184,7 @@ func TestOpenMigrates(t *testing.T) {
 // TestTheReleaseBeforeRunsOnTheNextSchema: what migrations may do (add tables, columns with defaults, and indexes) is
 // nothing that this release stumbles over: it passes a part of the suite on a schema of the future.
 func TestTheReleaseBeforeRunsOnTheNextSchema(t *testing.T) {
-	server := testenv.SharedPostgres(t)
-	next := server.NewName()
-	server.CreateDatabase(t, next, "")
-
-	at := server.URLOf(t, next, testenv.PostgresRole)
+	at := testenv.SharedPostgres(t).Database(t, "")
 	if _, err := postgres.Migrate(t.Context(), at, false); err != nil {
 		t.Fatal(err)
 	}
@@ -203,11 +199,7 @@ func TestTheReleaseBeforeRunsOnTheNextSchema(t *testing.T) {
 
 	execute(t, at, statements...)
 
-	storetest.RunBriefly(t, func(tb testing.TB) contextstore.Store {
-		tb.Helper()
-
-		return openWith(tb, postgres.Config{URL: server.Database(tb, next)})
-	})
+	storetest.RunBriefly(t, opener(at))
 }
 
 // TestASuperuserIsToldThatTenantsAreNotApart: row-level security does not hold for one.
