@@ -214,7 +214,8 @@ func TestConversationsDelete(t *testing.T) {
 	busy.ActiveTurn = &conversationv1.Turn{TurnId: "t1"}
 	shelf := newShelf(t, idleFor("c1", time.Hour), busy)
 
-	if code, stdout, stderr := run(t, "conversations", "delete", "c1", "--url", shelf.URL); code != 0 || stdout != "deleted c1\ndeleted 1, kept 0\n" {
+	code, stdout, stderr := run(t, "conversations", "delete", "c1", "--url", shelf.URL)
+	if code != 0 || stdout != "deleted c1\ndeleted 1, kept 0\n" {
 		t.Errorf("exit %d, %s %s", code, stdout, stderr)
 	}
 
