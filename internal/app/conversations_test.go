@@ -252,8 +252,11 @@ func TestConversationsPurge(t *testing.T) {
 		code, stdout, stderr := run(t, args...)
 
 		var got struct {
-			Deleted []string                                `json:"deleted"`
-			Kept    []struct{ Conversation, Reason string } `json:"kept"`
+			Deleted []string `json:"deleted"`
+			Kept    []struct {
+				Conversation string `json:"conversation"`
+				Reason       string `json:"reason"`
+			} `json:"kept"`
 		}
 		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 {
 			t.Fatalf("exit %d, %v: %s %s", code, err, stdout, stderr)

@@ -88,6 +88,8 @@ func parse(at string) (*pgxpool.Config, error) {
 		}
 	}
 
+	// Who waited for a lock must see what was committed meanwhile, whatever the database's own default is.
+	settings.ConnConfig.RuntimeParams["default_transaction_isolation"] = "read committed"
 	settings.ConnConfig.ConnectTimeout = cmp.Or(settings.ConnConfig.ConnectTimeout, connectTimeout)
 
 	return settings, nil
