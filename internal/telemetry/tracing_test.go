@@ -167,7 +167,7 @@ func (b *sharedBuffer) Write(data []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
-	return b.text.Write(data) //nolint:wrapcheck // it never fails
+	return b.text.Write(data)
 }
 
 func (b *sharedBuffer) String() string {
