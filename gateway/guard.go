@@ -122,8 +122,8 @@ func streaming[Req proto.Message, Resp any](
 	_, err := guard(ctx, s, req, func(ctx context.Context, principal Principal, req Req) (struct{}, error) {
 		return struct{}{}, handle(ctx, principal, req, stream)
 	})
-	if fault.CodeOf(err) == codes.Canceled && stream.Context().Err() == nil {
-		return context.Cause(ctx) // what the handler had called says only that it was cancelled
+	if fault.CodeOf(err) == codes.Canceled && s.draining.Err() != nil && stream.Context().Err() == nil {
+		return errDraining() // what the handler had called says only that it was cancelled
 	}
 
 	return err

@@ -11,6 +11,10 @@ local since = math.max(now - (tonumber(bucket[2]) or now), 0) -- a clock may hav
 tokens = math.min(tokens + since * rate / 1000000, burst)
 
 if tokens < 1 then
+  if tonumber(bucket[2]) and now < tonumber(bucket[2]) then -- or nobody would get any until the clock is there again
+    redis.call('HSET', KEYS[1], 'at', string.format('%.0f', now))
+  end
+
   return math.ceil((1 - tokens) / rate * 1000000)
 end
 

@@ -58,28 +58,40 @@ func own(tb testing.TB, limit RateLimit) *ownBuckets {
 // TestBuckets is the one suite that all buckets pass.
 func TestBuckets(t *testing.T) {
 	t.Run("own", func(t *testing.T) {
-		testBuckets(t, func(t *testing.T, limit RateLimit) buckets { return own(t, limit) })
+		testBuckets(t, func(tb testing.TB, limit RateLimit) buckets {
+			tb.Helper()
+
+			return own(tb, limit)
+		})
 	})
 
 	t.Run("redis", func(t *testing.T) {
 		shared := openTestRedis(t, RedisConfig{URL: testenv.StartRedis(t).URL(), Timeout: unhurried})
-		testBuckets(t, func(t *testing.T, limit RateLimit) buckets { return newRedisBuckets(shared, limit, t.Name()) })
+		testBuckets(t, func(tb testing.TB, limit RateLimit) buckets {
+			tb.Helper()
+
+			return newRedisBuckets(shared, limit, tb.Name())
+		})
 	})
 
 	t.Run("redis, or own", func(t *testing.T) {
 		shared := openTestRedis(t, RedisConfig{URL: testenv.StartRedis(t).URL(), Timeout: unhurried})
-		testBuckets(t, func(t *testing.T, limit RateLimit) buckets {
+		testBuckets(t, func(tb testing.TB, limit RateLimit) buckets {
+			tb.Helper()
+
 			return &sharedBuckets{
-				sharing: testSharing(t, shared, Open), theirs: newRedisBuckets(shared, limit, t.Name()), own: own(t, limit),
+				sharing: testSharing(tb, shared, Open), theirs: newRedisBuckets(shared, limit, tb.Name()), own: own(tb, limit),
 			}
 		})
 	})
 
 	t.Run("own, without redis", func(t *testing.T) {
 		absent := openTestRedis(t, RedisConfig{URL: "redis://" + testenv.FreePort(t), Timeout: unhurried})
-		testBuckets(t, func(t *testing.T, limit RateLimit) buckets {
+		testBuckets(t, func(tb testing.TB, limit RateLimit) buckets {
+			tb.Helper()
+
 			return &sharedBuckets{
-				sharing: testSharing(t, absent, Open), theirs: newRedisBuckets(absent, limit, t.Name()), own: own(t, limit),
+				sharing: testSharing(tb, absent, Open), theirs: newRedisBuckets(absent, limit, tb.Name()), own: own(tb, limit),
 			}
 		})
 	})
@@ -105,7 +117,9 @@ func takenOf(t *testing.T, b buckets, key string, tries int) (passed int) {
 	return passed
 }
 
-func testBuckets(t *testing.T, newBuckets func(*testing.T, RateLimit) buckets) {
+func testBuckets(t *testing.T, newBuckets func(testing.TB, RateLimit) buckets) {
+	t.Helper()
+
 	const slow = 0.001 // a second: nothing that a test lives to see
 
 	t.Run("as many at once as the burst", func(t *testing.T) {

@@ -46,7 +46,8 @@ func (r *redisRecords) claim(ctx context.Context, key string, begun []byte) (fou
 
 func (r *redisRecords) settle(ctx context.Context, key string, begun, outcome []byte) (settled bool, err error) {
 	err = r.redis.call(ctx, func(ctx context.Context) error {
-		settled, err = settleScript.Run(ctx, r.redis.client, []string{r.redis.key("key", key)}, begun, outcome, recordTTL.Milliseconds()).Bool()
+		did, err := settleScript.Run(ctx, r.redis.client, []string{r.redis.key("key", key)}, begun, outcome, recordTTL.Milliseconds()).Bool()
+		settled = did
 
 		return wrapped("settle a key", err)
 	})

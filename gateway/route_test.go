@@ -17,7 +17,7 @@ func TestRoutes(t *testing.T) {
 	routes := routesOf()
 	for path, want := range map[string][]string{
 		"/v1/conversations":                      {"GET", "POST"},
-		"/v1/conversations/c1":                   {"GET"},
+		"/v1/conversations/c1":                   {"DELETE", "GET"},
 		"/v1/conversations/c1:cancel":            {"POST"},
 		"/v1/conversations/":                     nil,
 		"/v1/conversations/c1/messages":          {"POST"},

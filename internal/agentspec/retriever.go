@@ -48,7 +48,7 @@ func (v *validator) retriever(retriever *Retriever) {
 }
 
 // sources is how many places are named.
-func (d Documents) sources() int {
+func (d *Documents) sources() int {
 	set := 0
 
 	for _, one := range []string{d.Folder, d.ConfigMap, d.URL} {

@@ -88,8 +88,6 @@ see, so an operator's are all of the tenant's. Conversations whose turn runs or 
 	endpoint.register(command.Flags(), env)
 	command.Flags().StringVar(&olderThan, "older-than", "", "for how long nothing has happened in them: 90d, 36h, 15m")
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "say which, and delete nothing")
-	_ = command.MarkFlagRequired("older-than") // it exists
-
 	format = outputFlag(command.Flags(), formatText, formatJSON, formatYAML)
 
 	return command

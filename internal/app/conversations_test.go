@@ -214,7 +214,8 @@ func TestConversationsDelete(t *testing.T) {
 	busy.ActiveTurn = &conversationv1.Turn{TurnId: "t1"}
 	shelf := newShelf(t, idleFor("c1", time.Hour), busy)
 
-	if code, stdout, stderr := run(t, "conversations", "delete", "c1", "--url", shelf.URL); code != 0 || stdout != "deleted c1\ndeleted 1, kept 0\n" {
+	code, stdout, stderr := run(t, "conversations", "delete", "c1", "--url", shelf.URL)
+	if code != 0 || stdout != "deleted c1\ndeleted 1, kept 0\n" {
 		t.Errorf("exit %d, %s %s", code, stdout, stderr)
 	}
 
@@ -251,8 +252,11 @@ func TestConversationsPurge(t *testing.T) {
 		code, stdout, stderr := run(t, args...)
 
 		var got struct {
-			Deleted []string                                `json:"deleted"`
-			Kept    []struct{ Conversation, Reason string } `json:"kept"`
+			Deleted []string `json:"deleted"`
+			Kept    []struct {
+				Conversation string `json:"conversation"`
+				Reason       string `json:"reason"`
+			} `json:"kept"`
 		}
 		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 {
 			t.Fatalf("exit %d, %v: %s %s", code, err, stdout, stderr)

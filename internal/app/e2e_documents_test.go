@@ -44,10 +44,11 @@ func TestAgentsLookDocumentsUp(t *testing.T) {
 
 	p := startPlatform(t, func(config *app.PlatformConfig) { config.Agents = dir })
 
-	if told := p.lookUp("How long does a refund take?"); !slices.Equal(documentsOf(told), []string{"handbook/refunds.md"}) ||
-		told.GetProblem() != "" || told.GetRanking() != "text" {
-		t.Errorf("looked up %v", told)
-	}
+	eventually(t, "the document is found", func() bool { // it has just been written, and may not be whole
+		told := p.lookUp("How long does a refund take?")
+
+		return slices.Equal(documentsOf(told), []string{"handbook/refunds.md"}) && told.GetProblem() == "" && told.GetRanking() == "text"
+	})
 
 	put("handbook/parking.md", "# Parking\n\nThe garage is in Mill Lane.\n")
 	eventually(t, "the new document is found", func() bool {

@@ -29,9 +29,9 @@ func TestGatewayOutlivesItsRedis(t *testing.T) {
 	shows := func(want string) {
 		t.Helper()
 
-		status, check := "", health.Result{}
 		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-			if status, check = p.redisCheck(); status == want {
+			status, check := p.redisCheck()
+			if status == want {
 				return
 			}
 

@@ -17,7 +17,7 @@ func newMigrateCommand(env *Env) *cobra.Command {
 		format *outputFormat
 	)
 
-	command := &cobra.Command{
+	command := &cobra.Command{ //nolint:gosec // the password is an example
 		Use:   "migrate",
 		Short: "Bring the schema of a PostgreSQL database up to date",
 		Long: `Makes the tables for conversations in a PostgreSQL database, or adds what a new release needs.

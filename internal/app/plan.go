@@ -380,11 +380,12 @@ func (p *Platform) environment(room string) []string {
 
 	for _, variable := range p.env.Environ {
 		name, _, _ := strings.Cut(variable, "=")
-		if strings.HasPrefix(name, telemetryPrefix) || name == redisVariable {
+		if strings.HasPrefix(name, telemetryPrefix) || name == redisVariable || name == postgresVariable {
 			continue
 		}
 
-		if room == "ambassador" || slices.Contains(allowed, name) || room == "context" && isLibpq(name) {
+		database := isLibpq(name) // whoever talks to providers needs no way into it
+		if room == "ambassador" && !database || slices.Contains(allowed, name) || room == "context" && database {
 			env = append(env, variable)
 		}
 	}

@@ -41,6 +41,13 @@ func TestOnlyTheAmbassadorSeesKeys(t *testing.T) {
 	if got := platform.environment("ambassador"); !slices.Contains(got, "GOOGLE_API_KEY=k") {
 		t.Errorf("the ambassador gets %v, without its keys", got)
 	}
+
+	database := []string{"SERIN_POSTGRES_URL=postgres://serin:secret@db/serin", "PGPASSWORD=secret"}
+	platform.env.Environ = append(platform.env.Environ, database...)
+
+	if got := platform.environment("ambassador"); slices.ContainsFunc(got, func(one string) bool { return strings.Contains(one, "secret") }) {
+		t.Errorf("the ambassador gets %v: whoever talks to providers needs no way into the database", got)
+	}
 }
 
 func TestAddressesForClients(t *testing.T) {

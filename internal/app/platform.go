@@ -120,16 +120,10 @@ func (p *Platform) open() (err error) {
 		return usageErrorf("--log-level %q: want debug, info, warn or error", p.config.LogLevel)
 	}
 
-	if err := p.config.checkUsers(); err != nil {
-		return err
-	}
-
-	if _, err := degradedBy(p.env); err != nil {
-		return err
-	}
-
-	if err := p.checkRedis(); err != nil {
-		return err
+	for _, check := range []func() error{p.config.checkUsers, p.checkDegraded, p.checkRedis} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 
 	// Files first: a mistake in them is the newcomer's most likely one, and costs nothing to report.
@@ -168,6 +162,12 @@ func (p *Platform) open() (err error) {
 	p.supervisor, p.fleet = p.newSupervisor(), openFleet(p)
 
 	return p.plan()
+}
+
+func (p *Platform) checkDegraded() error {
+	_, err := degradedBy(p.env)
+
+	return err
 }
 
 // openLog begins the platform's own log, beside those of its workloads.

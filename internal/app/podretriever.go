@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/utils/ptr"
 
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/mesh/controller/kube"
@@ -46,6 +45,7 @@ func (m *podMaker) addRetriever(agent agentspec.Agent, pod *corev1.PodSpec) {
 
 	container := m.container("retriever", m.settings.Image, retrieverProcess, podRetrieverHTTP)
 	container.Ports[0].Name = "docs-http"
+	container.ReadinessProbe = nil // the agent does without documents: it must not lose its users for want of them
 	container.Env = append(container.Env, corev1.EnvVar{Name: "LLM_ENDPOINT", Value: fmt.Sprintf("http://127.0.0.1:%d/v1", podLLMPort)})
 	container.Resources = corev1.ResourceRequirements{
 		Requests: corev1.ResourceList{
@@ -56,7 +56,7 @@ func (m *podMaker) addRetriever(agent agentspec.Agent, pod *corev1.PodSpec) {
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "index", MountPath: podIndexDir})
 
 	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: "index", VolumeSource: corev1.VolumeSource{
-		EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(resource.MustParse("2Gi"))},
+		EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: new(resource.MustParse("2Gi"))},
 	}})
 
 	for i, place := range declared.Documents {

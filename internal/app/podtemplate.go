@@ -110,7 +110,9 @@ func (m *podMaker) Template(agent agentspec.Agent, revision string) (corev1.PodT
 		template.Labels["security.istio.io/tlsMode"] = "istio"
 	case planeSidecar:
 		template.Labels["sidecar.istio.io/inject"] = "true"
-		// The agent must reach its peers from its first to its last moment.
+		// The agent must reach its peers from its first to its last moment: its proxy is a sidecar of Kubernetes' kind, where
+		// Istio has them, and is waited for elsewhere.
+		template.Annotations["sidecar.istio.io/nativeSidecar"] = "true"
 		template.Annotations["proxy.istio.io/config"] = `{"holdApplicationUntilProxyStarts": true}`
 	}
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -156,8 +157,28 @@ func TestShutdownWaitsForNobody(t *testing.T) {
 	}
 }
 
+// sharedBuffer is what spans and logs may be written to at once, as to standard error.
+type sharedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *sharedBuffer) Write(data []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return b.text.Write(data)
+}
+
+func (b *sharedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return b.text.String()
+}
+
 func TestConsole(t *testing.T) {
-	var out bytes.Buffer
+	var out sharedBuffer
 
 	made, err := telemetry.New(telemetry.Options{Service: "triage", Writer: &out, Getenv: func(name string) string {
 		return map[string]string{"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER": "wrong"}[name]
@@ -176,7 +197,7 @@ func TestConsole(t *testing.T) {
 
 	for _, want := range []string{`"Name":"POST /v1/things"`, `"Value":"triage"`, `"error.type"`, `OTEL_TRACES_SAMPLER`} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %s in %s", want, &out)
+			t.Errorf("no %s in %s", want, out.String())
 		}
 	}
 }

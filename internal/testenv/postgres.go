@@ -125,7 +125,7 @@ func startPostgres(tb testing.TB, settings ...string) *Postgres {
 		stop(tb, "postgres", fmt.Sprintf("needs postgres: %v; to run this test, %s, or set %s", err, postgresHint, PostgresVariable))
 	}
 
-	directory, err := os.MkdirTemp("", "serin-postgres-")
+	directory, err := os.MkdirTemp("", "serin-postgres-") //nolint:usetesting // the server may outlive the test
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -171,7 +171,8 @@ func postgresMajor(path string) int {
 }
 
 // hosts lets everyone in but one role, for tests of what a wrong password is answered with.
-const hosts = "host all " + PostgresLockedRole + " 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
+const hosts = "host all " + PostgresLockedRole + " 127.0.0.1/32 scram-sha-256\n" +
+	"host all all 127.0.0.1/32 trust\n" //nolint:dupword // databases and roles
 
 func (p *Postgres) create() error {
 	if err := giveAway(p.directory); err != nil {
@@ -184,7 +185,11 @@ func (p *Postgres) create() error {
 		return fmt.Errorf("initdb: %w: %s", err, said)
 	}
 
-	return os.WriteFile(filepath.Join(p.data(), "pg_hba.conf"), []byte(hosts), 0o644) //nolint:gosec // another user reads it
+	if err := os.WriteFile(filepath.Join(p.data(), "pg_hba.conf"), []byte(hosts), 0o644); err != nil { //nolint:gosec // another user reads it
+		return fmt.Errorf("say who may log in: %w", err)
+	}
+
+	return nil
 }
 
 func (p *Postgres) data() string { return filepath.Join(p.directory, "data") }
@@ -197,7 +202,8 @@ func (p *Postgres) Start() error {
 	}
 
 	// The shell ends the server once its input does: with this process, however that ends.
-	arguments := []string{"-c", `"$@" </dev/null & server=$!; cat >/dev/null; kill -INT $server; wait $server`, "sh",
+	arguments := []string{
+		"-c", `"$@" </dev/null & server=$!; cat >/dev/null; kill -INT $server; wait $server`, "sh",
 		filepath.Join(p.binaries, "postgres"), "-D", p.data(), "-h", host, "-p", port, "-k", p.directory,
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200",
 		"-c", "shared_buffers=64MB", "-c", "autovacuum_naptime=5min",

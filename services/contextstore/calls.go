@@ -16,7 +16,9 @@ func (s *Service) ClaimCall(
 ) (*contextv1.ClaimCallResponse, error) {
 	var response *contextv1.ClaimCallResponse
 
-	err := s.update(ctx, aboutCall(request.GetConversationId(), request.GetCallId(), request.GetLease().GetTurnId()), func(tx Tx) (changes, error) {
+	about := aboutCall(request.GetConversationId(), request.GetCallId(), request.GetLease().GetTurnId())
+
+	err := s.update(ctx, about, func(tx Tx) (changes, error) {
 		turn, err := tx.Turn(request.GetLease().GetTurnId())
 		if err != nil {
 			return changes{}, err
@@ -81,7 +83,9 @@ func (s *Service) CompleteCall(
 ) (*contextv1.CompleteCallResponse, error) {
 	response := &contextv1.CompleteCallResponse{}
 
-	err := s.update(ctx, aboutCall(request.GetConversationId(), request.GetResult().GetCallId(), ""), func(tx Tx) (changes, error) {
+	about := aboutCall(request.GetConversationId(), request.GetResult().GetCallId(), "")
+
+	err := s.update(ctx, about, func(tx Tx) (changes, error) {
 		call, err := oneCall(tx, request.GetConversationId(), request.GetResult().GetCallId())
 		if err != nil {
 			return changes{}, err

@@ -50,13 +50,15 @@ type block struct {
 	level    int
 }
 
-// parse takes a document apart into blocks of at most most bytes.
+// parse takes a document apart into blocks that are no larger than most bytes.
 func parse(kind format, source []byte, most int) parsed {
 	switch kind {
 	case formatMarkdown:
 		return parseMarkdown(source, most)
 	case formatHTML:
 		return parseHTML(source, most)
+	case formatText, formatNone:
+		return parseText(source, most)
 	default:
 		return parseText(source, most)
 	}
@@ -110,7 +112,7 @@ func (s span) trim(source []byte) span {
 	return s
 }
 
-// split cuts a span into parts of at most most bytes: between paragraphs if it can be, lines, sentences, words, runes.
+// split cuts a span into parts that are no larger than most bytes: between paragraphs if it can be, lines, sentences, words, runes.
 func (s span) split(source []byte, most int) []span {
 	var parts []span
 

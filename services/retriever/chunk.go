@@ -33,7 +33,7 @@ func digestOf(context, text string) string {
 // embedded is what a passage's vector is of.
 func embedded(context, text string) string { return context + "\n\n" + text }
 
-// pack joins blocks into passages of at most most bytes, none of which goes beyond a heading. A heading with nothing but
+// pack joins blocks into passages that are no larger than most bytes, none of which goes beyond a heading. A heading with nothing but
 // headings of lower levels below it makes none: those name it.
 func pack(doc parsed, source []byte, most int) []passage {
 	var (
@@ -42,7 +42,7 @@ func pack(doc parsed, source []byte, most int) []passage {
 	)
 
 	for i, next := range doc.blocks {
-		if len(open) > 0 && (next.level > 0 || sizeOf(append(open, next)) > most) { //nolint:gocritic // only measured
+		if len(open) > 0 && (next.level > 0 || sizeOf(append(open, next)) > most) {
 			packed, open = append(packed, join(open, source)...), nil
 		}
 

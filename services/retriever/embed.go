@@ -36,15 +36,13 @@ func (s *Service) keepEmbedded(ctx context.Context) error {
 	work := &embedding{service: s, refused: map[string]bool{}}
 	pause := s.config.Embeddings.Cooldown
 
-	for {
+	for ctx.Err() == nil {
 		done, err := work.some(ctx)
 
 		wait := time.Duration(0)
 
 		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		case err != nil && ctx.Err() == nil:
 			s.embedder.note(err)
 			s.config.Telemetry.Logger.WarnContext(ctx, "passages have no vectors yet", "error", err)
 
@@ -56,10 +54,10 @@ func (s *Service) keepEmbedded(ctx context.Context) error {
 		}
 
 		// After a failure new passages change nothing: the endpoint is let recover.
-		if !sleep(ctx, wait, s.changed, err == nil) {
-			return nil
-		}
+		sleep(ctx, wait, s.changed, err == nil)
 	}
+
+	return nil
 }
 
 // sleep waits, or until it is woken if it may be; false if ctx ends.

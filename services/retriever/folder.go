@@ -100,7 +100,7 @@ func (w *walk) enter(folder string, depth int) error {
 // errMoving says that a file changed while it was read.
 var errMoving = errors.New("it changes while it is read")
 
-// read returns a file's bytes, at most most and one more.
+// read returns a file's bytes, or one more than most of them.
 func (f Folder) read(one file, most int64) ([]byte, error) {
 	root, err := os.OpenRoot(f.Path)
 	if err != nil {

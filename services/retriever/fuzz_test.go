@@ -84,8 +84,10 @@ func checkBlocks(t *testing.T, kind format, source []byte, doc parsed) {
 
 // FuzzTerms has any query be one that FTS5 takes.
 func FuzzTerms(f *testing.F) {
-	for _, query := range []string{"", `"`, "a OR b", "NEAR(a b)", "über ﬁne", "a\x00b", "the and", "*", "col:x", "-x ^y {z}",
-		"日本語 text"} {
+	for _, query := range []string{
+		"", `"`, "a OR b", "NEAR(a b)", "über ﬁne", "a\x00b", "the and", "*", "col:x", "-x ^y {z}",
+		"日本語 text",
+	} {
 		f.Add(query)
 	}
 

@@ -67,6 +67,9 @@ func (s *Service) newLibrary(ctx context.Context) (*library, error) {
 	return made, nil
 }
 
+// mostFirstLooks is how often documents are looked at before there are answers, while files are being written.
+const mostFirstLooks = 4
+
 // keepIndexed looks at the documents until ctx ends. What goes wrong with one of them is told, and the others go on.
 func (s *Service) keepIndexed(ctx context.Context) error {
 	library, err := s.newLibrary(ctx)
@@ -74,14 +77,14 @@ func (s *Service) keepIndexed(ctx context.Context) error {
 		return err
 	}
 
-	for {
+	for looks := 1; ; looks++ {
 		soon := library.look(ctx)
 
-		if ctx.Err() != nil {
-			return nil
+		// Whoever asks first shall find what is there. A file that never rests is not waited for, though.
+		whole := !soon || looks >= mostFirstLooks || s.shelf.Load() != nil
+		if whole && ctx.Err() == nil { // else it may not have seen everything
+			s.publish(library)
 		}
-
-		s.publish(library)
 
 		wait := s.config.Look
 		if soon {

@@ -71,8 +71,8 @@ func newNgramServer(t *testing.T) *ngramServer {
 
 func (s *ngramServer) answer(writer http.ResponseWriter, request *http.Request) {
 	var asked struct {
-		Model string
-		Input []string
+		Model string   `json:"model"`
+		Input []string `json:"input"`
 	}
 
 	if err := json.NewDecoder(request.Body).Decode(&asked); err != nil || request.URL.Path != "/v1/embeddings" || asked.Model != "ngrams" {

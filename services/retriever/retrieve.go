@@ -87,22 +87,9 @@ func passageOf(one ranked, row row) *retrieverv1.Passage {
 
 // rank orders passages in the way that was asked for, or, as it then says, by words alone.
 func (s *Service) rank(ctx context.Context, query string, most int, found *retrieverv1.RetrieveResponse) ([]ranked, error) {
-	var near []hit
-
-	if found.GetMode() != retrieverv1.Mode_MODE_TEXT {
-		var lacking error
-		if near, lacking = s.near(ctx, query, most); lacking != nil {
-			if found.GetMode() == retrieverv1.Mode_MODE_VECTOR {
-				return nil, fault.New(codes.Unavailable, "EMBEDDINGS_UNAVAILABLE", "%w", lacking)
-			}
-
-			found.Mode = retrieverv1.Mode_MODE_TEXT
-			if s.embedder.wanted() {
-				found.Degraded = "words alone count: " + lacking.Error()
-			}
-		} else if waiting := s.waiting(); waiting > 0 {
-			found.Degraded = fmt.Sprintf("%d passages have no vector yet and are found by their words alone", waiting)
-		}
+	near, err := s.rankNear(ctx, query, most, found)
+	if err != nil {
+		return nil, err
 	}
 
 	if found.GetMode() == retrieverv1.Mode_MODE_VECTOR {
@@ -119,6 +106,33 @@ func (s *Service) rank(ctx context.Context, query string, most int, found *retri
 	}
 
 	return fuse(words, near), nil
+}
+
+// rankNear ranks by vectors, if they are asked for. Where there are none, the answer says that words alone count, unless
+// nothing but vectors was asked for.
+func (s *Service) rankNear(ctx context.Context, query string, most int, found *retrieverv1.RetrieveResponse) ([]hit, error) {
+	if found.GetMode() == retrieverv1.Mode_MODE_TEXT {
+		return nil, nil
+	}
+
+	near, lacking := s.near(ctx, query, most)
+
+	switch {
+	case lacking == nil:
+		if waiting := s.waiting(); waiting > 0 {
+			found.Degraded = fmt.Sprintf("%d passages have no vector yet and are found by their words alone", waiting)
+		}
+
+		return near, nil
+	case found.GetMode() == retrieverv1.Mode_MODE_VECTOR:
+		return nil, fault.New(codes.Unavailable, "EMBEDDINGS_UNAVAILABLE", "%w", lacking)
+	case s.embedder.wanted():
+		found.Degraded = "words alone count: " + lacking.Error()
+	}
+
+	found.Mode = retrieverv1.Mode_MODE_TEXT
+
+	return nil, nil
 }
 
 // near ranks by vectors; the error says why it can't.

@@ -92,9 +92,8 @@ func TestBadRequestsNameTheField(t *testing.T) {
 
 		var said struct {
 			Error struct {
-				Code            string
-				FieldViolations []struct{ Field string }
-			}
+				Code string `json:"code"`
+			} `json:"error"`
 		}
 
 		if err := json.Unmarshal(data, &said); err != nil || status != http.StatusBadRequest || said.Error.Code != "InvalidArgument" ||

@@ -26,9 +26,9 @@ func PodTemplate(pod *agentspec.Pod) (*corev1.PodTemplateSpec, error) {
 		return nil, agentspec.Problems{{Field: podSpec, Message: strings.TrimPrefix(err.Error(), "json: ")}}
 	}
 
-	problems := make(agentspec.Problems, len(strict))
-	for i, err := range strict {
-		problems[i] = strictProblem(err)
+	var problems agentspec.Problems
+	for _, err := range strict {
+		problems = append(problems, strictProblem(err))
 	}
 
 	for i := range template.Spec.Containers {

@@ -216,8 +216,10 @@ func (s *Store) decide(session *session, batch []*commits.Job, known map[string]
 // assumed is the statement that takes the locks and checks what was taken for granted.
 func assumed(known map[string]*guess, tenant string, at time.Time) statement {
 	var (
-		keys, sequences                      []int64
-		ids, turns, stamps, agents, revision []string
+		keys, sequences = make([]int64, 0, len(known)), make([]int64, 0, len(known))
+		ids, turns      = make([]string, 0, len(known)), make([]string, 0, len(known))
+		stamps, agents  = make([]string, 0, len(known)), make([]string, 0, len(known))
+		revision        = make([]string, 0, len(known))
 	)
 
 	for id, one := range known {

@@ -122,8 +122,14 @@ func (h *hints) take() (payloads []string) {
 	return append(payloads, h.self+text.String())
 }
 
+// hintTimeout is what it may take to send hints.
+const hintTimeout = 5 * time.Second
+
 // notify sends payloads. A hint may be lost: neither its commit nor its failure matters.
 func (h *hints) notify(ctx context.Context, payloads []string) {
+	ctx, cancel := context.WithTimeout(ctx, hintTimeout) // a dead connection must not hold back the hints to come
+	defer cancel()
+
 	batch := &pgx.Batch{}
 	batch.Queue("SELECT set_config('synchronous_commit', 'off', true)")
 	batch.Queue("SELECT pg_notify($1, hint) FROM unnest($2::text[]) AS hint", channel, payloads)

@@ -45,7 +45,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 
 	store := &Store{
-		pool: pool, owners: newOwners(), guesses: newGuesses(), seed: maphash.MakeSeed(), hints: newHints(pool), logger: logger,
+		pool: pool, owners: newOwners(), guesses: newGuesses(), seed: maphash.MakeSeed(), logger: logger,
+		hints:    newHints(pool), //nolint:contextcheck // they end with the store
 		listener: settings.ConnConfig, every: cmp.Or(config.Poll, 2*time.Second),
 	}
 
@@ -76,12 +77,19 @@ func parse(at string) (*pgxpool.Config, error) {
 		// A process that is paused within a transaction must not keep others from a conversation.
 		"idle_in_transaction_session_timeout": "10s",
 		"lock_timeout":                        "20s",
+		// Every query has its index, and is planned once: a plan that was made while a table was small must not read all of
+		// it once it is large.
+		"enable_seqscan":    "off",
+		"enable_bitmapscan": "off",
+		"plan_cache_mode":   "force_generic_plan",
 	} {
 		if settings.ConnConfig.RuntimeParams[name] == "" {
 			settings.ConnConfig.RuntimeParams[name] = value
 		}
 	}
 
+	// Who waited for a lock must see what was committed meanwhile, whatever the database's own default is.
+	settings.ConnConfig.RuntimeParams["default_transaction_isolation"] = "read committed"
 	settings.ConnConfig.ConnectTimeout = cmp.Or(settings.ConnConfig.ConnectTimeout, connectTimeout)
 
 	return settings, nil

@@ -29,7 +29,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	empty := server.Database(t, "")
 
 	newer := database(t)
-	execute(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)", "UPDATE serin_schema SET runs_from = 4711")
+	execute(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)",
+		"UPDATE serin_schema SET runs_from = 4711")
 
 	tests := map[string]struct {
 		at     string
@@ -37,12 +38,20 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		reason string
 		says   string
 	}{
-		"nothing":        {"", codes.InvalidArgument, "INVALID", "must be a URL such as postgres://"},
-		"no URL":         {"postgres://serin:" + password + "@localhost:port/db", codes.InvalidArgument, "INVALID", "must be a URL such as"},
-		"nobody listens": {"postgres://serin:" + password + "@" + testenv.FreePort(t) + "/db", codes.Unavailable, "DATABASE_UNREACHABLE", "start it, or correct the URL"},
-		"no database":    {server.URLOf(t, "serin_test_missing", testenv.PostgresRole), codes.FailedPrecondition, "DATABASE_MISSING", "createdb serin_test_missing"},
-		"no schema":      {empty, codes.FailedPrecondition, "SCHEMA_TOO_OLD", "run serin migrate"},
-		"too new":        {newer, codes.FailedPrecondition, "SCHEMA_TOO_NEW", "run the newer release"},
+		"nothing": {"", codes.InvalidArgument, "INVALID", "must be a URL such as postgres://"},
+		"no URL": {
+			"postgres://serin:" + password + "@localhost:port/db", codes.InvalidArgument, "INVALID", "must be a URL such as",
+		},
+		"nobody listens": {
+			"postgres://serin:" + password + "@" + testenv.FreePort(t) + "/db",
+			codes.Unavailable, "DATABASE_UNREACHABLE", "start it, or correct the URL",
+		},
+		"no database": {
+			server.URLOf(t, "serin_test_missing", testenv.PostgresRole),
+			codes.FailedPrecondition, "DATABASE_MISSING", "createdb serin_test_missing",
+		},
+		"no schema": {empty, codes.FailedPrecondition, "SCHEMA_TOO_OLD", "run serin migrate"},
+		"too new":   {newer, codes.FailedPrecondition, "SCHEMA_TOO_NEW", "run the newer release"},
 	}
 
 	for what, test := range tests {
@@ -175,11 +184,7 @@ func TestOpenMigrates(t *testing.T) {
 // TestTheReleaseBeforeRunsOnTheNextSchema: what migrations may do (add tables, columns with defaults, and indexes) is
 // nothing that this release stumbles over: it passes a part of the suite on a schema of the future.
 func TestTheReleaseBeforeRunsOnTheNextSchema(t *testing.T) {
-	server := testenv.SharedPostgres(t)
-	next := server.NewName()
-	server.CreateDatabase(t, next, "")
-
-	at := server.URLOf(t, next, testenv.PostgresRole)
+	at := testenv.SharedPostgres(t).Database(t, "")
 	if _, err := postgres.Migrate(t.Context(), at, false); err != nil {
 		t.Fatal(err)
 	}
@@ -194,11 +199,7 @@ func TestTheReleaseBeforeRunsOnTheNextSchema(t *testing.T) {
 
 	execute(t, at, statements...)
 
-	storetest.RunBriefly(t, func(tb testing.TB) contextstore.Store {
-		tb.Helper()
-
-		return openWith(tb, postgres.Config{URL: server.Database(tb, next)})
-	})
+	storetest.RunBriefly(t, opener(at))
 }
 
 // TestASuperuserIsToldThatTenantsAreNotApart: row-level security does not hold for one.

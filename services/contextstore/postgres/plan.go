@@ -7,7 +7,6 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/serinhq/serin/services/contextstore"
-	"github.com/serinhq/serin/services/contextstore/commits"
 	"github.com/serinhq/serin/services/contextstore/relational"
 )
 
@@ -20,7 +19,6 @@ const (
 
 // plan is what a transaction needs to know before it begins: whose it is, and which locks it takes.
 type plan struct {
-	job          *commits.Job
 	everything   bool
 	conversation string
 	creation     string

@@ -309,13 +309,24 @@ func (r *replica) follow(t *testing.T, conversation string) *following {
 	ended := make(chan error, 1)
 
 	go func() {
-		ended <- r.FollowEvents(&contextv1.FollowEventsRequest{ConversationId: conversation}, follower)
+		for { // as clients do, it comes again, to where it was, once the store is back
+			err := r.FollowEvents(&contextv1.FollowEventsRequest{
+				ConversationId: conversation, FromSequence: int64(len(follower.seen())) + 1,
+			}, follower)
+			if fault.CodeOf(err) != codes.Unavailable || ctx.Err() != nil {
+				ended <- err
+
+				return
+			}
+
+			<-time.After(10 * time.Millisecond)
+		}
 	}()
 
 	t.Cleanup(func() {
 		cancel()
 
-		if err := <-ended; !errors.Is(err, context.Canceled) {
+		if err := <-ended; !errors.Is(err, context.Canceled) && fault.CodeOf(err) != codes.Unavailable {
 			t.Errorf("following ended with %v", err)
 		}
 	})

@@ -218,7 +218,7 @@ func (s *session) collect(results pgx.BatchResults) (*answer, error) {
 		read.rows = append(read.rows, row)
 	}
 
-	return read, rows.Err() //nolint:wrapcheck // see failed
+	return read, rows.Err()
 }
 
 func (a *answer) each(read func(scan relational.Scan) (bool, error)) error {

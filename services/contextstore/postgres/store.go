@@ -60,7 +60,7 @@ var _ contextstore.Shared = (*Store)(nil)
 
 // Update runs fn in a transaction, together with others that wait for the same.
 func (s *Store) Update(ctx context.Context, about contextstore.About, fn func(contextstore.Tx) error) error {
-	return s.lane(about).Do(ctx, about, fn) //nolint:contextcheck // a transaction that has begun is not interrupted
+	return s.lane(about).Do(ctx, about, fn)
 }
 
 // lane chooses the same lane for what concerns the same conversation, so that it does not wait for itself.
@@ -156,7 +156,7 @@ func (s *Store) snapshot(session *session, about contextstore.About) error {
 
 	planned := s.owners.plan(about)
 	session.queue = append(session.queue,
-		statement{query: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}, planned.tenants.statement())
+		statement{query: "BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ"}, planned.tenants.statement())
 	session.tenants = planned.tenants
 
 	answers, err := session.fetch(planned.reads)

@@ -44,10 +44,15 @@ func database(tb testing.TB) string {
 	return server.Database(tb, template.name)
 }
 
-func open(tb testing.TB) contextstore.Store {
-	tb.Helper()
+// opener opens one database for test after test, each of which finds it empty: that is much faster than one for each.
+func opener(at string) storetest.Open {
+	return func(tb testing.TB) contextstore.Store {
+		tb.Helper()
+		execute(tb, at, `TRUNCATE conversations, events, requests, pins, turns, calls, checkpoints, shared_state, withdrawals,
+			outcomes RESTART IDENTITY`)
 
-	return openWith(tb, postgres.Config{URL: database(tb)})
+		return openWith(tb, postgres.Config{URL: at})
+	}
 }
 
 func openWith(tb testing.TB, config postgres.Config) *postgres.Store {
@@ -67,4 +72,4 @@ func openWith(tb testing.TB, config postgres.Config) *postgres.Store {
 	return store
 }
 
-func TestStore(t *testing.T) { storetest.Run(t, open) }
+func TestStore(t *testing.T) { storetest.Run(t, opener(database(t))) }

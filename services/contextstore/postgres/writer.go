@@ -109,6 +109,13 @@ func (s *Store) together(batch []*commits.Job) (results []error, err error) {
 		}
 	}
 
+	if len(batch) == 1 && results[0] != nil { // it had no savepoint, and may have written before it read
+		_ = made.rollback(conn, nil)
+		made.remember(results)
+
+		return results, nil
+	}
+
 	made.session.queue = append(made.session.queue, statement{query: "COMMIT"})
 	if err := made.session.flush(); err != nil {
 		return nil, made.rollback(conn, uncertain(err))

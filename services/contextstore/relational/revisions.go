@@ -12,8 +12,8 @@ const (
 	pinnedRevisions = `SELECT revision, COUNT(*), 0, 0 FROM pins WHERE agent = ? GROUP BY revision`
 
 	// runningRevisions looks at segments that began and have not ended, be they lost.
-	runningRevisions = `SELECT revision, 0, COUNT(*) FILTER (WHERE lease_holder <> ''), MAX(CASE WHEN phase = 2 THEN began_at ELSE 0 END) FROM turns
-		WHERE status = 1 AND agent = ? AND revision <> '' GROUP BY revision`
+	runningRevisions = `SELECT revision, 0, COUNT(*) FILTER (WHERE lease_holder <> ''),
+		MAX(CASE WHEN phase = 2 THEN began_at ELSE 0 END) FROM turns WHERE status = 1 AND agent = ? AND revision <> '' GROUP BY revision`
 
 	// endedRevisions goes from one revision's last outcome that is no opinion to the next one's, without a look at the
 	// others.

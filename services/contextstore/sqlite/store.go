@@ -52,7 +52,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 
 	store := &Store{db: db, readers: make(chan *conn, readers)}
 	if err := store.start(ctx); err != nil {
-		return nil, errors.Join(opening(config.Path, err), store.Close()) //nolint:contextcheck // see conn
+		return nil, errors.Join(opening(config.Path, err), store.Close())
 	}
 
 	return store, nil

@@ -55,7 +55,10 @@ func (w *world) counted(key string) (version int64) {
 
 func failedUpdateWritesNothing(w *world) {
 	err := w.store.Update(w.Context(), contextstore.About{}, func(tx contextstore.Tx) error {
-		return errors.Join(increment(tx, "k"), errRefused)
+		err := increment(tx, "k")
+		_, reading := count(tx, "k") // what was written is in the database by then
+
+		return errors.Join(err, reading, errRefused)
 	})
 	same(w, "the error comes back", errors.Is(err, errRefused), true)
 	same(w, "count", w.counted("k"), 0)

@@ -29,8 +29,12 @@ func RunBriefly(t *testing.T, open Open) {
 	t.Helper()
 
 	run(t, open, []suite{
-		{"Rows", rowTests()}, {"Turns", turnTests()}, {"Outcomes", outcomeTests()}, {"Calls", callTests()},
-		{"Memory", memoryTests()}, {"Delete", deleteTests()},
+		{"Rows", rowTests()},
+		{"Turns", turnTests()},
+		{"Outcomes", outcomeTests()},
+		{"Calls", callTests()},
+		{"Memory", memoryTests()},
+		{"Delete", deleteTests()},
 	})
 }
 
