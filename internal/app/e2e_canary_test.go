@@ -64,7 +64,9 @@ func (p *testPlatform) inTheMesh() {
 			continue // the last three serve nothing in the mesh that could be asked
 		}
 
-		p.askMesh(status.Name, p.dialProcess(p.certificates(rpc.Operator), status.Name, name))
+		if address, ok := p.find(status.Name); ok { // or it has been retired meanwhile
+			p.askMesh(status.Name, p.dialProcess(p.certificates(rpc.Operator), address, name))
+		}
 	}
 }
 

@@ -28,11 +28,11 @@ import (
 func (p *testPlatform) dialAs(dir, callee string) *grpc.ClientConn {
 	p.t.Helper()
 
-	return p.dialProcess(dir, callee, callee)
+	return p.dialProcess(dir, p.address(callee), callee)
 }
 
-// dialProcess reaches one process, which has the identity of a callee.
-func (p *testPlatform) dialProcess(dir, process, callee string) *grpc.ClientConn {
+// dialProcess reaches the process at an address, which has the identity of a callee.
+func (p *testPlatform) dialProcess(dir, address, callee string) *grpc.ClientConn {
 	p.t.Helper()
 
 	source, err := identity.Watch(p.t.Context(), dir)
@@ -40,7 +40,7 @@ func (p *testPlatform) dialProcess(dir, process, callee string) *grpc.ClientConn
 		p.t.Fatal(err)
 	}
 
-	conn, err := rpc.Dial(p.address(process),
+	conn, err := rpc.Dial(address,
 		rpc.Identity{TrustDomain: rpc.DefaultTrustDomain, Namespace: "default", Name: callee},
 		rpc.ClientConfig{Credentials: rpc.Credentials{SVID: source, Bundle: source}})
 	if err != nil {
@@ -59,15 +59,23 @@ func (p *testPlatform) certificates(name string) string {
 func (p *testPlatform) address(name string) string {
 	p.t.Helper()
 
+	address, ok := p.find(name)
+	if !ok {
+		p.t.Fatalf("no workload %s", name)
+	}
+
+	return address
+}
+
+// find is the address of a workload, if there is one.
+func (p *testPlatform) find(name string) (address string, ok bool) {
 	for _, workload := range p.platform.Summary().Workloads {
 		if isProcess(workload.Name, name) {
-			return workload.Address
+			return workload.Address, true
 		}
 	}
 
-	p.t.Fatalf("no workload %s", name)
-
-	return ""
+	return "", false
 }
 
 func TestCallersAreRefusedByTheirIdentity(t *testing.T) {
