@@ -48,8 +48,9 @@ func database(tb testing.TB) string {
 func opener(at string) storetest.Open {
 	return func(tb testing.TB) contextstore.Store {
 		tb.Helper()
-		execute(tb, at, `TRUNCATE conversations, events, requests, pins, turns, calls, checkpoints, shared_state, withdrawals,
-			outcomes RESTART IDENTITY`)
+		execute(tb, at, `SET serin.all_tenants = 'on'`, `DELETE FROM events; DELETE FROM requests; DELETE FROM pins;
+			DELETE FROM calls; DELETE FROM turns; DELETE FROM checkpoints; DELETE FROM shared_state; DELETE FROM withdrawals;
+			DELETE FROM outcomes; DELETE FROM conversations`, `SELECT setval(pg_get_serial_sequence('outcomes', 'position'), 1, false)`)
 
 		return openWith(tb, postgres.Config{URL: at})
 	}
