@@ -135,7 +135,7 @@ func newMemoriesSearchCommand(env *Env) *cobra.Command {
 		Use:     "search TEXT",
 		Short:   "Find the memories that share words with a text, the best first",
 		Example: `  serin memories search "which address" --limit 3`,
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg("TEXT"),
 		RunE: func(command *cobra.Command, args []string) error {
 			if limit < 1 || limit > 50 {
 				return usageErrorf("--limit %d: want 1 to 50", limit)
@@ -196,7 +196,7 @@ func newMemoriesAddCommand(env *Env) *cobra.Command {
 		Use:     "add TEXT",
 		Short:   "Have agents remember something from now on",
 		Example: `  serin memories add "Prefers letters to phone calls." --ttl 90d`,
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg("TEXT"),
 		RunE: func(command *cobra.Command, args []string) error {
 			request := &memoryv1.CreateMemoryRequest{Text: args[0], User: flags.user}
 
