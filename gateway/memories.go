@@ -69,7 +69,7 @@ func (s *Service) createMemory(ctx context.Context, principal Principal, req *me
 	}
 
 	created, err := s.store.CreateMemory(ctx, &contextv1.CreateMemoryRequest{
-		Owner: &contextv1.CreateMemoryRequest_Person{Person: person},
+		Owner:    &contextv1.CreateMemoryRequest_Person{Person: person},
 		MemoryId: storedAs("m", principal, key), Text: req.GetText(), Ttl: req.GetTtl(),
 	})
 	if fault.Is(err, "MEMORY_ID_REUSED") { // the same key is the same memory

@@ -61,7 +61,9 @@ func TestEmbeddingsInBase64(t *testing.T) {
 	status, body := post(t, url, `{"model":"e5","input":"roses","dimensions":8,"encoding_format":"base64"}`)
 
 	var answer struct {
-		Data []struct{ Embedding string }
+		Data []struct {
+			Embedding string `json:"embedding"`
+		} `json:"data"`
 	}
 
 	if err := json.Unmarshal(body, &answer); err != nil || status != http.StatusOK {
@@ -114,7 +116,7 @@ func post(t *testing.T, url, body string) (int, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // nothing was written
+	defer response.Body.Close()
 
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {

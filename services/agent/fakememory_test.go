@@ -113,7 +113,7 @@ func (s *fakeStore) SearchMemories(
 	}
 
 	for i, one := range m.kept[:min(len(m.kept), int(request.GetLimit()))] {
-		answer.Memories = append(answer.Memories, &contextv1.FoundMemory{Memory: one, Score: 1 / float64(61+i), TextRank: int32(i) + 1}) //nolint:gosec // a few
+		answer.Memories = append(answer.Memories, &contextv1.FoundMemory{Memory: one, Score: 1 / float64(61+i), TextRank: int32(i) + 1})
 	}
 
 	return answer, nil

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -161,7 +162,10 @@ func (x *execution) recollect(query string) {
 // search asks the store for memories, by words and, if the agent's file names a model, by vectors. The problem says what is
 // missing, also where there is no error: then words alone counted.
 func (x *execution) search(ctx context.Context, query string, limit int32) (found *contextv1.SearchMemoriesResponse, problem string, err error) {
-	vector, unembedded := x.embed(ctx, query)
+	vector, lacking := x.embed(ctx, query)
+	if lacking != nil {
+		problem = "words alone count: " + lacking.Error()
+	}
 
 	found, err = x.service.config.Context.SearchMemories(ctx, &contextv1.SearchMemoriesRequest{
 		Owner: &contextv1.SearchMemoriesRequest_Lease{Lease: x.tenure.ref()}, Query: query, Limit: limit, Embedding: vector,
@@ -172,10 +176,8 @@ func (x *execution) search(ctx context.Context, query string, limit int32) (foun
 		return nil, fmt.Sprintf("memory did not answer within %s (spec.memory.timeout)", x.rules.memory.timeout), err
 	case err != nil:
 		return nil, "memory did not answer: " + fault.From(err).Message, err
-	case unembedded != nil:
-		return found, "words alone count: " + unembedded.Error(), nil
 	default:
-		return found, found.GetProblem(), nil
+		return found, cmp.Or(problem, found.GetProblem()), nil
 	}
 }
 
@@ -192,7 +194,7 @@ func (x *execution) embed(ctx context.Context, text string) (*contextv1.Embeddin
 
 	vector, err := x.service.model.embed(ctx, model, text)
 	if err != nil { // whose text may repeat what was asked
-		x.logger.WarnContext(x.work, "no vector", "model", model, "error", err)
+		x.logger.WarnContext(ctx, "no vector", "model", model, "error", err)
 
 		return nil, fmt.Errorf("the embedding model %q did not answer (spec.memory.model)", model) //nolint:err113 // told, not compared
 	}

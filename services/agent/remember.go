@@ -33,24 +33,24 @@ func memoryTools(writes bool) []tool {
 		}
 	}
 
-	tools := []tool{{
+	recall := tool{
 		name: agentspec.ToolRecall, description: "Look up what is remembered of the user from earlier conversations.",
 		schema: form("query", map[string]any{"query": text("What to look for, in words that the memory may hold.")}),
-	}}
+	}
 	if !writes {
-		return tools
+		return []tool{recall}
 	}
 
-	return append(tools, tool{
+	return []tool{recall, {
 		name: agentspec.ToolRemember, description: "Remember a fact about the user for later conversations.",
 		schema: form("text", map[string]any{"text": text("The fact, in a sentence that is clear by itself.")}),
-	}, tool{
+	}, {
 		name: agentspec.ToolForget, description: "Forget what is remembered, for good.",
 		schema: form("memory_ids", map[string]any{"memory_ids": map[string]any{
 			"type": "array", "minItems": 1, "maxItems": maxForget, "items": map[string]any{"type": "string"},
 			"description": "Which memories, by the memory_id that recall tells.",
 		}}),
-	})
+	}}
 }
 
 // useMemory runs calls of memory's tools, one after the other. Each may run again after a crash: a memory has the id of its

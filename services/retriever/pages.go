@@ -35,7 +35,7 @@ func withinHost(request *http.Request, before []*http.Request) error {
 		return fmt.Errorf("it redirects to another host, %s: name that one's URL instead", request.URL.Host)
 	case first.Scheme == "https" && request.URL.Scheme != "https":
 		return fmt.Errorf("it redirects to %s, which is not encrypted", request.URL.Redacted())
-	case request.URL.Port() != first.Port() && !(first.Scheme == "http" && request.URL.Scheme == "https" && request.URL.Port() == ""):
+	case request.URL.Port() != first.Port() && (request.URL.Scheme == first.Scheme || request.URL.Port() != ""):
 		return fmt.Errorf("it redirects to another port, %s: name that one's URL instead", request.URL.Host)
 	}
 
