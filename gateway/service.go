@@ -132,8 +132,11 @@ func (s *Service) Close() error {
 	return nil
 }
 
+// reasonDraining is that of errors which say that the gateway shuts down.
+const reasonDraining = "DRAINING"
+
 func errDraining() error {
-	return fault.New(codes.Unavailable, "DRAINING", "the gateway is shutting down; try again").After(time.Second)
+	return fault.New(codes.Unavailable, reasonDraining, "the gateway is shutting down; try again").After(time.Second)
 }
 
 func (s *Service) reloadTokens(ctx context.Context) {
