@@ -50,7 +50,7 @@ func opener(at string) storetest.Open {
 		tb.Helper()
 		execute(tb, at, `SET serin.all_tenants = 'on'`, `DELETE FROM events; DELETE FROM requests; DELETE FROM pins;
 			DELETE FROM calls; DELETE FROM turns; DELETE FROM checkpoints; DELETE FROM shared_state; DELETE FROM withdrawals;
-			DELETE FROM outcomes; DELETE FROM conversations`, `SELECT setval(pg_get_serial_sequence('outcomes', 'position'), 1, false)`)
+			DELETE FROM outcomes; DELETE FROM memories; DELETE FROM conversations`, `SELECT setval(pg_get_serial_sequence('outcomes', 'position'), 1, false)`)
 
 		return openWith(tb, postgres.Config{URL: at})
 	}

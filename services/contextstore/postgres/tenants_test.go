@@ -16,7 +16,7 @@ import (
 )
 
 // tenantTables are those whose rows belong to a tenant.
-var tenantTables = []string{"conversations", "events", "requests", "pins", "turns", "shared_state"}
+var tenantTables = []string{"conversations", "events", "requests", "pins", "turns", "shared_state", "memories"}
 
 // TestRowsAreOfTheirTenant: by SQL, as the very user that owns the tables, another tenant's rows can't be seen, changed,
 // deleted or made, and no rows at all by who does not say whose.
