@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"cmp"
+	"log/slog"
 	"os"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		testenv.StopPostgres()
+		testenv.StopPGLite()
 		os.Exit(code)
 	}))
 }
@@ -58,6 +61,8 @@ func opener(at string) storetest.Open {
 
 func openWith(tb testing.TB, config postgres.Config) *postgres.Store {
 	tb.Helper()
+
+	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
 
 	store, err := postgres.Open(tb.Context(), config)
 	if err != nil {

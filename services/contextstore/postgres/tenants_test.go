@@ -33,6 +33,12 @@ func TestRowsAreOfTheirTenant(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	if _, err := replica.CreateMemory(peer(t.Context(), "triage"), &contextv1.CreateMemoryRequest{
+		Owner: &contextv1.CreateMemoryRequest_Lease{Lease: leaseOf(turn)}, MemoryId: "m", Text: "prefers tea",
+	}); err != nil {
+		t.Fatal(err)
+	}
+
 	conn, err := pgx.Connect(t.Context(), at)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +78,7 @@ func cross(t *testing.T, conn *pgx.Conn, conversation string) {
 
 	for _, statement := range []string{
 		"UPDATE conversations SET agent = 'mine'", "UPDATE conversations SET tenant = 'other'", "DELETE FROM events",
-		"UPDATE turns SET lease_holder = 'me'", "DELETE FROM shared_state",
+		"UPDATE turns SET lease_holder = 'me'", "DELETE FROM shared_state", "DELETE FROM memories", "UPDATE memories SET text = 'mine'", "UPDATE memories SET tenant = 'other'",
 	} {
 		done, err := conn.Exec(t.Context(), statement)
 		if err != nil || done.RowsAffected() != 0 {

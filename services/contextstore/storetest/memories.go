@@ -326,7 +326,7 @@ func memoryTokensAreChecked(w *world) {
 
 // bigMemoryPages: a page must fit into a gRPC message whatever its size.
 func bigMemoryPages(w *world) {
-	const rows = 1100
+	const rows = 300
 
 	of := w.user(acme, ada)
 	about := contextstore.About{Tenant: acme, Scope: contextstore.MemoriesOf(acme, ada)}
@@ -339,7 +339,9 @@ func bigMemoryPages(w *world) {
 		return err
 	}))
 
-	same(w, "memories", len(w.listed(of, 1000, func() {})), rows)
+	pages := 1
+	same(w, "memories", len(w.listed(of, 1000, func() { pages++ })), rows)
+	same(w, "pages", pages, 2)
 }
 
 func make4K() []rune {
