@@ -35,7 +35,6 @@ const (
 		vector     vector           NOT NULL
 	);
 	CREATE INDEX memory_vectors_by_kind ON memory_vectors (tenant, user_name, model, dimensions, position);
-	ALTER TABLE memory_vectors ALTER COLUMN vector SET STORAGE PLAIN;
 	ALTER TABLE memory_vectors ENABLE ROW LEVEL SECURITY;
 	ALTER TABLE memory_vectors FORCE ROW LEVEL SECURITY;
 	CREATE POLICY tenants ON memory_vectors USING (CASE

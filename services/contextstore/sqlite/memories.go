@@ -1,18 +1,11 @@
 package sqlite
 
 import (
-	"cmp"
 	"crypto/sha256"
-	"database/sql"
-	"encoding/binary"
 	"encoding/hex"
-	"math"
-	"slices"
 	"strings"
+	"time"
 
-	"google.golang.org/grpc/codes"
-
-	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/services/contextstore"
 	"github.com/serinhq/serin/services/contextstore/relational"
 )
@@ -27,15 +20,55 @@ func (c *conn) InsertMemory(row contextstore.Memory) error {
 		return err
 	}
 
-	if err := c.Exec(`INSERT INTO memory_words (rowid, owner, words)
-		SELECT position, ?, ? FROM memories WHERE tenant = ? AND memory_id = ?`,
-		ownerOf(row.Tenant, row.User), row.Words, row.Tenant, row.ID); err != nil || row.Vector == nil {
+	if _, err := c.One("SELECT position FROM memories WHERE tenant = ? AND memory_id = ?", []any{row.Tenant, row.ID},
+		&row.Position); err != nil {
 		return err
 	}
 
-	return c.Exec(`INSERT INTO memory_vectors (position, tenant, user_name, model, dimensions, expires_at, vector)
-		SELECT position, tenant, user_name, embedding_model, dimensions, expires_at, ? FROM memories
-		WHERE tenant = ? AND memory_id = ?`, encodeVector(row.Vector), row.Tenant, row.ID)
+	if err := c.Exec("INSERT INTO memory_words (rowid, owner, words) VALUES (?, ?, ?)",
+		row.Position, ownerOf(row.Tenant, row.User), row.Words); err != nil || row.Vector == nil {
+		return err
+	}
+
+	return c.addVector(row)
+}
+
+// DeleteMemories deletes the named memories of a user, or all if none are named.
+func (c *conn) DeleteMemories(tenant, user string, memoryIDs []string) error {
+	const ofUser = "tenant = ? AND user_name = ?"
+
+	if len(memoryIDs) == 0 {
+		if err := c.Exec("DELETE FROM memory_vectors WHERE "+ofUser, tenant, user); err != nil {
+			return err
+		}
+	}
+
+	for _, id := range memoryIDs {
+		if err := c.dropVectors(ofUser+" AND memory_id = ?", tenant, user, id); err != nil {
+			return err
+		}
+	}
+
+	return c.Rows.DeleteMemories(tenant, user, memoryIDs)
+}
+
+// ForgetMemories deletes up to limit memories of a tenant that have expired, the first ones first.
+func (c *conn) ForgetMemories(tenant string, now time.Time, limit int) error {
+	if err := c.dropVectors(`position IN (SELECT position FROM memories WHERE tenant = ? AND expires_at > 0 AND expires_at <= ?
+		ORDER BY expires_at, position LIMIT ?)`, tenant, relational.Nanos(now), limit); err != nil {
+		return err
+	}
+
+	return c.Rows.ForgetMemories(tenant, now, limit)
+}
+
+// DeleteConversation deletes a conversation and every row that is about it or comes from it, but for outcomes.
+func (c *conn) DeleteConversation(conversationID string) error {
+	if err := c.dropVectors("conversation_id = ?", conversationID); err != nil {
+		return err
+	}
+
+	return c.Rows.DeleteConversation(conversationID)
 }
 
 // ownerOf is one word that stands for a user.
@@ -54,98 +87,3 @@ func (c *conn) MemoriesByWords(of contextstore.MemoryScope, words []string, limi
 		WHERE memory_words MATCH ?) ON found = position WHERE `+relational.OfScope+` ORDER BY score, position DESC LIMIT ?`,
 		append([]any{query}, relational.ScopeValues(of, limit)...)...)
 }
-
-// near is a memory's place and its cosine.
-type near struct {
-	position int64
-	cosine   float64
-}
-
-// MemoriesByVector compares with each of the user's vectors of the kind: there are at most as many as a user may have
-// memories.
-func (c *conn) MemoriesByVector(
-	of contextstore.MemoryScope, model string, vector []float32, floor float64, limit int,
-) ([]contextstore.Memory, error) {
-	nearest := make([]near, 0, limit+1)
-
-	err := c.Each("SELECT position, vector FROM memory_vectors WHERE "+relational.OfScope+" AND model = ? AND dimensions = ?",
-		relational.ScopeValues(of, model, len(vector)), func(scan relational.Scan) (bool, error) {
-			var (
-				one  near
-				data sql.RawBytes // not copied: it is read before the next row
-			)
-
-			if err := scan(&one.position, &data); err != nil {
-				return false, err
-			}
-
-			if len(data) != 4*len(vector) {
-				return false, fault.New(codes.DataLoss, "DATABASE_DAMAGED", "the vector of memory %d has %d bytes", one.position, len(data))
-			}
-
-			one.cosine = dot(vector, data)
-			if one.cosine > floor && (len(nearest) < limit || compareNear(one, nearest[limit-1]) < 0) {
-				at, _ := slices.BinarySearchFunc(nearest, one, compareNear)
-				nearest = slices.Insert(nearest, at, one)
-				nearest = nearest[:min(len(nearest), limit)]
-			}
-
-			return true, nil
-		})
-	if err != nil || len(nearest) == 0 {
-		return nil, err
-	}
-
-	return c.memoriesAt(nearest)
-}
-
-func compareNear(a, b near) int {
-	return cmp.Or(cmp.Compare(b.cosine, a.cosine), cmp.Compare(b.position, a.position))
-}
-
-// memoriesAt reads memories, in the order given.
-func (c *conn) memoriesAt(places []near) ([]contextstore.Memory, error) {
-	rows := make([]contextstore.Memory, 0, len(places))
-
-	for _, one := range places {
-		found, err := c.MemoriesWhere("WHERE position = ?", one.position)
-		if err != nil {
-			return nil, err
-		}
-
-		rows = append(rows, found...)
-	}
-
-	return rows, nil
-}
-
-func encodeVector(vector []float32) []byte {
-	data := make([]byte, 0, 4*len(vector))
-	for _, value := range vector {
-		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(value))
-	}
-
-	return data
-}
-
-// dot is the inner product with an encoded vector of as many dimensions. It adds in four lanes, so that the processor need
-// not wait for each sum.
-func dot(vector []float32, data []byte) float64 {
-	var s0, s1, s2, s3 float32
-
-	for len(vector) >= 4 {
-		s0 += vector[0] * float32At(data)
-		s1 += vector[1] * float32At(data[4:])
-		s2 += vector[2] * float32At(data[8:])
-		s3 += vector[3] * float32At(data[12:])
-		vector, data = vector[4:], data[16:]
-	}
-
-	for i, value := range vector {
-		s0 += value * float32At(data[4*i:])
-	}
-
-	return float64(s0 + s1 + s2 + s3)
-}
-
-func float32At(data []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(data)) }
