@@ -83,7 +83,11 @@ func (c *conn) MemoriesByWords(of contextstore.MemoryScope, words []string, limi
 	// What stands in quotation marks is no syntax, and words have none.
 	query := `owner : "` + ownerOf(of.Tenant, of.User) + `" AND words : ("` + strings.Join(words, `" OR "`) + `")`
 
+	// The best ones are chosen before their rows are looked at: beside as many as are wanted, as many as may have expired.
+	args := append([]any{query, limit, of.Tenant, relational.Nanos(of.Now)}, relational.ScopeValues(of, limit)...)
+
 	return c.MemoriesWhere(`JOIN (SELECT rowid AS found, bm25(memory_words, 0.0, 1.0) AS score FROM memory_words
-		WHERE memory_words MATCH ?) ON found = position WHERE `+relational.OfScope+` ORDER BY score, position DESC LIMIT ?`,
-		append([]any{query}, relational.ScopeValues(of, limit)...)...)
+			WHERE memory_words MATCH ? ORDER BY score, rowid DESC LIMIT ? +
+				(SELECT COUNT(*) FROM memories WHERE tenant = ? AND expires_at > 0 AND expires_at <= ?)) ON found = position
+		WHERE `+relational.OfScope+` ORDER BY score, position DESC LIMIT ?`, args...)
 }
