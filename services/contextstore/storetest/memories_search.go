@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 
@@ -27,6 +28,7 @@ func memoryVectorTests() map[string]func(*world) {
 		"RankingsAreFused":  rankingsAreFused,
 		"FarIsNotFound":     farIsNotFound,
 		"OtherKinds":        otherKindsOfVectors,
+		"Ready":             memoriesAreReady,
 		"VectorsAreChecked": memoryVectorsAreChecked,
 	}
 }
@@ -277,4 +279,14 @@ func memoryVectorsAreChecked(w *world) {
 	large[7] = math.MaxFloat32 // its square is beyond float32
 	w.remember(of, "large", "tea", large...)
 	w.nearTo(of, "tea", large, "large")
+}
+
+// memoriesAreReady unless there are words alone, which is told.
+func memoriesAreReady(w *world) {
+	err := w.service.MemoryReady(w.Context())
+	if w.keepsVectors() {
+		w.ok(err)
+	} else if err == nil || !strings.HasPrefix(err.Error(), "words alone: ") {
+		w.Fatalf("got %v, want an error that says that there are words alone", err)
+	}
 }
