@@ -32,7 +32,7 @@ const (
 		model      TEXT COLLATE "C" NOT NULL,
 		dimensions INTEGER          NOT NULL,
 		expires_at BIGINT           NOT NULL,
-		vector     vector           NOT NULL
+		vector     VECTOR           NOT NULL
 	);
 	CREATE INDEX memory_vectors_by_kind ON memory_vectors (tenant, user_name, model, dimensions, position);
 	ALTER TABLE memory_vectors ENABLE ROW LEVEL SECURITY;

@@ -39,17 +39,18 @@ func (b block) with(row contextstore.Memory) block {
 	return b
 }
 
-// without returns the block without the vector of a memory.
-func (b block) without(row contextstore.Memory) block {
-	var rest block
-
-	for one := range b.entries(row.Dimensions) {
-		if one.position() != row.Position {
+// without returns the block without the vectors of the first memories, and of how many. They are in the order of their
+// positions, and the first one's vector is in the block.
+func (b block) without(rows []contextstore.Memory) (rest block, dropped int) {
+	for one := range b.entries(rows[0].Dimensions) {
+		if dropped < len(rows) && one.position() == rows[dropped].Position {
+			dropped++
+		} else {
 			rest = append(rest, one...)
 		}
 	}
 
-	return rest
+	return rest, dropped
 }
 
 // entries are those of whole size.

@@ -43,7 +43,7 @@ func (c *conn) DeleteMemories(tenant, user string, memoryIDs []string) error {
 		}
 	}
 
-	for _, id := range memoryIDs {
+	for _, id := range memoryIDs { // each by itself: they may be in any order
 		if err := c.dropVectors(ofUser+" AND memory_id = ?", tenant, user, id); err != nil {
 			return err
 		}

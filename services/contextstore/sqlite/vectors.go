@@ -39,22 +39,19 @@ func (c *conn) addVector(row contextstore.Memory) error {
 
 // dropVectors takes the vectors of memories, which are about to be deleted, out of their blocks.
 func (c *conn) dropVectors(where string, args ...any) error {
-	rows, err := c.MemoriesWhere("WHERE dimensions > 0 AND "+where, args...)
-	if err != nil {
-		return err
+	rows, err := c.MemoriesWhere("WHERE dimensions > 0 AND "+where+
+		" ORDER BY tenant, user_name, embedding_model, dimensions, position", args...)
+	for err == nil && len(rows) > 0 {
+		rows, err = c.dropFromBlock(rows)
 	}
 
-	for _, row := range rows {
-		if err := c.dropVector(row); err != nil {
-			return err
-		}
-	}
-
-	return nil
+	return err
 }
 
-func (c *conn) dropVector(row contextstore.Memory) error {
-	kind := []any{row.Tenant, row.User, row.Model, row.Dimensions}
+// dropFromBlock takes the first memory's vector out of its block, and those of the ones behind it that are in the same. It
+// returns the rest.
+func (c *conn) dropFromBlock(rows []contextstore.Memory) ([]contextstore.Memory, error) {
+	kind := []any{rows[0].Tenant, rows[0].User, rows[0].Model, rows[0].Dimensions}
 
 	var (
 		first int64
@@ -62,17 +59,19 @@ func (c *conn) dropVector(row contextstore.Memory) error {
 	)
 
 	if _, err := c.One("SELECT first, block FROM memory_vectors WHERE "+ofKind+" AND first <= ? ORDER BY first DESC LIMIT 1",
-		append(kind, row.Position), &first, &of); err != nil {
-		return err
+		append(kind, rows[0].Position), &first, &of); err != nil {
+		return nil, err
 	}
 
-	rest := of.without(row)
-	if len(rest) == 0 {
-		return c.Exec("DELETE FROM memory_vectors WHERE "+ofKind+" AND first = ?", append(kind, first)...)
+	left, dropped := of.without(rows)
+	rows = rows[max(dropped, 1):]
+
+	if len(left) == 0 {
+		return rows, c.Exec("DELETE FROM memory_vectors WHERE "+ofKind+" AND first = ?", append(kind, first)...)
 	}
 
-	return c.Exec("UPDATE memory_vectors SET block = ? WHERE "+ofKind+" AND first = ?",
-		append(append([]any{[]byte(rest)}, kind...), first)...)
+	return rows, c.Exec("UPDATE memory_vectors SET block = ? WHERE "+ofKind+" AND first = ?",
+		append(append([]any{[]byte(left)}, kind...), first)...)
 }
 
 // near is a memory's place and its cosine.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -128,10 +129,8 @@ func whoMayRemember(w *world) {
 	_, lease := w.running()
 	w.remember(w.user(acme, ada), "m", "prefers tea")
 
-	claims := w.user(acme, ada)
-
 	for _, caller := range []string{triage, rpc.Operator} {
-		claims.caller = w.as(caller)
+		claims := owned{caller: w.as(caller), person: w.user(acme, ada).person}
 
 		_, err := w.client.CreateMemory(claims.caller, claims.create("n", "x"))
 		same(w, "code", w.refused(err, "PERSON_NOT_ALLOWED").code, codes.PermissionDenied)
@@ -264,7 +263,7 @@ func tooManyMemories(w *world) {
 	w.clock.advance(time.Second) // what has expired takes no room
 
 	parallel(asked, func(i int) {
-		_, errs[i] = service.CreateMemory(gateway, of.create("m"+string(rune('a'+i)), "x"))
+		_, errs[i] = service.CreateMemory(gateway, of.create("m"+strconv.Itoa(i), "x"))
 	})
 
 	stored := 0

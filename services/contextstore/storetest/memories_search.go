@@ -28,6 +28,7 @@ func memoryVectorTests() map[string]func(*world) {
 		"RankingsAreFused":  rankingsAreFused,
 		"FarIsNotFound":     farIsNotFound,
 		"OtherKinds":        otherKindsOfVectors,
+		"ManyComeAndGo":     manyVectorsComeAndGo,
 		"Ready":             memoriesAreReady,
 		"VectorsAreChecked": memoryVectorsAreChecked,
 	}
@@ -37,7 +38,7 @@ func memoriesByWords(w *world) {
 	of := w.user(acme, ada)
 	w.remember(of, "café", "Her favourite is a Café crème in Åarhus, at 10:30.")
 	w.remember(of, "greek", "Πίνει καφέ στο σπίτι")
-	w.remember(of, "japanese", "京都でお茶を飲むのが好き")
+	w.remember(of, "japanese", "京都でお茶を飲むのが好き") //nolint:gosmopolitan // a script without spaces
 	w.remember(of, "dog", "Has a dog named Bo; ID-4711/x_y@example.com")
 
 	for query, want := range map[string][]string{
@@ -46,8 +47,8 @@ func memoriesByWords(w *world) {
 		"ａａｒｈｕｓ?":                 {"café"}, // full width, as some keyboards write
 		"what does she do at 10?": {"café"},
 		"ΚΑΦΕ":                    {"greek"},
-		"京都":                      {"japanese"},
-		"お茶":                      {"japanese"},
+		"京都":                      {"japanese"}, //nolint:gosmopolitan // as above
+		"お茶":                      {"japanese"}, //nolint:gosmopolitan // as above
 		"who is Bo":               {"dog"},
 		"4711":                    {"dog"},
 		"id-4711":                 {"dog"},
@@ -87,7 +88,7 @@ func queriesAreTexts(w *world) {
 // moreWordsComeBest: two words of the query say more than one that is repeated, and a word in few words more than in many.
 func moreWordsComeBest(w *world) {
 	of := w.user(acme, ada)
-	w.remember(of, "twice", "tea tea tea tea and nothing else but that")
+	w.remember(of, "twice", "tea, tea, tea, tea and nothing else but that")
 	w.remember(of, "both", "green grapes and no tea on any day of the week")
 	w.remember(of, "other", "a dog")
 	w.remember(of, "another", "a cat")
@@ -196,7 +197,7 @@ func memoriesByVectors(w *world) {
 
 func rankingsAreFused(w *world) {
 	of := w.user(acme, ada)
-	w.remember(of, "words", "tea tea", 0, 1)
+	w.remember(of, "words", "tea, tea", 0, 1)
 	w.remember(of, "both", "tea at four and then some more of what there is", 1, 0.5)
 	w.remember(of, "vector", "sencha", 1, 0)
 
@@ -289,4 +290,66 @@ func memoriesAreReady(w *world) {
 	} else if err == nil || !strings.HasPrefix(err.Error(), "words alone: ") {
 		w.Fatalf("got %v, want an error that says that there are words alone", err)
 	}
+}
+
+// manyVectorsComeAndGo: of long vectors, of which each has a direction of its own, those are found that are left.
+func manyVectorsComeAndGo(w *world) {
+	const dimensions, many = 2048, 40
+
+	if !w.keepsVectors() {
+		return // memoriesByVectors
+	}
+
+	turn, lease := w.running()
+	of := w.user(acme, ada)
+	left := map[int]bool{}
+	direction := func(i int) []float32 {
+		vector := make([]float32, dimensions)
+		vector[i] = 1
+
+		return vector
+	}
+
+	for i := range many {
+		owner := of
+		if i%3 == 0 {
+			owner = w.agent(lease)
+		}
+
+		w.remember(owner, fmt.Sprint("m", i), "x", direction(i)...)
+
+		left[i] = true
+	}
+
+	check := func() {
+		for i := range many + 1 {
+			var want []string
+			if left[i] {
+				want = []string{fmt.Sprint("m", i)}
+			}
+
+			w.nearTo(of, "tea", direction(i), want...)
+		}
+	}
+
+	check()
+
+	for _, i := range []int{39, 1, 20, 2, 38, 22, 19} {
+		_, err := w.client.DeleteMemories(w.gateway(), of.deletion(fmt.Sprint("m", i)))
+		w.ok(err)
+		delete(left, i)
+	}
+
+	w.remember(of, "m40", "x", direction(many)...)
+
+	left[many] = true
+
+	check()
+	w.ok(w.delete(turn.GetConversationId(), true))
+
+	for i := 0; i < many; i += 3 {
+		delete(left, i)
+	}
+
+	check()
 }

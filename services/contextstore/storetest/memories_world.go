@@ -35,7 +35,9 @@ func (w *world) user(tenant, user string) owned {
 }
 
 // agent is triage, with a lease.
-func (w *world) agent(lease *contextv1.LeaseRef) owned { return owned{caller: w.as(triage), lease: lease} }
+func (w *world) agent(lease *contextv1.LeaseRef) owned {
+	return owned{caller: w.as(triage), lease: lease}
+}
 
 func (o owned) create(id, text string) *contextv1.CreateMemoryRequest {
 	request := &contextv1.CreateMemoryRequest{MemoryId: id, Text: text}
