@@ -88,7 +88,7 @@ func queriesAreTexts(w *world) {
 // moreWordsComeBest: two words of the query say more than one that is repeated, and a word in few words more than in many.
 func moreWordsComeBest(w *world) {
 	of := w.user(acme, ada)
-	w.remember(of, "twice", "tea, tea, tea, tea and nothing else but that")
+	w.remember(of, "twice", "tea and tea and tea and tea, and nothing else but that")
 	w.remember(of, "both", "green grapes and no tea on any day of the week")
 	w.remember(of, "other", "a dog")
 	w.remember(of, "another", "a cat")
@@ -197,7 +197,7 @@ func memoriesByVectors(w *world) {
 
 func rankingsAreFused(w *world) {
 	of := w.user(acme, ada)
-	w.remember(of, "words", "tea, tea", 0, 1)
+	w.remember(of, "words", "tea and tea", 0, 1)
 	w.remember(of, "both", "tea at four and then some more of what there is", 1, 0.5)
 	w.remember(of, "vector", "sencha", 1, 0)
 
@@ -294,7 +294,7 @@ func memoriesAreReady(w *world) {
 
 // manyVectorsComeAndGo: of long vectors, of which each has a direction of its own, those are found that are left.
 func manyVectorsComeAndGo(w *world) {
-	const dimensions, many = 2048, 40
+	const dimensions, many = 4096, 16
 
 	if !w.keepsVectors() {
 		return // memoriesByVectors
@@ -334,13 +334,13 @@ func manyVectorsComeAndGo(w *world) {
 
 	check()
 
-	for _, i := range []int{39, 1, 20, 2, 38, 22, 19} {
+	for _, i := range []int{14, 1, 8, 2, 13, 7} {
 		_, err := w.client.DeleteMemories(w.gateway(), of.deletion(fmt.Sprint("m", i)))
 		w.ok(err)
 		delete(left, i)
 	}
 
-	w.remember(of, "m40", "x", direction(many)...)
+	w.remember(of, fmt.Sprint("m", many), "x", direction(many)...)
 
 	left[many] = true
 
