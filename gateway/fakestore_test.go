@@ -35,7 +35,8 @@ type fakeStore struct {
 	grace         time.Duration        // of new turns, before others may take them
 	pins          map[[2]string]string // conversation and agent -> revision
 	forced        map[[2]string]string
-	withdrawn     map[[2]string]string  // agent and revision -> replacement
+	withdrawn     map[[2]string]string // agent and revision -> replacement
+	memories      []*contextv1.Memory
 	appending     func(context.Context) // called first by each Append; may be nil
 }
 

@@ -122,8 +122,14 @@ func streaming[Req proto.Message, Resp any](
 	_, err := guard(ctx, s, req, func(ctx context.Context, principal Principal, req Req) (struct{}, error) {
 		return struct{}{}, handle(ctx, principal, req, stream)
 	})
-	if fault.CodeOf(err) == codes.Canceled && s.draining.Err() != nil && stream.Context().Err() == nil {
-		return errDraining() // what the handler had called says only that it was cancelled
+
+	return drained(ctx, err)
+}
+
+// drained is the error of a stream that was ended by draining: what its handler had called says only that it was cancelled.
+func drained(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); fault.CodeOf(err) == codes.Canceled && fault.Is(cause, reasonDraining) {
+		return cause //nolint:wrapcheck // it is our own
 	}
 
 	return err

@@ -85,7 +85,7 @@ func (s *Service) streamMessage(ctx context.Context, principal Principal, req *c
 
 	fold := newTurnFold(msg.turn.GetTurnId(), msg.turn.GetAgent())
 
-	return s.follow(ctx, &follower{
+	err = s.follow(ctx, &follower{
 		conversationID: msg.conversationID, next: msg.from, transient: true,
 		emit: func(events []*eventv1.Event) (bool, error) {
 			defer flush(stream)
@@ -105,6 +105,11 @@ func (s *Service) streamMessage(ctx context.Context, principal Principal, req *c
 			return false, nil
 		},
 	})
+	if err != nil {
+		return msg.unsettled(drained(ctx, err))
+	}
+
+	return nil
 }
 
 // take puts the message into the log and has the turn dispatched. A message that was taken before is found again. It is not

@@ -151,6 +151,26 @@ func TestCommandsWithoutRedis(t *testing.T) {
 	}
 }
 
+// TestCommandsOutliveTheirOutage: what came while Redis was away is known when it is back.
+func TestCommandsOutliveTheirOutage(t *testing.T) {
+	server := testenv.StartRedis(t)
+	fake, controlled := withController(t)
+	gateway := newReplica(t, server.URL(), unhurried, controlled, func(c *Config) { c.Door.Redis.Keys = Open })
+
+	server.Kill()
+
+	if got := gateway.promote("k", ""); got.status != http.StatusOK {
+		t.Errorf("without redis: %d %v", got.status, got.body)
+	}
+
+	server.Start()
+	eventually(t, "redis is back", func() bool { return gateway.redis.Check(t.Context()) == nil })
+
+	if got := gateway.promote("k", ""); got.status != http.StatusOK || fake.asked() != 1 {
+		t.Errorf("with it: %d %v, %d commands were run", got.status, got.body, fake.asked())
+	}
+}
+
 // TestRedisDiesDuringACommand: its outcome is lost for others, and it is not done again.
 func TestRedisDiesDuringACommand(t *testing.T) {
 	server := testenv.StartRedis(t)

@@ -209,6 +209,40 @@ func TestStreamEventsOverGRPC(t *testing.T) {
 	}
 }
 
+// TestDrainingNamesTheTurn that a stream shows, so that its caller finds it again.
+func TestDrainingNamesTheTurn(t *testing.T) {
+	w := newWorld(t)
+	w.agents["triage"].plays(func(*contextv1.Turn) (*handoffv1.Finished, error) {
+		<-w.service.draining.Done()
+
+		return &handoffv1.Finished{Outcome: handoffv1.Finished_OUTCOME_SUPERSEDED}, nil
+	})
+
+	stream, err := newPublicClient(t, w.service).StreamMessage(t.Context(), &conversationv1.StreamMessageRequest{
+		ConversationId: w.create(), Text: "hello",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for turn := ""; ; {
+		shown, err := stream.Recv()
+		if err == nil {
+			turn = shown.GetEvent().GetTurnId()
+
+			w.service.Drain()
+
+			continue
+		}
+
+		if known := fault.From(err); known.Reason != reasonDraining || turn == "" || known.Metadata["turn_id"] != turn || known.Metadata["from"] == "" {
+			t.Errorf("of turn %s: %v, %v", turn, err, known.Metadata)
+		}
+
+		return
+	}
+}
+
 func TestPanicOverGRPC(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Context = panickyStore{c.Context} })
 

@@ -62,13 +62,30 @@ func (r *ownRecords) claim(_ context.Context, key string, begun []byte) ([]byte,
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	if found, known := r.known.Get(key); known && r.now().Before(found.until) {
-		return found.content, nil
+	if found := r.find(key); found != nil {
+		return found, nil
 	}
 
 	r.known.Add(key, record{begun, r.now().Add(recordTTL)})
 
 	return nil, nil
+}
+
+// noted returns what is noted; nil if nothing is.
+func (r *ownRecords) noted(key string) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	return r.find(key)
+}
+
+// find is noted, for who holds the lock.
+func (r *ownRecords) find(key string) []byte {
+	if found, known := r.known.Get(key); known && r.now().Before(found.until) {
+		return found.content
+	}
+
+	return nil
 }
 
 func (r *ownRecords) settle(_ context.Context, key string, begun, outcome []byte) (bool, error) {

@@ -67,10 +67,15 @@ func wrapped(what string, err error) error {
 type sharedRecords struct {
 	sharing
 
-	theirs, own records
+	theirs records
+	own    *ownRecords
 }
 
 func (r *sharedRecords) claim(ctx context.Context, key string, begun []byte) ([]byte, error) {
+	if found := r.own.noted(key); found != nil { // it came while Redis was away
+		return found, nil
+	}
+
 	found, err := r.theirs.claim(ctx, key, begun)
 	r.count(ctx, err)
 

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
+	memoryv1 "github.com/serinhq/serin/gen/serin/memory/v1"
 	"github.com/serinhq/serin/internal/fault"
 )
 
@@ -28,8 +29,8 @@ type rest struct {
 	docs   http.Handler
 }
 
-// Handler serves REST: the routes of ConversationService's and RolloutService's annotations, SSE on those that stream, an
-// index at /, the API's description at /openapi.json, and that as a page for people at /docs.
+// Handler serves REST: the routes of the services' annotations, SSE on those that stream, an index at /, the API's
+// description at /openapi.json, and that as a page for people at /docs.
 func (s *Service) Handler() http.Handler {
 	d := &rest{
 		Service: s, door: guarded{Service: s}, routes: routesOf(), index: s.indexPage(), docs: newDocs(),
@@ -48,6 +49,10 @@ func (s *Service) Handler() http.Handler {
 
 	// It only fails if the mux refuses a pattern, and patterns are generated.
 	if err := conversationv1.RegisterConversationServiceHandlerServer(context.Background(), d.mux, d.door); err != nil {
+		panic(err)
+	}
+
+	if err := memoryv1.RegisterMemoryServiceHandlerServer(context.Background(), d.mux, memories{Service: s}); err != nil {
 		panic(err)
 	}
 

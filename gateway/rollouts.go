@@ -174,8 +174,6 @@ func (s *Service) watchRollouts(
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case s.draining.Err() != nil:
-			return errDraining()
 		case err != nil:
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
+	memoryv1 "github.com/serinhq/serin/gen/serin/memory/v1"
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 )
 
@@ -29,7 +30,8 @@ func (r *route) String() string { return r.verb + " " + r.template }
 // routesOf reads the annotations of the services that the door serves.
 func routesOf() []*route {
 	files := []protoreflect.FileDescriptor{
-		conversationv1.File_serin_conversation_v1_conversation_proto, rolloutv1.File_serin_rollout_v1_rollout_proto,
+		conversationv1.File_serin_conversation_v1_conversation_proto, memoryv1.File_serin_memory_v1_memory_proto,
+		rolloutv1.File_serin_rollout_v1_rollout_proto,
 	}
 
 	var routes []*route

@@ -13,6 +13,7 @@ import (
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
+	memoryv1 "github.com/serinhq/serin/gen/serin/memory/v1"
 	rolloutv1 "github.com/serinhq/serin/gen/serin/rollout/v1"
 	"github.com/serinhq/serin/internal/fault"
 )
@@ -83,9 +84,10 @@ func (s *Service) protect() error {
 	return errors.Join(errs[:]...)
 }
 
-// Register serves ConversationService and RolloutService on a gRPC server. Calls are authenticated by their metadata.
+// Register serves ConversationService, MemoryService and RolloutService on a gRPC server. Calls are authenticated by their metadata.
 func (s *Service) Register(registrar grpc.ServiceRegistrar) {
 	conversationv1.RegisterConversationServiceServer(registrar, guarded{Service: s})
+	memoryv1.RegisterMemoryServiceServer(registrar, memories{Service: s})
 	rolloutv1.RegisterRolloutServiceServer(registrar, rollouts{Service: s})
 }
 
@@ -130,8 +132,11 @@ func (s *Service) Close() error {
 	return nil
 }
 
+// reasonDraining is that of errors which say that the gateway shuts down.
+const reasonDraining = "DRAINING"
+
 func errDraining() error {
-	return fault.New(codes.Unavailable, "DRAINING", "the gateway is shutting down; try again").After(time.Second)
+	return fault.New(codes.Unavailable, reasonDraining, "the gateway is shutting down; try again").After(time.Second)
 }
 
 func (s *Service) reloadTokens(ctx context.Context) {

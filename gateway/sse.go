@@ -242,7 +242,7 @@ func lastWords(err error, requestID string) string {
 	switch {
 	case err == nil:
 		return ": end\n\n"
-	case fault.Is(err, "DRAINING"):
+	case fault.Is(err, reasonDraining):
 		return ": draining; connect again with Last-Event-ID\n\n"
 	default:
 		return "event: error\ndata: " + string(mustJSON(restError{newRESTError(err, requestID)})) + "\n\n"

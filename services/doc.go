@@ -4,7 +4,7 @@
 //	agent         runs turns: model, tools, guardrails, handoffs. HandoffService; one process per live revision of an
 //	              agent. Package pii finds personal data and puts placeholders for it.
 //	contextstore  owns all state: event logs, turns and their leases, pins and withdrawals, claims of tool calls, what
-//	              segments came to, checkpoints, shared values. ContextService. It decides who may write; nobody else
+//	              segments came to, checkpoints, shared values, memories. ContextService. It decides who may write; nobody else
 //	              keeps conversations. Rows are in a file (package sqlite) or in a database that several share (package
 //	              postgres).
 //	tools         owns tool servers and executes calls, each at most once. ToolExecuteService. Package webapi makes tools

@@ -127,7 +127,7 @@ func TestLoadOneFile(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if got := set.Origin(KindAgent, "other"); got != (Origin{File: "testdata/full.yaml", Line: 72}) {
+	if got := set.Origin(KindAgent, "other"); got != (Origin{File: "testdata/full.yaml", Line: 73}) {
 		t.Errorf("origin %+v", got)
 	}
 

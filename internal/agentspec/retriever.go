@@ -10,6 +10,8 @@ import (
 // as what tools answer is: a change of them is no new revision.
 type Retriever struct {
 	// Documents are where the documents are: Markdown, text and HTML.
+	//
+	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, (has(a.folder) ? a.folder : '') == (has(b.folder) ? b.folder : '') && (has(a.configMap) ? a.configMap : '') == (has(b.configMap) ? b.configMap : '') && (has(a.url) ? a.url : '') == (has(b.url) ? b.url : '')))",message="a place of documents is named twice"
 	Documents []Documents `json:"documents" required:"true" max:"16"`
 	// Model is the embedding model that the ambassador is asked for; without one, words alone count.
 	Model string `json:"model,omitempty" max:"256"`
@@ -21,6 +23,7 @@ type Retriever struct {
 
 // Documents is one place of documents: exactly one of folder, configMap and url.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.allowPrivate) || !self.allowPrivate || (has(self.url) && size(self.url) > 0)",fieldPath=".allowPrivate",message="has a meaning with url only"
 // +kubebuilder:validation:XValidation:rule="[has(self.folder) && size(self.folder) > 0, has(self.configMap) && size(self.configMap) > 0, has(self.url) && size(self.url) > 0].filter(given, given).size() == 1",messageExpression="'want exactly one of folder, configMap, url; %d are set'.format([[has(self.folder) && size(self.folder) > 0, has(self.configMap) && size(self.configMap) > 0, has(self.url) && size(self.url) > 0].filter(given, given).size()])"
 type Documents struct {
 	// Folder is a path below the folder of the agent's file, read with all that is below it. Only one machine has folders: a
@@ -33,6 +36,9 @@ type Documents struct {
 	ConfigMap string `json:"configMap,omitempty" format:"subdomain"`
 	// URL is one document, http or https.
 	URL string `json:"url,omitempty" format:"url" max:"2048"`
+	// AllowPrivate lets a URL lead to this machine or into a private network, which is refused otherwise. Link-local
+	// addresses, where clouds keep their secrets, stay refused.
+	AllowPrivate bool `json:"allowPrivate,omitempty"`
 }
 
 func (v *validator) retriever(retriever *Retriever) {
@@ -40,10 +46,21 @@ func (v *validator) retriever(retriever *Retriever) {
 		return
 	}
 
+	seen := map[string]bool{}
+
 	for i, one := range retriever.Documents {
-		if set := one.sources(); set != 1 {
-			v.add(at("spec.retriever.documents", i), "want exactly one of folder, configMap, url; %d are set", set)
+		field, place := at("spec.retriever.documents", i), strings.TrimSuffix(one.Folder, "/")+" "+one.ConfigMap+" "+one.URL
+
+		switch set := one.sources(); {
+		case set != 1:
+			v.add(field, "want exactly one of folder, configMap, url; %d are set", set)
+		case one.AllowPrivate && one.URL == "":
+			v.add(field+".allowPrivate", "has a meaning with url only")
+		case seen[place]:
+			v.add(field, "%s is named twice", quote(strings.TrimSpace(place)))
 		}
+
+		seen[place] = true
 	}
 }
 

@@ -45,6 +45,8 @@ type AgentSpec struct {
 	Guardrails Guardrails `json:"guardrails,omitzero" revision:"yes"`
 	// Retriever finds passages of documents for the agent's prompts. Changing a document starts no rollout.
 	Retriever *Retriever `json:"retriever,omitempty" revision:"yes"`
+	// Memory is what is remembered of users beyond one conversation.
+	Memory *Memory `json:"memory,omitempty" revision:"yes"`
 	// Budgets limit one turn from this agent on.
 	Budgets Budgets `json:"budgets,omitzero" revision:"yes"`
 	// Image is the container image of the agent, by digest. It is part of the revision only if it is set; by default it

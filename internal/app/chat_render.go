@@ -107,6 +107,8 @@ func (r *renderer) line(event *eventv1.Event) {
 		r.guardrail(kind.GuardrailApplied)
 	case *eventv1.Event_DocumentsRetrieved:
 		r.retrieved(kind.DocumentsRetrieved)
+	case *eventv1.Event_MemoriesRecalled:
+		r.recalled(kind.MemoriesRecalled)
 	case *eventv1.Event_RevisionChanged:
 		changed := kind.RevisionChanged
 		r.notef("%s goes on as revision %s: %s was %s", changed.GetAgent(), changed.GetToRevision(), changed.GetFromRevision(),
@@ -169,6 +171,17 @@ func (r *renderer) retrieved(told *eventv1.DocumentsRetrieved) {
 
 	if told.GetProblem() != "" {
 		r.notef("documents: %s", oneLine(told.GetProblem()))
+	}
+}
+
+// recalled writes how many memories an answer draws on.
+func (r *renderer) recalled(told *eventv1.MemoriesRecalled) {
+	if found := len(told.GetMemories()); found > 0 {
+		r.notef("recalled %d from memory", found)
+	}
+
+	if told.GetProblem() != "" {
+		r.notef("memory: %s", oneLine(told.GetProblem()))
 	}
 }
 

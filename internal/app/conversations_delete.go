@@ -69,7 +69,7 @@ see, so an operator's are all of the tenant's. Conversations whose turn runs or 
   serin conversations purge --older-than 36h -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			age, err := parseAge(olderThan)
+			age, err := parseAge("--older-than", olderThan)
 			if err != nil {
 				return err
 			}
@@ -93,31 +93,28 @@ see, so an operator's are all of the tenant's. Conversations whose turn runs or 
 	return command
 }
 
-// parseAge reads a duration in days, or as Go writes it.
-func parseAge(text string) (time.Duration, error) {
-	var (
-		age time.Duration
-		err error
-	)
-
-	if days, found := strings.CutSuffix(text, "d"); found {
-		var count int
-
-		count, err = strconv.Atoi(days)
-		age = time.Duration(count) * 24 * time.Hour
-
-		if err == nil && count > int(maxAge/(24*time.Hour)) {
-			err = strconv.ErrRange
-		}
-	} else {
-		age, err = time.ParseDuration(text)
-	}
-
+// parseAge reads the value of a flag: a duration in days, or as Go writes it.
+func parseAge(flag, text string) (time.Duration, error) {
+	age, err := ageOf(text)
 	if err != nil || age < 0 {
-		return 0, usageErrorf("--older-than %q: must be an age such as 90d, 36h or 15m", text)
+		return 0, usageErrorf("%s %q: must be an age such as 90d, 36h or 15m", flag, text)
 	}
 
 	return age, nil
+}
+
+func ageOf(text string) (time.Duration, error) {
+	days, found := strings.CutSuffix(text, "d")
+	if !found {
+		return time.ParseDuration(text) //nolint:wrapcheck // the flag says what is wrong
+	}
+
+	count, err := strconv.Atoi(days)
+	if err == nil && count > int(maxAge/(24*time.Hour)) {
+		err = strconv.ErrRange
+	}
+
+	return time.Duration(count) * 24 * time.Hour, err //nolint:wrapcheck // as above
 }
 
 // maxAge is the longest that fits a time.Duration, with room to spare.

@@ -16,10 +16,17 @@ import (
 func (p *testPlatform) canary(code int, args ...string) (stdout, stderr string) {
 	p.t.Helper()
 
+	return p.serin(code, append([]string{"canary"}, args...)...)
+}
+
+// serin runs the product's own command line against the platform, and wants an exit code.
+func (p *testPlatform) serin(code int, args ...string) (stdout, stderr string) {
+	p.t.Helper()
+
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 
-	command := exec.CommandContext(ctx, binary, append([]string{"canary", "--url", p.url}, args...)...)
+	command := exec.CommandContext(ctx, binary, append(args, "--url", p.url)...)
 	out, complaints := &strings.Builder{}, &strings.Builder{}
 	command.Stdout, command.Stderr = out, complaints
 
@@ -33,7 +40,7 @@ func (p *testPlatform) canary(code int, args ...string) (stdout, stderr string) 
 	}
 
 	if got != code {
-		p.t.Fatalf("serin canary %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out, complaints)
+		p.t.Fatalf("serin %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out, complaints)
 	}
 
 	return out.String(), complaints.String()

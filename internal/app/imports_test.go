@@ -44,7 +44,7 @@ func hasPrefix(path string, prefixes ...string) bool {
 
 var basics = []string{
 	"gen", "internal/rpc", "internal/agentspec", "internal/health", "internal/drain", "internal/telemetry",
-	"internal/fault", "internal/testenv",
+	"internal/fault", "internal/testenv", "internal/dialguard",
 }
 
 func room(name string) importRule {

@@ -24,7 +24,10 @@ func newMigrateCommand(env *Env) *cobra.Command {
 
 Run it before the processes of a new release start; those of the release before go on with the new schema. The user
 needs to own the schema's tables, or to be allowed to make them (GRANT CREATE ON SCHEMA public); it should be no
-superuser, because row-level security keeps tenants apart only for others. serin up does this by itself.`,
+superuser, because row-level security keeps tenants apart only for others. serin up does this by itself.
+
+With the extension vector (pgvector) memories are found by vectors, too. It is added if the server has it and the user may;
+without it they are found by words alone. Install it at any time, and run serin migrate again.`,
 		Example: `  serin migrate --postgres postgres://serin@localhost:5432/serin --dry-run
   SERIN_POSTGRES_URL=postgres://serin:secret@db/serin serin migrate -o json`,
 		Args: cobra.NoArgs,
@@ -56,6 +59,10 @@ func migrate(ctx context.Context, env *Env, at string, dryRun bool, format outpu
 			"BYPASSRLS") // as printf
 	}
 
+	if problem := done.Vectors.Problem; problem != "" {
+		_, _ = fmt.Fprintln(env.Stderr, "serin: memories are found by words alone: "+problem) // as printf
+	}
+
 	if format != formatText {
 		return printValue(env.Stdout, format, done)
 	}
@@ -67,6 +74,10 @@ func migrate(ctx context.Context, env *Env, at string, dryRun bool, format outpu
 
 	for _, name := range done.Applied {
 		_, _ = fmt.Fprintf(env.Stdout, "%s %s\n", verb, name) // as printf
+	}
+
+	if done.Vectors.Added {
+		_, _ = fmt.Fprintf(env.Stdout, "%s vectors of memories (extension vector)\n", verb) // as printf
 	}
 
 	switch {

@@ -24,9 +24,12 @@ func (w *workload) contextRoom(ctx context.Context) (*room, error) {
 	return &room{
 		register: service.Register,
 		policy:   contextstore.Policy(),
-		checks:   []health.Check{{Name: "database", TTL: healthTTL, Grace: dependencyGrace, Func: service.Ready}},
-		drain:    func(context.Context) error { service.Drain(); return nil },
-		close:    service.Close,
+		checks: []health.Check{
+			{Name: "database", TTL: healthTTL, Grace: dependencyGrace, Func: service.Ready},
+			{Name: "memory", Informative: true, Func: service.MemoryReady}, // turns go on without, or with words alone
+		},
+		drain: func(context.Context) error { service.Drain(); return nil },
+		close: service.Close,
 	}, nil
 }
 

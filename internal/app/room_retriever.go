@@ -82,7 +82,7 @@ func (s *retrieverSettings) config(declared *agentspec.Retriever) retriever.Conf
 	for _, place := range declared.Documents {
 		switch {
 		case place.URL != "":
-			config.Pages = append(config.Pages, place.URL)
+			config.Pages = append(config.Pages, retriever.Page{URL: place.URL, AllowPrivate: place.AllowPrivate})
 		case place.ConfigMap != "":
 			config.Folders = append(config.Folders, retriever.Folder{
 				Name: place.ConfigMap, Path: filepath.Join(s.ConfigMaps, place.ConfigMap),

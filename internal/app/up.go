@@ -244,6 +244,10 @@ func (r *upReporter) ready(platform *Platform) {
 	r.printf("LLM       %s\n", provider(platform))
 	if database := platform.database.Database; database != "" {
 		r.printf("state     %s\n", database)
+
+		if problem := platform.database.Vectors.Problem; problem != "" {
+			r.printf("          memories are found by words alone: %s\n", problem)
+		}
 	}
 
 	r.printf("logs      %s\n", display(platform.data.join("logs")))

@@ -78,6 +78,7 @@ const (
 	ProviderQueue = attribute.Key("serin.queue_wait_seconds")
 
 	RetrievedPassages = attribute.Key("serin.retrieval.passages")
+	RecalledMemories  = attribute.Key("serin.memory.recalled")
 )
 
 // Operations, the values of [OperationName].
@@ -87,6 +88,9 @@ const (
 	OperationExecuteTool = "execute_tool"
 	OperationRetrieval   = "retrieval"
 	OperationHandoff     = "handoff" // the conventions have none
+
+	// OperationSearchMemory is not in the conventions, either.
+	OperationSearchMemory = "search_memory"
 )
 
 // Names of metrics of the same conventions.

@@ -87,13 +87,14 @@ func New(cfg Config) (*Server, error) {
 
 	server := &Server{cfg: cfg, mux: http.NewServeMux()}
 	server.mux.HandleFunc("POST /v1/chat/completions", server.serveChat)
+	server.mux.HandleFunc("POST /v1/embeddings", server.serveEmbeddings)
 	server.mux.HandleFunc("GET /v1/models", server.serveModels)
 	server.mux.HandleFunc("/", serveNothing)
 
 	return server, server.settings().validate()
 }
 
-// ServeHTTP serves POST /v1/chat/completions and GET /v1/models.
+// ServeHTTP serves POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models.
 func (s *Server) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	writer.Header()["Serin-Simulated"] = []string{"true"}
 	s.mux.ServeHTTP(writer, request)

@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"math"
 	"slices"
 
 	api "istio.io/api/networking/v1alpha3"
@@ -108,13 +109,23 @@ func newSubset(revision string) *api.Subset {
 	return &api.Subset{Name: subsetPrefix + revision, Labels: map[string]string{RevisionLabel: revision}}
 }
 
-// newPolicy has clients without a sidecar speak mTLS, which they do only where a rule says so; others do so anyway.
+// newPolicy has clients without a sidecar speak mTLS, and hold as many requests open as there are: they do so only where a
+// rule says so, and take 1,024 for the most (gRFC A32). With a sidecar both are so anyway.
 func newPolicy() *api.TrafficPolicy {
-	return &api.TrafficPolicy{Tls: &api.ClientTLSSettings{Mode: api.ClientTLSSettings_ISTIO_MUTUAL}}
+	return &api.TrafficPolicy{
+		Tls: &api.ClientTLSSettings{Mode: api.ClientTLSSettings_ISTIO_MUTUAL},
+		ConnectionPool: &api.ConnectionPoolSettings{
+			Http: &api.ConnectionPoolSettings_HTTPSettings{Http2MaxRequests: math.MaxInt32},
+		},
+	}
 }
 
-// ownPolicy reports whether nobody but Serin has said how to reach the agent.
-func ownPolicy(policy *api.TrafficPolicy) bool { return policy == nil || equal(policy, newPolicy()) }
+// ownPolicy reports whether nobody but Serin has said how to reach the agent; earlier releases spoke of mTLS alone.
+func ownPolicy(policy *api.TrafficPolicy) bool {
+	earlier := &api.TrafficPolicy{Tls: newPolicy().GetTls()}
+
+	return policy == nil || equal(policy, newPolicy()) || equal(policy, earlier)
+}
 
 func (w world) newRule(r Routing) *networking.DestinationRule {
 	rule := &networking.DestinationRule{ObjectMeta: w.agent.meta(w.ruleName)}

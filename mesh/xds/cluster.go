@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -104,14 +105,15 @@ func balance(cluster *clusterv3.Cluster, policy *settings) {
 	cluster.LbConfig = &clusterv3.Cluster_RingHashLbConfig_{RingHashLbConfig: ring}
 }
 
+// circuitBreakers limits the requests that a client holds open. Without a word about that there is no limit, as there is none
+// for a sidecar: left out, clients would take 1,024 (gRFC A32), and no more users could follow their conversations.
 func circuitBreakers(pool *networking.ConnectionPoolSettings) *clusterv3.CircuitBreakers {
-	limit := pool.GetHttp().GetHttp2MaxRequests()
-	if limit == 0 {
-		return nil
+	most := uint32(math.MaxUint32)
+	if limit := pool.GetHttp().GetHttp2MaxRequests(); limit > 0 {
+		most = uint32(limit)
 	}
 
 	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-		Priority:    corev3.RoutingPriority_DEFAULT,
-		MaxRequests: wrapperspb.UInt32(uint32(limit)), //nolint:gosec // checked: not negative
+		Priority: corev3.RoutingPriority_DEFAULT, MaxRequests: wrapperspb.UInt32(most),
 	}}}
 }

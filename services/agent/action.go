@@ -21,7 +21,7 @@ type (
 		veil     *veil
 		redacted *eventv1.GuardrailApplied
 	}
-	// consult asks the retriever before the first prompt is made.
+	// consult asks the retriever and the memory before the first prompt is made.
 	consult struct{}
 	// classify has a model decide whether the user's message is about a denied topic.
 	classify struct{ guard *guard }
@@ -29,6 +29,8 @@ type (
 	settle struct{ results []settled }
 	// runCalls runs calls side by side.
 	runCalls struct{ calls []call }
+	// useMemory runs calls of the tools that memory brings.
+	useMemory struct{ calls []call }
 	// askHumans ends the lease until humans have answered.
 	askHumans struct{ questions []*eventv1.InputRequested }
 	// handOff passes control.
@@ -55,6 +57,7 @@ func (consult) isAction()   {}
 func (classify) isAction()  {}
 func (settle) isAction()    {}
 func (runCalls) isAction()  {}
+func (useMemory) isAction() {}
 func (askHumans) isAction() {}
 func (handOff) isAction()   {}
 func (finish) isAction()    {}

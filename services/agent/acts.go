@@ -20,13 +20,14 @@ func (x *execution) callModel(next callModel) error {
 		x.emit(next.step, &eventv1.Event{Kind: &eventv1.Event_GuardrailApplied{GuardrailApplied: next.redacted}})
 	}
 
-	x.cite(next.step)
+	cited := x.cite(next.step)
 
 	if err := x.flush(); err != nil {
 		return err
 	}
 
-	x.rules.library.event = nil
+	cited()
+
 	id := x.messageID(next.step)
 
 	answer, err := x.stream(next, id)

@@ -20,12 +20,13 @@ const (
 type plan struct {
 	settle  []settled
 	run     []call
+	recall  []call
 	ask     []*eventv1.InputRequested
 	handoff *call
 }
 
 // decideCalls returns what to do about the calls of the last message; nil once all have results. Results that need no
-// tool come first, then the calls that may run, then the questions for humans, then the handoff.
+// tool come first, then what concerns memory, then the calls that may run, then the questions for humans, then the handoff.
 func decideCalls(s *state, r *rules) action {
 	var next plan
 
@@ -41,6 +42,8 @@ func decideCalls(s *state, r *rules) action {
 	switch {
 	case len(next.settle) > 0:
 		return settle{results: next.settle}
+	case len(next.recall) > 0:
+		return useMemory{calls: next.recall}
 	case len(next.run) > 0:
 		return runCalls{calls: next.run}
 	case len(next.ask) > 0:
@@ -65,6 +68,12 @@ func (p *plan) add(c call, r *rules) {
 
 	if _, ok := r.route(c.Tool); ok {
 		p.addHandoff(c)
+
+		return
+	}
+
+	if r.memory.has(c.Tool) {
+		p.recall = append(p.recall, c)
 
 		return
 	}

@@ -136,6 +136,8 @@ func (x *execution) act(next action) (handoffv1.Finished_Outcome, error) {
 		x.settle(next)
 	case runCalls:
 		return 0, x.runCalls(next)
+	case useMemory:
+		return 0, x.useMemory(next)
 	case askHumans:
 		return handoffv1.Finished_OUTCOME_INPUT_REQUIRED, x.askHumans(next)
 	case handOff:

@@ -23,6 +23,8 @@ type fakeModel struct {
 
 	mu       sync.Mutex
 	requests []modelAsked
+	// embedded are the texts that vectors were asked of.
+	embedded []string
 }
 
 // modelAsked is a request as the model sees it.
@@ -107,6 +109,12 @@ func (m *fakeModel) asked() []modelAsked {
 func (m *fakeModel) serve(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/v1/prices" && m.prices != "" {
 		_, _ = fmt.Fprint(w, m.prices)
+
+		return
+	}
+
+	if r.URL.Path == "/v1/embeddings" {
+		m.embed(w, r)
 
 		return
 	}

@@ -39,6 +39,7 @@ type fakeStore struct {
 	// brings then, after all.
 	claimFor time.Duration
 	late     *eventv1.ToolResult
+	memory   fakeMemory
 }
 
 type fakeCall struct {

@@ -21,7 +21,7 @@ type metrics struct {
 	turns, segments, first                  metric.Float64Histogram
 	active                                  metric.Int64UpDownCounter
 	handoffs, resumptions, tokens, triggers metric.Int64Counter
-	retrievals                              metric.Int64Counter
+	retrievals, recalls                     metric.Int64Counter
 	costs                                   metric.Float64Counter
 	inference                               *inference
 }
@@ -30,7 +30,7 @@ func newMetrics(told *telemetry.Telemetry, agent, revision string) (*metrics, er
 	var (
 		meter = told.Meter
 		m     = &metrics{agent: agent, revision: revision}
-		errs  [11]error
+		errs  [12]error
 	)
 
 	m.turns, errs[0] = meter.Float64Histogram("serin_turn_duration_seconds", metric.WithUnit("s"),
@@ -52,6 +52,8 @@ func newMetrics(told *telemetry.Telemetry, agent, revision string) (*metrics, er
 		metric.WithDescription("What guardrails stopped, by rule."))
 	m.retrievals, errs[10] = meter.Int64Counter("serin_retrievals_total",
 		metric.WithDescription("Look-ups of documents for prompts: ok, degraded (by words alone) or failed (the turn went on without)."))
+	m.recalls, errs[11] = meter.Int64Counter("serin_memory_recalls_total",
+		metric.WithDescription("Look-ups of memories for prompts: ok, degraded (by words alone) or failed (the turn went on without)."))
 	m.inference, errs[9] = newInference(told, agent, revision)
 
 	if err := errors.Join(errs[:]...); err != nil {
@@ -97,6 +99,11 @@ func (m *metrics) resumed(ctx context.Context, cause string) {
 // retrieved records a look-up of documents.
 func (m *metrics) retrieved(ctx context.Context, outcome string) {
 	m.retrievals.Add(ctx, 1, m.labels(attribute.String("outcome", outcome)))
+}
+
+// recalled records a look-up of memories.
+func (m *metrics) recalled(ctx context.Context, outcome string) {
+	m.recalls.Add(ctx, 1, m.labels(attribute.String("outcome", outcome)))
 }
 
 // used records what a model call used.

@@ -32,6 +32,7 @@ const (
 // modelClient asks the ambassador. It never retries: that is the ambassador's part.
 type modelClient struct {
 	completions openai.ChatCompletionService
+	embeddings  openai.EmbeddingService
 	// formless are the models whose providers can't be asked for a form of the answer; the prompt asks for it, too.
 	formless   sync.Map
 	spec       agentspec.Model
@@ -83,10 +84,37 @@ func newModelClient(config Config) (*modelClient, error) {
 		base.Path = "/v1"
 	}
 
-	return &modelClient{base: base, spec: config.Agent.Spec.Model, propagator: config.Telemetry.Propagator, completions: openai.NewChatCompletionService(
+	options := []option.RequestOption{
 		option.WithBaseURL(base.String()), option.WithHTTPClient(config.LLM.HTTPClient), option.WithMaxRetries(0),
 		option.WithHeader(headerAgent, config.Agent.Metadata.Name),
-	)}, nil
+	}
+
+	return &modelClient{
+		base: base, spec: config.Agent.Spec.Model, propagator: config.Telemetry.Propagator,
+		completions: openai.NewChatCompletionService(options...), embeddings: openai.NewEmbeddingService(options...),
+	}, nil
+}
+
+// embed asks for a text's vector.
+func (m *modelClient) embed(ctx context.Context, model, text string) ([]float32, error) {
+	answer, err := m.embeddings.New(ctx, openai.EmbeddingNewParams{
+		Model: model, Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String(text)},
+		EncodingFormat: openai.EmbeddingNewParamsEncodingFormatFloat,
+	}, m.trace(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("embedding: %w", err)
+	}
+
+	if len(answer.Data) != 1 || len(answer.Data[0].Embedding) == 0 {
+		return nil, errors.New("embedding: want one vector")
+	}
+
+	vector := make([]float32, len(answer.Data[0].Embedding))
+	for i, number := range answer.Data[0].Embedding {
+		vector[i] = float32(number)
+	}
+
+	return vector, nil
 }
 
 // call streams an answer and shows its text as it comes. A provider that can't be asked for a form is asked without.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
@@ -68,7 +69,7 @@ func (x *execution) restore(next callModel, answer *answer) {
 
 func (x *execution) request(next callModel) modelRequest {
 	return modelRequest{
-		system: next.system, prompt: next.prompt, tools: x.rules.tools.tools, routes: x.rules.routes,
+		system: next.system, prompt: next.prompt, tools: slices.Concat(x.rules.tools.tools, x.rules.memory.tools), routes: x.rules.routes,
 		maxOutput: x.rules.maxOutput, format: x.rules.form.format(),
 	}
 }

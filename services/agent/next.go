@@ -98,7 +98,7 @@ func blocked(guard *guard, direction eventv1.GuardrailTriggered_Direction) fail 
 
 // model is the next model call, if the budgets have room for it.
 func model(s *state, r *rules, step int32) action {
-	if r.library.wanted && !r.library.consulted {
+	if r.library.due() || r.memory.due() {
 		return consult{}
 	}
 
@@ -109,9 +109,9 @@ func model(s *state, r *rules, step int32) action {
 		system += "\n\n" + veil.text(note)
 	}
 
-	system += r.library.reference(veil)
+	system += r.library.reference(s.turn.id, veil) + r.memory.reference(s.turn.id, veil)
 	prompt := append(veil.chats(s.prompt(r.agent)), s.repair(veil)...)
-	input := int64(len(system)+size(prompt)+r.tools.bytes)/bytesPerToken + 1
+	input := int64(len(system)+size(prompt)+r.tools.bytes+r.memory.bytes)/bytesPerToken + 1
 	reserved, cost := input+r.maxOutput, int64(0)
 
 	if limitsCost(s, r) {

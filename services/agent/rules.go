@@ -30,6 +30,8 @@ type rules struct {
 	form *form
 	// library is what the retriever has for its prompts.
 	library library
+	// memory is what is remembered of the user.
+	memory memory
 	// tools are the agent's own tools, as the tools service lists them now.
 	tools toolset
 }
@@ -69,13 +71,14 @@ func newRules(agent agentspec.Agent, peers []Peer) (*rules, error) {
 	rules := &rules{
 		costMicros: cost, agent: agent.Metadata.Name, model: spec.Model.Name, maxOutput: spec.Model.MaxOutputTokens,
 		budgets: spec.Budgets, routes: newRoutes(spec.Handoffs, peers), input: input, output: output,
-		redaction: newRedaction(spec.Guardrails.Redaction), form: form,
+		redaction: newRedaction(spec.Guardrails.Redaction), form: form, memory: newMemory(spec.Memory),
 	}
 	if rules.maxOutput == 0 {
 		rules.maxOutput = 1024
 	}
 
-	rules.system = systemPrompt(spec.Prompt.Inline, rules.routes) + rules.redaction.hint() + form.hint()
+	rules.system = systemPrompt(spec.Prompt.Inline, rules.routes) + rules.redaction.hint() +
+		rules.memory.hint() + form.hint()
 
 	return rules, nil
 }

@@ -81,6 +81,10 @@ func (s *Service) open(tx Tx, request *contextv1.CreateConversationRequest) (Con
 		return Conversation{}, nil, err
 	}
 
+	if err := tx.ForgetMemories(row.Tenant, now, forgetsMemories); err != nil {
+		return Conversation{}, nil, err
+	}
+
 	return row, created, tx.InsertEvents(id, created)
 }
 

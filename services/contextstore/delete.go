@@ -30,7 +30,11 @@ func (s *Service) DeleteConversation(
 
 		running = conversation.ActiveTurnID
 
-		return tx.DeleteConversation(id)
+		if err := tx.DeleteConversation(id); err != nil {
+			return err
+		}
+
+		return tx.ForgetMemories(conversation.Tenant, s.now(tx), forgetsMemories)
 	})
 	if err != nil {
 		return nil, err

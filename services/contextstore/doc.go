@@ -7,6 +7,10 @@
 // they do so through [Store], which packages sqlite and postgres implement and package storetest specifies. Several processes may
 // share PostgreSQL: what one of them writes, the others are given a [Hint] of, and look.
 //
+// What agents remember of users outlives conversations. Both stores index the words that [wordsOf] cuts, and rank by them
+// and by vectors (exact cosines: a user has few); [fuse] joins the rankings. Expired memories are not shown, and their rows
+// go with what is written next.
+//
 // Everything that writes is one serialisable transaction, so a conversation's log has no gaps and a stale executor
 // writes nothing. Outcomes that are old, and old withdrawals that later ones have overruled, go with what is written next.
 // Memory holds only what can be had from the store again: who follows, who waits, and current epochs.

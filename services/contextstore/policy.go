@@ -37,5 +37,9 @@ func Policy() rpc.Policy {
 		contextv1.ContextService_SaveCheckpoint_FullMethodName:     rpc.AnyAgent,
 		contextv1.ContextService_GetState_FullMethodName:           readers,
 		contextv1.ContextService_PutState_FullMethodName:           work,
+		contextv1.ContextService_CreateMemory_FullMethodName:       work,
+		contextv1.ContextService_SearchMemories_FullMethodName:     work,
+		contextv1.ContextService_ListMemories_FullMethodName:       rpc.Names(rpc.Gateway, rpc.Operator),
+		contextv1.ContextService_DeleteMemories_FullMethodName:     work,
 	}
 }

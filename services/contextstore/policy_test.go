@@ -33,6 +33,10 @@ func TestPolicy(t *testing.T) {
 		"SaveCheckpoint":     {agent},
 		"GetState":           {rpc.Gateway, agent, rpc.Operator},
 		"PutState":           {rpc.Gateway, agent},
+		"CreateMemory":       {rpc.Gateway, agent},
+		"SearchMemories":     {rpc.Gateway, agent},
+		"ListMemories":       {rpc.Gateway, rpc.Operator},
+		"DeleteMemories":     {rpc.Gateway, agent},
 	}
 	policy := Policy()
 	methods := contextv1.File_serin_context_v1_context_proto.Services().Get(0).Methods()

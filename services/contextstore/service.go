@@ -32,6 +32,8 @@ type Config struct {
 	// OutcomesKept is how long outcomes are kept; default 30 days. It must be longer than whoever watches them is ever away,
 	// and than a revision may be idle before it retires: when a revision was last active is known from its outcomes.
 	OutcomesKept time.Duration
+	// MemoriesKept is how many memories a user may have at once; default 10,000.
+	MemoriesKept int
 	// FollowLag is how many durable events a follower may lag behind before it is told to come again; default 65536.
 	FollowLag int64
 }
@@ -66,6 +68,7 @@ func New(config Config) (*Service, error) {
 	config.FollowPoll = cmp.Or(config.FollowPoll, 15*time.Second)
 	config.FollowBuffer = cmp.Or(config.FollowBuffer, 256)
 	config.OutcomesKept = cmp.Or(config.OutcomesKept, 30*24*time.Hour)
+	config.MemoriesKept = cmp.Or(config.MemoriesKept, 10000)
 	config.FollowLag = cmp.Or(config.FollowLag, 65536)
 
 	drained := make(chan struct{})

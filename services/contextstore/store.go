@@ -26,6 +26,8 @@ type Store interface {
 // Reader reads rows. What is not there is the zero value, but for conversations and turns: see [NoConversation] and
 // [NoTurn].
 type Reader interface { //nolint:interfacebloat // one method for each question to a table
+	MemoryReader
+
 	// Now is the time on the clock that all who share the store go by.
 	Now() time.Time
 
@@ -69,12 +71,13 @@ type Reader interface { //nolint:interfacebloat // one method for each question 
 // Tx reads and writes rows within one transaction.
 type Tx interface { //nolint:interfacebloat // one method for each write to a table
 	Reader
+	MemoryTx
 
 	// InsertConversation adds a conversation; its first event follows.
 	InsertConversation(row Conversation) error
 	// UpdateConversation writes a conversation's agent and active turn.
 	UpdateConversation(row Conversation) error
-	// DeleteConversation deletes a conversation and every row that is about it, but for outcomes.
+	// DeleteConversation deletes a conversation and every row that is about it or comes from it, but for outcomes.
 	DeleteConversation(conversationID string) error
 	// PutPin sets or moves a pin.
 	PutPin(conversationID, agent, revision string) error

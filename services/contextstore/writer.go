@@ -98,7 +98,7 @@ func (w writer) allowed(event *eventv1.Event) bool {
 	case *eventv1.Event_StepStarted, *eventv1.Event_MessagePart, *eventv1.Event_AgentMessage, *eventv1.Event_ToolResult,
 		*eventv1.Event_InputRequested, *eventv1.Event_TurnWaiting, *eventv1.Event_Handoff,
 		*eventv1.Event_GuardrailTriggered, *eventv1.Event_GuardrailApplied, *eventv1.Event_DocumentsRetrieved,
-		*eventv1.Event_TurnCompleted, *eventv1.Event_TurnCancelled:
+		*eventv1.Event_MemoriesRecalled, *eventv1.Event_TurnCompleted, *eventv1.Event_TurnCancelled:
 		return w.role == roleAgent
 	default: // what the store appends itself, and transient events
 		return false

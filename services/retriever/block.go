@@ -52,13 +52,11 @@ type block struct {
 
 // parse takes a document apart into blocks that are no larger than most bytes.
 func parse(kind format, source []byte, most int) parsed {
-	switch kind {
-	case formatMarkdown:
+	switch {
+	case kind == formatMarkdown && !tooDeep(source):
 		return parseMarkdown(source, most)
-	case formatHTML:
+	case kind == formatHTML:
 		return parseHTML(source, most)
-	case formatText, formatNone:
-		return parseText(source, most)
 	default:
 		return parseText(source, most)
 	}

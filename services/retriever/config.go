@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,8 +20,8 @@ type Config struct {
 	Index string
 	// Folders are read with all that is below them. Hidden files are not.
 	Folders []Folder
-	// Pages are URLs of documents, http or https.
-	Pages []string
+	// Pages are documents that servers have.
+	Pages []Page
 	// Embeddings is where vectors come from; without a model, words alone count.
 	Embeddings Embeddings
 	// Limits bound what is kept.
@@ -34,8 +35,6 @@ type Config struct {
 	Refresh time.Duration
 	// PageTimeout is how long a page may take; default 30 s.
 	PageTimeout time.Duration
-	// HTTPClient gets pages; default one that follows redirects within a host alone.
-	HTTPClient *http.Client
 	// Telemetry defaults to one that discards.
 	Telemetry *telemetry.Telemetry
 }
@@ -46,6 +45,18 @@ type Folder struct {
 	Name string
 	// Path is where it is. Links that lead out of it are not followed.
 	Path string
+}
+
+// Page is a document that a server has.
+type Page struct {
+	// URL is where it is, http or https. Redirects are followed within its host, and never from https to http.
+	URL string
+	// AllowPrivate lets it be on this machine or in a private network; else such an address is refused, whatever its name.
+	AllowPrivate bool
+}
+
+func (c Config) hasPage(address string) bool {
+	return slices.ContainsFunc(c.Pages, func(page Page) bool { return page.URL == address })
 }
 
 // Embeddings is an OpenAI-compatible endpoint.
@@ -63,6 +74,8 @@ type Embeddings struct {
 	QueryTimeout time.Duration
 	// Cooldown is how long after a failure queries do without; default 2 s. Passages wait from it up to 30 s.
 	Cooldown time.Duration
+	// Reconsider is when a passage that the endpoint refused is tried again; default 10 min.
+	Reconsider time.Duration
 }
 
 // Limits bound disk and memory. What goes beyond is refused by its name, and told by ListDocuments.
@@ -91,10 +104,6 @@ func (c Config) withDefaults() (Config, error) {
 		c.Telemetry = telemetry.Discard()
 	}
 
-	if c.HTTPClient == nil {
-		c.HTTPClient = &http.Client{CheckRedirect: withinHost}
-	}
-
 	if c.Embeddings.HTTPClient == nil {
 		c.Embeddings.HTTPClient = &http.Client{}
 	}
@@ -106,6 +115,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.Embeddings.Timeout, 30*time.Second)
 	orDefault(&c.Embeddings.QueryTimeout, 800*time.Millisecond)
 	orDefault(&c.Embeddings.Cooldown, 2*time.Second)
+	orDefault(&c.Embeddings.Reconsider, 10*time.Minute)
 	orDefault(&c.Limits.DocumentBytes, 2<<20)
 	orDefault(&c.Limits.Documents, 5_000)
 	orDefault(&c.Limits.Passages, 20_000)
@@ -152,7 +162,7 @@ func (c Config) validate() error {
 		"limits.passages": int64(c.Limits.Passages), "limits.bytes": c.Limits.Bytes,
 		"look": int64(c.Look), "settle": int64(c.Settle), "refresh": int64(c.Refresh), "pageTimeout": int64(c.PageTimeout),
 		"embeddings.timeout": int64(c.Embeddings.Timeout), "embeddings.queryTimeout": int64(c.Embeddings.QueryTimeout),
-		"embeddings.cooldown": int64(c.Embeddings.Cooldown),
+		"embeddings.cooldown": int64(c.Embeddings.Cooldown), "embeddings.reconsider": int64(c.Embeddings.Reconsider),
 	} {
 		if value < 0 {
 			add(field, "%d: must not be negative", value)
@@ -185,15 +195,15 @@ func (c Config) validateSources(add func(field, format string, args ...any)) {
 	}
 
 	for i, page := range c.Pages {
-		field := fmt.Sprintf("pages[%d]", i)
+		field := fmt.Sprintf("pages[%d].url", i)
 
-		parsed, err := url.Parse(page)
+		parsed, err := url.Parse(page.URL)
 		if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
-			add(field, "%q: must be a URL such as https://docs.example.com/refunds.html", page)
-		} else if seen[page] {
-			add(field, "%q: given twice", page)
+			add(field, "%q: must be a URL such as https://docs.example.com/refunds.html", page.URL)
+		} else if seen[page.URL] {
+			add(field, "%q: given twice", page.URL)
 		}
 
-		seen[page] = true
+		seen[page.URL] = true
 	}
 }

@@ -1,10 +1,12 @@
 package retriever
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -21,8 +23,8 @@ const (
 // embedding makes the vectors that are missing, as long as it runs.
 type embedding struct {
 	service *Service
-	// refused are digests of texts that the endpoint does not take.
-	refused map[string]bool
+	// refused are digests of texts that the endpoint did not take, and when.
+	refused map[string]time.Time
 	// inARow counts refusals since the last success.
 	inARow int
 }
@@ -33,7 +35,7 @@ func (s *Service) keepEmbedded(ctx context.Context) error {
 		return nil
 	}
 
-	work := &embedding{service: s, refused: map[string]bool{}}
+	work := &embedding{service: s, refused: map[string]time.Time{}}
 	pause := s.config.Embeddings.Cooldown
 
 	for ctx.Err() == nil {
@@ -81,6 +83,11 @@ func sleep(ctx context.Context, wait time.Duration, wake <-chan struct{}, wakes 
 
 // some makes one batch of vectors; done says that none was missing.
 func (e *embedding) some(ctx context.Context) (done bool, err error) {
+	maps.DeleteFunc(e.refused, func(_ string, at time.Time) bool { // endpoints change their minds
+		return time.Since(at) > e.service.config.Embeddings.Reconsider
+	})
+	e.service.embedder.refusals.Store(int64(len(e.refused)))
+
 	batch, err := e.service.index.bare(ctx, e.service.config.Embeddings.Model, e.refused)
 	if err != nil || len(batch) == 0 {
 		return true, err
@@ -124,7 +131,9 @@ func (e *embedding) batch(ctx context.Context, batch []bare) error {
 		return err
 	}
 
-	e.refused[batch[0].digest] = true
+	e.refused[batch[0].digest] = time.Now()
+	e.service.embedder.refusals.Store(int64(len(e.refused)))
+
 	e.service.config.Telemetry.Logger.WarnContext(ctx, "a passage gets no vector", "document", batch[0].document, "error", err)
 
 	return nil
@@ -135,8 +144,11 @@ func (s *Service) store(ctx context.Context, batch []bare, made [][]float32) err
 	s.changing.Lock()
 	defer s.changing.Unlock()
 
-	if dimensions := s.vectors.size(); dimensions > 0 && len(made[0]) != dimensions {
-		return dimensionsError(len(made[0]), dimensions)
+	dimensions := cmp.Or(s.vectors.size(), len(made[0]))
+	for _, vector := range made {
+		if len(vector) != dimensions {
+			return dimensionsError(len(vector), dimensions)
+		}
 	}
 
 	model := s.config.Embeddings.Model

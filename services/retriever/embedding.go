@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -26,6 +27,8 @@ type embedder struct {
 	service openai.EmbeddingService
 	queries *lru.Cache[string, []float32]
 	metrics *metrics
+	// refusals is how many texts the endpoint does not take.
+	refusals atomic.Int64
 
 	mu      sync.Mutex
 	problem error

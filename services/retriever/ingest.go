@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // release is part of documents' digests: another way of taking them apart takes all of them apart anew.
@@ -106,6 +108,7 @@ func (l *library) look(ctx context.Context) (soon bool) {
 		files, err := folder.files()
 		if l.tell(ctx, folder.Name, err); err != nil { // it may come back: what is indexed stays
 			l.hold(there, folder.Name+"/")
+			there[folder.Name] = true // its problem stays, too
 
 			continue
 		}
@@ -133,10 +136,14 @@ func (l *library) look(ctx context.Context) (soon bool) {
 	return soon
 }
 
-// known are the names of all that is indexed, or refused.
+// known are the names of all that is indexed, or was seen and is not.
 func (l *library) known() map[string]bool {
 	names := map[string]bool{}
 	for name := range l.indexed {
+		names[name] = true
+	}
+
+	for name := range l.problems {
 		names[name] = true
 	}
 
@@ -163,19 +170,66 @@ func (l *library) pages(ctx context.Context, there map[string]bool) {
 		l.asked = time.Now()
 	}
 
-	for _, page := range l.service.config.Pages {
-		there[page] = true
+	var answers []answer
+	if due {
+		answers = l.ask(ctx)
+	}
+
+	for i, page := range l.service.config.Pages {
+		there[page.URL] = true
 
 		if due && ctx.Err() == nil {
-			there[page] = l.page(ctx, page)
+			there[page.URL] = l.page(ctx, page.URL, answers[i].page, answers[i].err)
 		}
 	}
 }
 
-// page asks for one page; false if there is none any more.
-func (l *library) page(ctx context.Context, name string) bool {
-	got, err := l.service.fetch(ctx, name, l.indexed[name].validator)
+// answer is what asking for a page came to.
+type answer struct {
+	page fetched
+	err  error
+}
 
+// pagesAtOnce is how many pages are asked for at a time: one that is slow holds nobody up.
+const pagesAtOnce = 8
+
+// ask asks for all pages.
+func (l *library) ask(ctx context.Context) []answer {
+	answers := make([]answer, len(l.service.config.Pages))
+
+	var group errgroup.Group
+	group.SetLimit(pagesAtOnce)
+
+	for i, page := range l.service.config.Pages {
+		group.Go(func() error {
+			answers[i].page, answers[i].err = l.service.fetch(ctx, page, l.validator(page.URL))
+
+			return nil
+		})
+	}
+
+	_ = group.Wait() // each page has its own error
+
+	return answers
+}
+
+// ways is what a validator of the index begins with: what else decides how a page is taken apart.
+func (l *library) ways() string {
+	return fmt.Sprintf("%s %d ", release, l.service.config.Limits.PassageBytes)
+}
+
+// validator is what the server said of the page that is indexed; empty if that would be taken apart otherwise today.
+func (l *library) validator(name string) string {
+	told, fits := strings.CutPrefix(l.indexed[name].validator, l.ways())
+	if !fits {
+		return ""
+	}
+
+	return told
+}
+
+// page takes what asking for a page came to; false if there is none any more.
+func (l *library) page(ctx context.Context, name string, got fetched, err error) bool {
 	switch {
 	case ctx.Err() != nil:
 		return true
@@ -193,7 +247,7 @@ func (l *library) page(ctx context.Context, name string) bool {
 		return true
 	}
 
-	l.tell(ctx, name, l.take(ctx, document{name: name, validator: got.validator}, got.format, got.data))
+	l.tell(ctx, name, l.take(ctx, document{name: name, validator: l.ways() + got.validator}, got.format, got.data))
 
 	return true
 }
@@ -217,7 +271,11 @@ func (l *library) file(ctx context.Context, folder Folder, one file) bool {
 		return false
 	}
 
-	l.stamps[one.name] = one.stamp
+	// What can't be read or written now may be at the next look.
+	if delete(l.stamps, one.name); err == nil || isRefusal(err) {
+		l.stamps[one.name] = one.stamp
+	}
+
 	l.tell(ctx, one.name, err)
 
 	return false
@@ -254,14 +312,27 @@ func (l *library) settled(one file) bool {
 	return false
 }
 
+// refusal is about what a document is: looking at the same bytes again changes nothing.
+type refusal struct{ message string }
+
+func (r *refusal) Error() string { return r.message }
+
+func refuse(format string, args ...any) error { return &refusal{fmt.Sprintf(format, args...)} }
+
+func isRefusal(err error) bool {
+	_, refused := errors.AsType[*refusal](err)
+
+	return refused
+}
+
 func (l *library) read(ctx context.Context, folder Folder, one file) error {
 	kind := formatOfName(one.name)
 	if kind == formatNone {
-		return fmt.Errorf("its name ends in %s: want .md, .html or .txt", path.Ext(one.name))
+		return refuse("its name ends in %s: want .md, .html or .txt", path.Ext(one.name))
 	}
 
 	if most := l.service.config.Limits.DocumentBytes; one.stamp.size > most {
-		return fmt.Errorf("it has %d bytes: at most %d (limits.documentBytes)", one.stamp.size, most)
+		return refuse("it has %d bytes: at most %d (limits.documentBytes)", one.stamp.size, most)
 	}
 
 	data, err := folder.read(one, l.service.config.Limits.DocumentBytes)
@@ -279,11 +350,11 @@ func (l *library) take(ctx context.Context, one document, kind format, data []by
 
 	switch {
 	case int64(len(data)) > limits.DocumentBytes:
-		return fmt.Errorf("it has more than %d bytes (limits.documentBytes)", limits.DocumentBytes)
+		return refuse("it has more than %d bytes (limits.documentBytes)", limits.DocumentBytes)
 	case !utf8.Valid(data):
-		return errors.New("it is not valid UTF-8")
+		return refuse("it is not valid UTF-8")
 	case bytes.IndexByte(data, 0) >= 0:
-		return errors.New("it has zero bytes: want text")
+		return refuse("it has zero bytes: want text")
 	}
 
 	sum := sha256.Sum256(append(fmt.Appendf(nil, "%s %d %d ", release, kind, limits.PassageBytes), data...))
@@ -328,7 +399,7 @@ func (l *library) take(ctx context.Context, one document, kind format, data []by
 func dissect(kind format, data []byte, most int) (doc parsed, passages []passage, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = fmt.Errorf("it can't be taken apart: %v", cause)
+			err = refuse("it can't be taken apart: %v", cause)
 		}
 	}()
 
@@ -344,12 +415,12 @@ func (l *library) roomFor(name string, needed need) error {
 
 	switch {
 	case !known && len(l.indexed) >= limits.Documents:
-		return fmt.Errorf("there are %d documents already (limits.documents)", limits.Documents)
+		return refuse("there are %d documents already (limits.documents)", limits.Documents)
 	case l.passages-before.passages+needed.passages > limits.Passages:
-		return fmt.Errorf("it has %d passages, and there is room for %d more: %d in all (limits.passages)",
+		return refuse("it has %d passages, and there is room for %d more: %d in all (limits.passages)",
 			needed.passages, limits.Passages-l.passages+before.passages, limits.Passages)
 	case l.text-before.text+needed.text > limits.Bytes:
-		return fmt.Errorf("it has %d bytes of text, and there is room for %d more: %d in all (limits.bytes)",
+		return refuse("it has %d bytes of text, and there is room for %d more: %d in all (limits.bytes)",
 			needed.text, limits.Bytes-l.text+before.text, limits.Bytes)
 	default:
 		return nil
@@ -404,7 +475,7 @@ func (l *library) vanish(ctx context.Context, name string) {
 	delete(l.moving, name)
 	delete(l.room, name)
 
-	if !slices.Contains(s.config.Pages, name) {
+	if !s.config.hasPage(name) {
 		delete(l.problems, name)
 	}
 }

@@ -325,7 +325,7 @@ func TestPages(t *testing.T) {
 	config.Folders, config.Refresh = nil, 20*time.Millisecond
 
 	for _, path := range []string{"/a.md", "/b", "/c", "/elsewhere.md", "/broken.md", "/none.md"} {
-		config.Pages = append(config.Pages, server.URL+path)
+		config.Pages = append(config.Pages, retriever.Page{URL: server.URL + path, AllowPrivate: true})
 	}
 
 	r := start(t, config)
@@ -354,6 +354,60 @@ func TestPages(t *testing.T) {
 
 	if pages.asked["/a.md"] != 1 {
 		t.Errorf("a page that did not change was sent %d times", pages.asked["/a.md"])
+	}
+}
+
+// TestPrivateAddresses are asked only where the configuration says so.
+func TestPrivateAddresses(t *testing.T) {
+	pages := &site{pages: map[string][2]string{}, asked: map[string]int{}}
+	pages.set("/a.md", "text/markdown", "# Apples\n\nred")
+
+	server := httptest.NewServer(pages)
+	t.Cleanup(server.Close)
+
+	config := base(t, "")
+	config.Folders, config.Pages = nil, []retriever.Page{{URL: server.URL + "/a.md"}}
+
+	r := start(t, config)
+	r.eventually("a refusal", func() bool {
+		return strings.Contains(r.document(server.URL+"/a.md").GetProblem(), "127.0.0.1 is an address of this machine, and the declaration does not say allowPrivate: true")
+	})
+
+	pages.mu.Lock()
+	defer pages.mu.Unlock()
+
+	if pages.asked["/a.md"] != 0 {
+		t.Error("it was asked")
+	}
+}
+
+// TestSlowPagesHoldNobodyUp: as many as are asked for at once wait beside each other.
+func TestSlowPagesHoldNobodyUp(t *testing.T) {
+	var arrived sync.WaitGroup
+
+	arrived.Add(3)
+
+	server := httptest.NewServer(http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+		arrived.Done()
+		arrived.Wait() // for the others
+
+		writer.Header().Set("Content-Type", "text/plain")
+		_, _ = fmt.Fprint(writer, "fruit of "+request.URL.Path)
+	}))
+	t.Cleanup(server.Close)
+
+	config := base(t, "")
+	config.Folders = nil
+
+	for _, path := range []string{"/a", "/b", "/c"} {
+		config.Pages = append(config.Pages, retriever.Page{URL: server.URL + path, AllowPrivate: true})
+	}
+
+	r := start(t, config)
+	r.ready()
+
+	if got := r.names("fruit"); len(got) != 3 {
+		t.Errorf("found %v", got)
 	}
 }
 

@@ -2,20 +2,40 @@ package retriever
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/text"
-	"github.com/yuin/goldmark/util"
 )
 
-// markdown finds blocks alone: what is within them is for the model to read.
+// markdown finds blocks alone: what is within them is for the model to read. Definitions of links stay paragraphs, since
+// looking for them takes time that grows with the square of their number.
 func markdown() parser.Parser {
-	return parser.NewParser(
-		parser.WithBlockParsers(parser.DefaultBlockParsers()...),
-		parser.WithParagraphTransformers(util.Prioritized(parser.LinkReferenceParagraphTransformer, 100)),
-	)
+	return parser.NewParser(parser.WithBlockParsers(parser.DefaultBlockParsers()...))
+}
+
+// How deep blocks may lie in each other: quotations by their marks, lists by their indentation. Nobody writes more, and the
+// time that a parser takes grows with the square of it.
+const (
+	maxQuotes      = 32
+	maxIndentation = 128
+)
+
+// deep matches the beginning of a line: marks of quotations and of lists' items, and what is left free before them.
+var deep = regexp.MustCompile(`^(?:[ \t]+|>|(?:[-+*]|[0-9]{1,9}[.)])[ \t])*`)
+
+// tooDeep reports whether a line lies deeper than that.
+func tooDeep(source []byte) bool {
+	for line := range bytes.Lines(source) {
+		marks := deep.Find(line)
+		if bytes.Count(marks, []byte(">")) > maxQuotes || len(marks) > maxIndentation && len(bytes.TrimSpace(line)) > 0 {
+			return true
+		}
+	}
+
+	return false
 }
 
 // parseMarkdown takes Markdown apart: blocks are those of its top level.

@@ -51,9 +51,10 @@ type ngramServer struct {
 	texts  atomic.Int64
 	status atomic.Int64
 	hang   atomic.Bool
-	// embed makes vectors; reject refuses batches with such a text.
-	embed  func(string) []float64
-	reject string
+	// embed makes vectors; reject, if it is not empty, refuses batches with such a text, and refused counts those.
+	embed   func(string) []float64
+	reject  atomic.Value
+	refused atomic.Int64
 
 	mu  sync.Mutex
 	all []string
@@ -88,8 +89,10 @@ func (s *ngramServer) answer(writer http.ResponseWriter, request *http.Request) 
 	}
 
 	status := int(s.status.Load())
-	if s.reject != "" && strings.Contains(strings.Join(asked.Input, " "), s.reject) {
+	if reject, _ := s.reject.Load().(string); reject != "" && strings.Contains(strings.Join(asked.Input, " "), reject) {
 		status = http.StatusBadRequest
+
+		s.refused.Add(1)
 	}
 
 	if status != 0 {

@@ -8,6 +8,9 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"time"
+
+	"github.com/serinhq/serin/internal/dialguard"
 )
 
 // fetched is a page as it was answered.
@@ -25,19 +28,57 @@ func withinHost(request *http.Request, before []*http.Request) error {
 		return errors.New("more than 5 redirects")
 	}
 
-	if request.URL.Host != before[0].URL.Host {
+	first := before[0].URL
+
+	switch {
+	case request.URL.Hostname() != first.Hostname():
 		return fmt.Errorf("it redirects to another host, %s: name that one's URL instead", request.URL.Host)
+	case first.Scheme == "https" && request.URL.Scheme != "https":
+		return fmt.Errorf("it redirects to %s, which is not encrypted", request.URL.Redacted())
+	case request.URL.Port() != first.Port() && (request.URL.Scheme == first.Scheme || request.URL.Port() != ""):
+		return fmt.Errorf("it redirects to another port, %s: name that one's URL instead", request.URL.Host)
 	}
 
 	return nil
 }
 
+// pageClients get pages: from anywhere on the internet, and from private networks, too.
+type pageClients struct{ public, private *http.Client }
+
+func newPageClients() pageClients {
+	client := func(guard dialguard.Guard) *http.Client {
+		return &http.Client{CheckRedirect: withinHost, Transport: &http.Transport{
+			Proxy:                  nil, // a proxy would dial what is refused here
+			DialContext:            guard.Dialer().DialContext,
+			ForceAttemptHTTP2:      true,
+			IdleConnTimeout:        time.Minute,
+			TLSHandshakeTimeout:    10 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+		}}
+	}
+
+	return pageClients{public: client(dialguard.Guard{}), private: client(dialguard.Guard{AllowPrivate: true})}
+}
+
+func (c pageClients) of(page Page) *http.Client {
+	if page.AllowPrivate {
+		return c.private
+	}
+
+	return c.public
+}
+
+func (c pageClients) close() {
+	c.public.CloseIdleConnections()
+	c.private.CloseIdleConnections()
+}
+
 // fetch asks for a page, unless it is what the validator stands for.
-func (s *Service) fetch(ctx context.Context, page, validator string) (fetched, error) {
+func (s *Service) fetch(ctx context.Context, page Page, validator string) (fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.PageTimeout)
 	defer cancel()
 
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page.URL, nil)
 	if err != nil {
 		return fetched{}, fmt.Errorf("ask for it: %w", err)
 	}
@@ -49,7 +90,7 @@ func (s *Service) fetch(ctx context.Context, page, validator string) (fetched, e
 		request.Header.Set("If-None-Match", validator)
 	}
 
-	response, err := s.config.HTTPClient.Do(request)
+	response, err := s.pages.of(page).Do(request)
 	if err != nil {
 		return fetched{}, fmt.Errorf("ask for it: %w", err)
 	}

@@ -157,10 +157,10 @@ func (s *Service) near(ctx context.Context, query string, most int) ([]hit, erro
 	return s.vectors.nearest(vector, most)
 }
 
-// waiting is how many passages have no vector.
+// waiting is how many passages have no vector yet. Those that the endpoint refuses do not wait: they get none.
 func (s *Service) waiting() int {
 	if shelf := s.shelf.Load(); shelf != nil && s.embedder.wanted() {
-		return max(0, shelf.passages-s.vectors.len())
+		return max(0, shelf.passages-s.vectors.len()-int(s.embedder.refusals.Load()))
 	}
 
 	return 0

@@ -218,7 +218,7 @@ func TestOneTextThatIsRefused(t *testing.T) {
 	}
 
 	server := newNgramServer(t)
-	server.reject = "poison"
+	server.reject.Store("poison")
 
 	config := base(t, folder)
 	config.Embeddings = embeddings(server)
@@ -226,13 +226,32 @@ func TestOneTextThatIsRefused(t *testing.T) {
 	r := start(t, config)
 	r.eventually("the others", func() bool {
 		list := r.list()
-		return list != nil && list.GetWaiting() == 1 && server.texts.Load() == 4
+		return list != nil && list.GetWaiting() == 0 && server.texts.Load() == 4
 	})
 
 	found := r.ask(&retrieverv1.RetrieveRequest{Query: "cherry"})
-	if found.GetMode() != retrieverv1.Mode_MODE_HYBRID || !strings.HasPrefix(found.GetDegraded(), "1 passages have no vector") {
+	if found.GetMode() != retrieverv1.Mode_MODE_HYBRID || found.GetDegraded() != "" {
 		t.Errorf("found %v", found)
 	}
+}
+
+// TestRefusedTextsAreTriedAgain, since endpoints change their minds.
+func TestRefusedTextsAreTriedAgain(t *testing.T) {
+	folder := t.TempDir()
+	write(t, folder, "a.md", long("poison"))
+
+	server := newNgramServer(t)
+	server.reject.Store("poison")
+
+	config := base(t, folder)
+	config.Embeddings = embeddings(server)
+	config.Embeddings.Reconsider = 10 * time.Millisecond
+
+	r := start(t, config)
+	r.eventually("a refusal", func() bool { return server.refused.Load() > 0 })
+	server.reject.Store("")
+	write(t, folder, "b.md", long("bananas")) // what is new wakes whoever makes vectors
+	r.eventually("all have vectors", func() bool { return server.texts.Load() == 2 })
 }
 
 func TestAnswersThatAreNoVectors(t *testing.T) {
@@ -263,7 +282,7 @@ func TestConfigsNameTheField(t *testing.T) {
 		"folders[0].name":      {Index: path, Folders: []retriever.Folder{{Name: "../x", Path: "/x"}}},
 		"folders[0].path":      {Index: path, Folders: []retriever.Folder{{Name: "x", Path: "x"}}},
 		"folders[1].name":      {Index: path, Folders: append(here, here...)},
-		"pages[0]":             {Index: path, Pages: []string{"file:///etc/passwd"}},
+		"pages[0].url":         {Index: path, Pages: []retriever.Page{{URL: "file:///etc/passwd"}}},
 		"embeddings.baseURL":   {Index: path, Folders: here, Embeddings: retriever.Embeddings{Model: "m"}},
 		"limits.passageBytes":  {Index: path, Folders: here, Limits: retriever.Limits{PassageBytes: 10}},
 		"limits.documentBytes": {Index: path, Folders: here, Limits: retriever.Limits{DocumentBytes: -1}},

@@ -27,6 +27,7 @@ type Service struct {
 	vectors  *vectors
 	embedder *embedder
 	metrics  *metrics
+	pages    pageClients
 
 	// changing is held by whoever changes the index and with it the vectors, so that no vector outlives its passage.
 	changing sync.Mutex
@@ -57,6 +58,7 @@ func New(ctx context.Context, config Config) (*Service, error) {
 
 	service := &Service{
 		config: config, index: index, vectors: newVectors(), changed: make(chan struct{}, 1), again: make(chan struct{}, 1),
+		pages: newPageClients(),
 	}
 
 	if err := service.open(ctx); err != nil {
@@ -95,6 +97,7 @@ func (s *Service) Run(ctx context.Context) error {
 // Close closes the index. Run must have returned.
 func (s *Service) Close() error {
 	s.metrics.close()
+	s.pages.close()
 
 	return s.index.close()
 }

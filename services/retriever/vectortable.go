@@ -5,13 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // bare is a text without a vector.
 type bare struct{ digest, document, context, text string }
 
-// bare returns a batch of texts that have no vector of the model, but for those that skip names.
-func (x *index) bare(ctx context.Context, model string, skip map[string]bool) ([]bare, error) {
+// bare returns a batch of texts that have no vector of the model, but for those that are skipped.
+func (x *index) bare(ctx context.Context, model string, skip map[string]time.Time) ([]bare, error) {
 	rows, err := x.db.QueryContext(ctx, `SELECT digest, document, context, text FROM passages p
 		WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.digest = p.digest AND v.model = ?)
 		GROUP BY digest ORDER BY min(id) LIMIT ?`, model, batchTexts+len(skip))
@@ -32,7 +33,7 @@ func (x *index) bare(ctx context.Context, model string, skip map[string]bool) ([
 		}
 
 		size += len(one.text)
-		if !skip[one.digest] && len(batch) < batchTexts && (len(batch) == 0 || size <= batchBytes) {
+		if _, skipped := skip[one.digest]; !skipped && len(batch) < batchTexts && (len(batch) == 0 || size <= batchBytes) {
 			batch = append(batch, one)
 		}
 	}
@@ -86,8 +87,13 @@ func (x *index) withDigest(ctx context.Context, digest string) ([]int64, error) 
 	return ids, nil
 }
 
-// load reads all vectors of the model into memory.
+// load reads all vectors of the model into memory. Those that have another length than most can't be compared with them;
+// they are removed, to be made anew.
 func (x *index) load(ctx context.Context, model string, into *vectors) error {
+	if err := x.unify(ctx, model); err != nil {
+		return err
+	}
+
 	rows, err := x.db.QueryContext(ctx, `SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.digest = p.digest
 		WHERE v.model = ? ORDER BY p.id`, model)
 	if err != nil {
@@ -115,6 +121,18 @@ func (x *index) load(ctx context.Context, model string, into *vectors) error {
 	}
 
 	return nil
+}
+
+// unify removes the model's vectors that have another length than most of them have.
+func (x *index) unify(ctx context.Context, model string) error {
+	return x.update(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM vectors WHERE model = ?1 AND length(vector) <>
+			(SELECT length(vector) FROM vectors WHERE model = ?1 GROUP BY 1 ORDER BY count(*) DESC, 1 DESC LIMIT 1)`, model); err != nil {
+			return fmt.Errorf("remove vectors of another length: %w", err)
+		}
+
+		return nil
+	})
 }
 
 // sweep removes vectors that nothing needs any more: of texts that have gone, and of other models.

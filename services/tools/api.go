@@ -13,6 +13,7 @@ import (
 	toolsv1 "github.com/serinhq/serin/gen/serin/tools/v1"
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/agentspec/schema"
+	"github.com/serinhq/serin/internal/dialguard"
 	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/services/tools/outbound"
 	"github.com/serinhq/serin/services/tools/webapi"
@@ -255,7 +256,7 @@ func (a *api) unanswered(trace *outbound.Trace, err error) (reply, error) {
 	}
 
 	switch {
-	case errors.Is(err, outbound.ErrRedirect), errors.Is(err, outbound.ErrAddress):
+	case errors.Is(err, outbound.ErrRedirect), errors.Is(err, dialguard.ErrAddress):
 		return reply{text: "The tool did not run: " + clip(err.Error(), maxProblem), failed: true}, nil
 	case !trace.Sent():
 		return reply{}, fmt.Errorf("%w: %w", errNotSent, err)

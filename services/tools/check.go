@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/serinhq/serin/internal/agentspec"
-	"github.com/serinhq/serin/services/tools/outbound"
+	"github.com/serinhq/serin/internal/dialguard"
 )
 
 // Check returns what is wrong with a valid declaration that only who runs it can see, by field: schemas and documents that
@@ -44,7 +44,7 @@ func checkAddress(spec *agentspec.MCPServerSpec) agentspec.Problems {
 		return nil //nolint:nilerr // a name: what it means is known when it is dialled
 	}
 
-	if reason := outbound.Refuses(address, spec.AllowPrivate); reason != "" {
+	if reason := (dialguard.Guard{AllowPrivate: spec.AllowPrivate}).Refuses(address); reason != "" {
 		return agentspec.Problems{{Field: "spec.url", Message: parsed.Hostname() + " is " + reason}}
 	}
 

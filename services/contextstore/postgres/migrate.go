@@ -33,6 +33,8 @@ type Migrated struct {
 	DryRun  bool     `json:"dry_run"`
 	// BypassesRowSecurity says that the user is one for whom tenants are not kept apart by the database.
 	BypassesRowSecurity bool `json:"bypasses_row_security"`
+	// Vectors says whether memories are found by vectors, too.
+	Vectors Vectors `json:"vectors"`
 }
 
 // Migrate brings a database's schema up to date, or with dryRun says what there is to do and changes nothing. Errors: as
@@ -54,6 +56,12 @@ func Migrate(ctx context.Context, at string, dryRun bool) (Migrated, error) {
 }
 
 func migrate(ctx context.Context, settings *pgx.ConnConfig, dryRun bool) (done Migrated, err error) {
+	defer func() { // last, on the new schema, and when the lock is free again
+		if err == nil {
+			done.Vectors, err = migrateVectors(ctx, settings, dryRun)
+		}
+	}()
+
 	conn, err := pgx.ConnectConfig(ctx, settings.Copy())
 	if err != nil {
 		return Migrated{}, err //nolint:wrapcheck // see opening

@@ -113,6 +113,10 @@ func prepare(ctx context.Context, settings *pgx.ConnConfig, migrating bool, logg
 		return err
 	}
 
+	if err := tellVectors(ctx, conn, logger); err != nil {
+		return err
+	}
+
 	bypasses, err := bypassesSecurity(ctx, conn)
 	if bypasses {
 		logger.WarnContext(ctx, "row-level security does not keep tenants apart for this database user: it is a superuser, or has "+

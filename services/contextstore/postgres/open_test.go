@@ -189,9 +189,9 @@ func TestTheReleaseBeforeRunsOnTheNextSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	statements := []string{"INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)", "CREATE TABLE memories (id BIGINT)"}
+	statements := []string{"INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)", "CREATE TABLE things (id BIGINT)"}
 	for _, table := range []string{
-		"conversations", "events", "requests", "pins", "turns", "calls", "checkpoints", "shared_state", "withdrawals", "outcomes",
+		"conversations", "events", "requests", "pins", "turns", "calls", "checkpoints", "shared_state", "withdrawals", "outcomes", "memories",
 	} {
 		statements = append(statements, "ALTER TABLE "+table+" ADD COLUMN of_the_future TEXT NOT NULL DEFAULT 'x'",
 			"CREATE INDEX ON "+table+" (of_the_future)")

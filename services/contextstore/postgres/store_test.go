@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"cmp"
+	"log/slog"
 	"os"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		testenv.StopPostgres()
+		testenv.StopPGLite()
 		os.Exit(code)
 	}))
 }
@@ -50,7 +53,7 @@ func opener(at string) storetest.Open {
 		tb.Helper()
 		execute(tb, at, `SET serin.all_tenants = 'on'`, `DELETE FROM events; DELETE FROM requests; DELETE FROM pins;
 			DELETE FROM calls; DELETE FROM turns; DELETE FROM checkpoints; DELETE FROM shared_state; DELETE FROM withdrawals;
-			DELETE FROM outcomes; DELETE FROM conversations`, `SELECT setval(pg_get_serial_sequence('outcomes', 'position'), 1, false)`)
+			DELETE FROM outcomes; DELETE FROM memories; DELETE FROM conversations`, `SELECT setval(pg_get_serial_sequence('outcomes', 'position'), 1, false)`)
 
 		return openWith(tb, postgres.Config{URL: at})
 	}
@@ -58,6 +61,8 @@ func opener(at string) storetest.Open {
 
 func openWith(tb testing.TB, config postgres.Config) *postgres.Store {
 	tb.Helper()
+
+	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
 
 	store, err := postgres.Open(tb.Context(), config)
 	if err != nil {

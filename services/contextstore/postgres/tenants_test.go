@@ -16,7 +16,7 @@ import (
 )
 
 // tenantTables are those whose rows belong to a tenant.
-var tenantTables = []string{"conversations", "events", "requests", "pins", "turns", "shared_state"}
+var tenantTables = []string{"conversations", "events", "requests", "pins", "turns", "shared_state", "memories"}
 
 // TestRowsAreOfTheirTenant: by SQL, as the very user that owns the tables, another tenant's rows can't be seen, changed,
 // deleted or made, and no rows at all by who does not say whose.
@@ -29,6 +29,12 @@ func TestRowsAreOfTheirTenant(t *testing.T) {
 
 	if _, err := replica.PutState(peer(t.Context(), rpc.Gateway), &contextv1.PutStateRequest{
 		Scope: "tenant/acme", Key: "k", Value: []byte("v"),
+	}); err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := replica.CreateMemory(peer(t.Context(), "triage"), &contextv1.CreateMemoryRequest{
+		Owner: &contextv1.CreateMemoryRequest_Lease{Lease: leaseOf(turn)}, MemoryId: "m", Text: "prefers tea",
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +78,7 @@ func cross(t *testing.T, conn *pgx.Conn, conversation string) {
 
 	for _, statement := range []string{
 		"UPDATE conversations SET agent = 'mine'", "UPDATE conversations SET tenant = 'other'", "DELETE FROM events",
-		"UPDATE turns SET lease_holder = 'me'", "DELETE FROM shared_state",
+		"UPDATE turns SET lease_holder = 'me'", "DELETE FROM shared_state", "DELETE FROM memories", "UPDATE memories SET text = 'mine'", "UPDATE memories SET tenant = 'other'",
 	} {
 		done, err := conn.Exec(t.Context(), statement)
 		if err != nil || done.RowsAffected() != 0 {

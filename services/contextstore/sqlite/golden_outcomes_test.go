@@ -25,15 +25,22 @@ type goldenWant struct {
 	outcomes []string
 	// forced is the revision of billing that the turn forces.
 	forced string
+	// memories are those in the file.
+	memories []string
 }
 
-// goldens says what a golden file has: the first schema knew neither outcomes nor forced revisions.
+// goldens says what a golden file has: the first schema knew neither outcomes nor forced revisions, the third no memories.
 func goldens(file string) goldenWant {
 	if file == "v1.db" {
 		return goldenWant{}
 	}
 
-	return goldenWant{outcomes: []string{"KIND_WAITING triage@aaaaaaaaaaaa 1 step 42 tokens"}, forced: goldenForced}
+	want := goldenWant{outcomes: []string{"KIND_WAITING triage@aaaaaaaaaaaa 1 step 42 tokens"}, forced: goldenForced}
+	if file != "v2.db" && file != "v3.db" {
+		want.memories = goldenMemories
+	}
+
+	return want
 }
 
 // goldenReading is a service over a golden database, and its store.

@@ -54,7 +54,9 @@ func TestOldDataIsRead(t *testing.T) {
 			}
 
 			service, id := readGolden(t, path)
-			finishGolden(t, service, id, goldens(filepath.Base(file)))
+			want := goldens(filepath.Base(file))
+			finishGolden(t, service, id, want)
+			checkGoldenMemories(t, service, id, want)
 		})
 	}
 }
@@ -109,6 +111,7 @@ func writeGolden(t *testing.T, path string) {
 	}))
 	lease := &contextv1.LeaseRef{TurnId: "t1", Epoch: leased.GetTurn().GetEpoch()}
 
+	writeGoldenMemories(t, service, lease)
 	must[*contextv1.SaveCheckpointResponse](t)(service.SaveCheckpoint(triage, &contextv1.SaveCheckpointRequest{
 		Lease: lease, Checkpoint: &contextv1.Checkpoint{ConversationId: id, Sequence: 3, Data: []byte("fold"), Format: 1},
 	}))

@@ -28,7 +28,8 @@ func writers() map[string]string {
 
 	for _, kind := range []string{
 		"step_started", "message_part", "agent_message", "tool_result", "input_requested", "turn_waiting", "handoff",
-		"guardrail_triggered", "guardrail_applied", "documents_retrieved", "turn_completed", "turn_cancelled",
+		"guardrail_triggered", "guardrail_applied", "documents_retrieved", "memories_recalled", "turn_completed",
+		"turn_cancelled",
 	} {
 		table[kind] = triage
 	}

@@ -20,7 +20,7 @@ type suite struct {
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
 	t.Helper()
-	run(t, open, suites())
+	run(t, open, append(suites(), memorySuites()...))
 	t.Run("Model", func(t *testing.T) { checkModel(t, open) })
 }
 
@@ -35,6 +35,7 @@ func RunBriefly(t *testing.T, open Open) {
 		{"Calls", callTests()},
 		{"Memory", memoryTests()},
 		{"Delete", deleteTests()},
+		{"Memories", memoriesTests()},
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -219,6 +220,15 @@ func same[T comparable](w *world, what string, got, want T) {
 
 	if got != want {
 		w.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// sameList fails the test unless got is want.
+func sameList(w *world, what string, got, want []string) {
+	w.Helper()
+
+	if !slices.Equal(got, want) {
+		w.Fatalf("%s: got %q, want %q", what, got, want)
 	}
 }
 

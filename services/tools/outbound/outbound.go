@@ -1,8 +1,5 @@
 // Package outbound makes the HTTP clients that tools reach other hosts with: each is for one declared URL, carries what
 // the declaration has it say, and goes nowhere else.
-//
-// What a name means is looked at when it is dialled, so that no answer of DNS, however often it changes, leads to an
-// address that is refused.
 package outbound
 
 import (
@@ -17,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/dialguard"
 )
 
 // maxRedirects is how many redirects of one request are followed.
@@ -45,12 +43,12 @@ func New(config Config) (*http.Client, error) {
 		return nil, err
 	}
 
-	guard := &guard{allowPrivate: config.Spec.AllowPrivate}
+	guard := dialguard.Guard{AllowPrivate: config.Spec.AllowPrivate}
 	trip := &tripper{
 		home: origin(home), headers: headers, traced: config.Spec.TraceContext,
 		next: &http.Transport{
 			Proxy:                  nil, // a proxy would dial what is refused here
-			DialContext:            guard.dialer().DialContext,
+			DialContext:            guard.Dialer().DialContext,
 			ForceAttemptHTTP2:      true,
 			MaxIdleConnsPerHost:    16,
 			IdleConnTimeout:        90 * time.Second,

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -16,27 +15,10 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/serinhq/serin/internal/agentspec"
+	"github.com/serinhq/serin/internal/dialguard"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func TestRefuses(t *testing.T) {
-	for text, want := range map[string][2]bool{ // refused, and refused even if private addresses are allowed
-		"93.184.215.14": {false, false}, "2606:2800:21f:cb07:6820:80da:af6b:8b2c": {false, false},
-		"127.0.0.1": {true, false}, "127.8.9.10": {true, false}, "::1": {true, false}, "::ffff:127.0.0.1": {true, false},
-		"10.0.0.1": {true, false}, "172.16.0.1": {true, false}, "192.168.1.1": {true, false}, "100.64.0.1": {true, false},
-		"fd12:3456::1": {true, false}, "::ffff:10.0.0.1": {true, false}, "198.18.0.1": {true, false}, "240.0.0.1": {true, false},
-		"64:ff9b::7f00:1": {true, false}, "64:ff9b::a9fe:a9fe": {true, true}, "2002:a9fe:a9fe::1": {true, true}, "2002:7f00:1::": {true, false},
-		"::127.0.0.1": {true, false}, "169.254.169.254": {true, true}, "::ffff:169.254.169.254": {true, true},
-		"fe80::1": {true, true}, "fe80::1%eth0": {true, true}, "fd00:ec2::254": {true, true},
-		"0.0.0.0": {true, true}, "::": {true, true}, "224.0.0.1": {true, true}, "ff02::1": {true, true}, "255.255.255.255": {true, true},
-	} {
-		address := netip.MustParseAddr(text)
-		if got := [2]bool{Refuses(address, false) != "", Refuses(address, true) != ""}; got != want {
-			t.Errorf("%s: refused %v, want %v", text, got, want)
-		}
-	}
-}
 
 // site is a server at http://api.example.com, with others beside it that must not be reached.
 type site struct {
@@ -65,7 +47,7 @@ func newSite(t *testing.T, spec *agentspec.MCPServerSpec, handle func(s *site, w
 		t.Fatal(err)
 	}
 
-	guarded := (&guard{allowPrivate: spec.AllowPrivate, resolver: liar(t)}).dialer()
+	guarded := dialguard.Guard{AllowPrivate: spec.AllowPrivate, Resolver: liar(t)}.Dialer()
 	client.Transport.(*tripper).next.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if strings.HasSuffix(address, ".example.com:80") {
 			return (&net.Dialer{}).DialContext(ctx, network, made.Listener.Addr().String())
@@ -144,11 +126,11 @@ func TestNoWayToPrivateAddresses(t *testing.T) {
 		want      error
 	}{
 		"this machine":              {func(s *site) string { return s.inner.URL }, nil, true, ErrRedirect},
-		"this machine, listed":      {func(s *site) string { return s.inner.URL }, []string{"inner"}, false, ErrAddress},
+		"this machine, listed":      {func(s *site) string { return s.inner.URL }, []string{"inner"}, false, dialguard.ErrAddress},
 		"a cloud's secrets":         {func(*site) string { return "http://169.254.169.254/latest/meta-data" }, nil, false, ErrRedirect},
-		"a cloud's secrets, listed": {func(*site) string { return "http://169.254.169.254/latest" }, []string{"169.254.169.254"}, true, ErrAddress},
+		"a cloud's secrets, listed": {func(*site) string { return "http://169.254.169.254/latest" }, []string{"169.254.169.254"}, true, dialguard.ErrAddress},
 		"a name":                    {func(s *site) string { return "http://rebind.test:" + port(s.inner.URL) }, nil, false, ErrRedirect},
-		"a name, listed":            {func(s *site) string { return "http://rebind.test:" + port(s.inner.URL) }, []string{"rebind.test:inner"}, false, ErrAddress},
+		"a name, listed":            {func(s *site) string { return "http://rebind.test:" + port(s.inner.URL) }, []string{"rebind.test:inner"}, false, dialguard.ErrAddress},
 		"in other numbers":          {func(s *site) string { return "http://[::ffff:127.0.0.1]:" + port(s.inner.URL) }, nil, false, ErrRedirect},
 		"a file":                    {func(*site) string { return "file:///etc/passwd" }, nil, true, ErrRedirect},
 		"round and round":           {func(*site) string { return "http://api.example.com/again" }, nil, true, ErrRedirect},
@@ -181,9 +163,9 @@ func TestNamesAreLookedAtWhenDialled(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	client.Transport.(*tripper).next.DialContext = (&guard{resolver: liar(t)}).dialer().DialContext
+	client.Transport.(*tripper).next.DialContext = dialguard.Guard{Resolver: liar(t)}.Dialer().DialContext
 
-	if _, err := get(t, client, "http://rebind.test/"); !errors.Is(err, ErrAddress) || !strings.Contains(err.Error(), "127.0.0.1 is an address of this machine") {
+	if _, err := get(t, client, "http://rebind.test/"); !errors.Is(err, dialguard.ErrAddress) || !strings.Contains(err.Error(), "127.0.0.1 is an address of this machine") {
 		t.Errorf("%v", err)
 	}
 }

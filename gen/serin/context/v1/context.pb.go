@@ -92,6 +92,59 @@ func (TurnStatus) EnumDescriptor() ([]byte, []int) {
 	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{0}
 }
 
+// Ranking is what memories are found by.
+type Ranking int32
+
+const (
+	// Never used.
+	Ranking_RANKING_UNSPECIFIED Ranking = 0
+	// By words.
+	Ranking_RANKING_TEXT Ranking = 1
+	// By words and by vectors, their ranks fused.
+	Ranking_RANKING_HYBRID Ranking = 2
+)
+
+// Enum value maps for Ranking.
+var (
+	Ranking_name = map[int32]string{
+		0: "RANKING_UNSPECIFIED",
+		1: "RANKING_TEXT",
+		2: "RANKING_HYBRID",
+	}
+	Ranking_value = map[string]int32{
+		"RANKING_UNSPECIFIED": 0,
+		"RANKING_TEXT":        1,
+		"RANKING_HYBRID":      2,
+	}
+)
+
+func (x Ranking) Enum() *Ranking {
+	p := new(Ranking)
+	*p = x
+	return p
+}
+
+func (x Ranking) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Ranking) Descriptor() protoreflect.EnumDescriptor {
+	return file_serin_context_v1_context_proto_enumTypes[1].Descriptor()
+}
+
+func (Ranking) Type() protoreflect.EnumType {
+	return &file_serin_context_v1_context_proto_enumTypes[1]
+}
+
+func (x Ranking) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Ranking.Descriptor instead.
+func (Ranking) EnumDescriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{1}
+}
+
 // Status is the decision.
 type ClaimCallResponse_Status int32
 
@@ -137,11 +190,11 @@ func (x ClaimCallResponse_Status) String() string {
 }
 
 func (ClaimCallResponse_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_serin_context_v1_context_proto_enumTypes[1].Descriptor()
+	return file_serin_context_v1_context_proto_enumTypes[2].Descriptor()
 }
 
 func (ClaimCallResponse_Status) Type() protoreflect.EnumType {
-	return &file_serin_context_v1_context_proto_enumTypes[1]
+	return &file_serin_context_v1_context_proto_enumTypes[2]
 }
 
 func (x ClaimCallResponse_Status) Number() protoreflect.EnumNumber {
@@ -214,11 +267,11 @@ func (x Outcome_Kind) String() string {
 }
 
 func (Outcome_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_serin_context_v1_context_proto_enumTypes[2].Descriptor()
+	return file_serin_context_v1_context_proto_enumTypes[3].Descriptor()
 }
 
 func (Outcome_Kind) Type() protoreflect.EnumType {
-	return &file_serin_context_v1_context_proto_enumTypes[2]
+	return &file_serin_context_v1_context_proto_enumTypes[3]
 }
 
 func (x Outcome_Kind) Number() protoreflect.EnumNumber {
@@ -3485,6 +3538,998 @@ func (x *PutStateResponse) GetVersion() int64 {
 	return 0
 }
 
+// Memory is something to know about a user beyond one conversation. It belongs to a user of a tenant, whatever the agent.
+type Memory struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id, unique within the tenant.
+	MemoryId string `protobuf:"bytes,1,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
+	// Who it belongs to.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The user within the tenant.
+	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	// What is remembered.
+	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	// Where it comes from.
+	Provenance *Provenance `protobuf:"bytes,5,opt,name=provenance,proto3" json:"provenance,omitempty"`
+	// When it was stored.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// When it is forgotten; absent for never.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// The model of its vector; empty if it has none, and is found by words alone.
+	EmbeddingModel string `protobuf:"bytes,8,opt,name=embedding_model,json=embeddingModel,proto3" json:"embedding_model,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Memory) Reset() {
+	*x = Memory{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Memory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Memory) ProtoMessage() {}
+
+func (x *Memory) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Memory.ProtoReflect.Descriptor instead.
+func (*Memory) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *Memory) GetMemoryId() string {
+	if x != nil {
+		return x.MemoryId
+	}
+	return ""
+}
+
+func (x *Memory) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Memory) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Memory) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Memory) GetProvenance() *Provenance {
+	if x != nil {
+		return x.Provenance
+	}
+	return nil
+}
+
+func (x *Memory) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Memory) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *Memory) GetEmbeddingModel() string {
+	if x != nil {
+		return x.EmbeddingModel
+	}
+	return ""
+}
+
+// Provenance is where a memory comes from. With its conversation, a memory is deleted.
+type Provenance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The conversation; empty if it comes from none.
+	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	// The turn; empty if it comes from none.
+	TurnId string `protobuf:"bytes,2,opt,name=turn_id,json=turnId,proto3" json:"turn_id,omitempty"`
+	// The agent that stored it; empty if a person did.
+	Agent string `protobuf:"bytes,3,opt,name=agent,proto3" json:"agent,omitempty"`
+	// The agent's revision, short name.
+	Revision      string `protobuf:"bytes,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Provenance) Reset() {
+	*x = Provenance{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Provenance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Provenance) ProtoMessage() {}
+
+func (x *Provenance) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Provenance.ProtoReflect.Descriptor instead.
+func (*Provenance) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *Provenance) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *Provenance) GetTurnId() string {
+	if x != nil {
+		return x.TurnId
+	}
+	return ""
+}
+
+func (x *Provenance) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *Provenance) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+// Embedding is a text's vector. Vectors of different models, or of different lengths, are not compared.
+type Embedding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The model that made it, by the name that the provider knows.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// The vector: finite numbers, not all of them zero; its length (norm) does not matter.
+	Vector        []float32 `protobuf:"fixed32,2,rep,packed,name=vector,proto3" json:"vector,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Embedding) Reset() {
+	*x = Embedding{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Embedding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Embedding) ProtoMessage() {}
+
+func (x *Embedding) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Embedding.ProtoReflect.Descriptor instead.
+func (*Embedding) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *Embedding) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *Embedding) GetVector() []float32 {
+	if x != nil {
+		return x.Vector
+	}
+	return nil
+}
+
+// Person is a user of a tenant.
+type Person struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The user within it.
+	User          string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Person) Reset() {
+	*x = Person{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Person) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Person) ProtoMessage() {}
+
+func (x *Person) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Person.ProtoReflect.Descriptor instead.
+func (*Person) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *Person) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Person) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+// CreateMemoryRequest stores a memory.
+type CreateMemoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose it is.
+	//
+	// Types that are valid to be assigned to Owner:
+	//
+	//	*CreateMemoryRequest_Lease
+	//	*CreateMemoryRequest_Person
+	Owner isCreateMemoryRequest_Owner `protobuf_oneof:"owner"`
+	// Chosen by the caller, unique within the tenant: the same id with the same text again changes nothing.
+	MemoryId string `protobuf:"bytes,3,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
+	// What is to be remembered, 1 to 4,096 bytes.
+	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	// The text's vector, if there is one.
+	Embedding *Embedding `protobuf:"bytes,5,opt,name=embedding,proto3" json:"embedding,omitempty"`
+	// When to forget it, from now on; absent for never.
+	Ttl           *durationpb.Duration `protobuf:"bytes,6,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateMemoryRequest) Reset() {
+	*x = CreateMemoryRequest{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateMemoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateMemoryRequest) ProtoMessage() {}
+
+func (x *CreateMemoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateMemoryRequest.ProtoReflect.Descriptor instead.
+func (*CreateMemoryRequest) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *CreateMemoryRequest) GetOwner() isCreateMemoryRequest_Owner {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+func (x *CreateMemoryRequest) GetLease() *LeaseRef {
+	if x != nil {
+		if x, ok := x.Owner.(*CreateMemoryRequest_Lease); ok {
+			return x.Lease
+		}
+	}
+	return nil
+}
+
+func (x *CreateMemoryRequest) GetPerson() *Person {
+	if x != nil {
+		if x, ok := x.Owner.(*CreateMemoryRequest_Person); ok {
+			return x.Person
+		}
+	}
+	return nil
+}
+
+func (x *CreateMemoryRequest) GetMemoryId() string {
+	if x != nil {
+		return x.MemoryId
+	}
+	return ""
+}
+
+func (x *CreateMemoryRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *CreateMemoryRequest) GetEmbedding() *Embedding {
+	if x != nil {
+		return x.Embedding
+	}
+	return nil
+}
+
+func (x *CreateMemoryRequest) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
+type isCreateMemoryRequest_Owner interface {
+	isCreateMemoryRequest_Owner()
+}
+
+type CreateMemoryRequest_Lease struct {
+	// The user of the turn that the calling agent executes. All that agents may say.
+	Lease *LeaseRef `protobuf:"bytes,1,opt,name=lease,proto3,oneof"`
+}
+
+type CreateMemoryRequest_Person struct {
+	// A user, named by the gateway on the user's behalf.
+	Person *Person `protobuf:"bytes,2,opt,name=person,proto3,oneof"`
+}
+
+func (*CreateMemoryRequest_Lease) isCreateMemoryRequest_Owner() {}
+
+func (*CreateMemoryRequest_Person) isCreateMemoryRequest_Owner() {}
+
+// CreateMemoryResponse is the stored memory.
+type CreateMemoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The memory.
+	Memory *Memory `protobuf:"bytes,1,opt,name=memory,proto3" json:"memory,omitempty"`
+	// True if it had been stored before.
+	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateMemoryResponse) Reset() {
+	*x = CreateMemoryResponse{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateMemoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateMemoryResponse) ProtoMessage() {}
+
+func (x *CreateMemoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateMemoryResponse.ProtoReflect.Descriptor instead.
+func (*CreateMemoryResponse) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *CreateMemoryResponse) GetMemory() *Memory {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *CreateMemoryResponse) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
+// SearchMemoriesRequest asks for what fits a text.
+type SearchMemoriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose memories.
+	//
+	// Types that are valid to be assigned to Owner:
+	//
+	//	*SearchMemoriesRequest_Lease
+	//	*SearchMemoriesRequest_Person
+	Owner isSearchMemoriesRequest_Owner `protobuf_oneof:"owner"`
+	// What they should fit, 1 to 8,192 bytes: ranked by its words.
+	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
+	// The query's vector, if there is one: then vectors of the same model count as well.
+	Embedding *Embedding `protobuf:"bytes,4,opt,name=embedding,proto3" json:"embedding,omitempty"`
+	// How many at most, 1 to 50; 0 means 5.
+	Limit         int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchMemoriesRequest) Reset() {
+	*x = SearchMemoriesRequest{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchMemoriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchMemoriesRequest) ProtoMessage() {}
+
+func (x *SearchMemoriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchMemoriesRequest.ProtoReflect.Descriptor instead.
+func (*SearchMemoriesRequest) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *SearchMemoriesRequest) GetOwner() isSearchMemoriesRequest_Owner {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+func (x *SearchMemoriesRequest) GetLease() *LeaseRef {
+	if x != nil {
+		if x, ok := x.Owner.(*SearchMemoriesRequest_Lease); ok {
+			return x.Lease
+		}
+	}
+	return nil
+}
+
+func (x *SearchMemoriesRequest) GetPerson() *Person {
+	if x != nil {
+		if x, ok := x.Owner.(*SearchMemoriesRequest_Person); ok {
+			return x.Person
+		}
+	}
+	return nil
+}
+
+func (x *SearchMemoriesRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *SearchMemoriesRequest) GetEmbedding() *Embedding {
+	if x != nil {
+		return x.Embedding
+	}
+	return nil
+}
+
+func (x *SearchMemoriesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type isSearchMemoriesRequest_Owner interface {
+	isSearchMemoriesRequest_Owner()
+}
+
+type SearchMemoriesRequest_Lease struct {
+	// The user of the turn that the calling agent executes. All that agents may say.
+	Lease *LeaseRef `protobuf:"bytes,1,opt,name=lease,proto3,oneof"`
+}
+
+type SearchMemoriesRequest_Person struct {
+	// A user, named by the gateway on the user's behalf.
+	Person *Person `protobuf:"bytes,2,opt,name=person,proto3,oneof"`
+}
+
+func (*SearchMemoriesRequest_Lease) isSearchMemoriesRequest_Owner() {}
+
+func (*SearchMemoriesRequest_Person) isSearchMemoriesRequest_Owner() {}
+
+// SearchMemoriesResponse is what fits, the best first.
+type SearchMemoriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The memories.
+	Memories []*FoundMemory `protobuf:"bytes,1,rep,name=memories,proto3" json:"memories,omitempty"`
+	// How they were ranked.
+	Ranking Ranking `protobuf:"varint,2,opt,name=ranking,proto3,enum=serin.context.v1.Ranking" json:"ranking,omitempty"`
+	// Why vectors did not count although the request has one; else empty.
+	Problem       string `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchMemoriesResponse) Reset() {
+	*x = SearchMemoriesResponse{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchMemoriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchMemoriesResponse) ProtoMessage() {}
+
+func (x *SearchMemoriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchMemoriesResponse.ProtoReflect.Descriptor instead.
+func (*SearchMemoriesResponse) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *SearchMemoriesResponse) GetMemories() []*FoundMemory {
+	if x != nil {
+		return x.Memories
+	}
+	return nil
+}
+
+func (x *SearchMemoriesResponse) GetRanking() Ranking {
+	if x != nil {
+		return x.Ranking
+	}
+	return Ranking_RANKING_UNSPECIFIED
+}
+
+func (x *SearchMemoriesResponse) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// FoundMemory is a memory and how well it fits.
+type FoundMemory struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The memory.
+	Memory *Memory `protobuf:"bytes,1,opt,name=memory,proto3" json:"memory,omitempty"`
+	// How well it fits: the sum of 1/(60 + rank) over the rankings that have it (reciprocal rank fusion). Comparable within
+	// one answer alone.
+	Score float64 `protobuf:"fixed64,2,opt,name=score,proto3" json:"score,omitempty"`
+	// Its rank by words, from 1; 0 if it shares none with the query.
+	TextRank int32 `protobuf:"varint,3,opt,name=text_rank,json=textRank,proto3" json:"text_rank,omitempty"`
+	// Its rank by vectors, from 1; 0 if it was not ranked by them.
+	VectorRank    int32 `protobuf:"varint,4,opt,name=vector_rank,json=vectorRank,proto3" json:"vector_rank,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FoundMemory) Reset() {
+	*x = FoundMemory{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FoundMemory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FoundMemory) ProtoMessage() {}
+
+func (x *FoundMemory) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FoundMemory.ProtoReflect.Descriptor instead.
+func (*FoundMemory) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *FoundMemory) GetMemory() *Memory {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *FoundMemory) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *FoundMemory) GetTextRank() int32 {
+	if x != nil {
+		return x.TextRank
+	}
+	return 0
+}
+
+func (x *FoundMemory) GetVectorRank() int32 {
+	if x != nil {
+		return x.VectorRank
+	}
+	return 0
+}
+
+// ListMemoriesRequest asks for a page of a user's memories.
+type ListMemoriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose memories.
+	Person *Person `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// How many at most, 1 to 1000; 0 means 50.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMemoriesRequest) Reset() {
+	*x = ListMemoriesRequest{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMemoriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMemoriesRequest) ProtoMessage() {}
+
+func (x *ListMemoriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMemoriesRequest.ProtoReflect.Descriptor instead.
+func (*ListMemoriesRequest) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *ListMemoriesRequest) GetPerson() *Person {
+	if x != nil {
+		return x.Person
+	}
+	return nil
+}
+
+func (x *ListMemoriesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListMemoriesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListMemoriesResponse is a page, newest first.
+type ListMemoriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The memories.
+	Memories []*Memory `protobuf:"bytes,1,rep,name=memories,proto3" json:"memories,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMemoriesResponse) Reset() {
+	*x = ListMemoriesResponse{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMemoriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMemoriesResponse) ProtoMessage() {}
+
+func (x *ListMemoriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMemoriesResponse.ProtoReflect.Descriptor instead.
+func (*ListMemoriesResponse) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ListMemoriesResponse) GetMemories() []*Memory {
+	if x != nil {
+		return x.Memories
+	}
+	return nil
+}
+
+func (x *ListMemoriesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// DeleteMemoriesRequest says what to forget.
+type DeleteMemoriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose memories.
+	//
+	// Types that are valid to be assigned to Owner:
+	//
+	//	*DeleteMemoriesRequest_Lease
+	//	*DeleteMemoriesRequest_Person
+	Owner isDeleteMemoriesRequest_Owner `protobuf_oneof:"owner"`
+	// Which ones, by id. One that is not there, or not this user's, is not counted.
+	MemoryIds []string `protobuf:"bytes,3,rep,name=memory_ids,json=memoryIds,proto3" json:"memory_ids,omitempty"`
+	// All of them; then no ids may be given. Agents may not.
+	All           bool `protobuf:"varint,4,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteMemoriesRequest) Reset() {
+	*x = DeleteMemoriesRequest{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteMemoriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteMemoriesRequest) ProtoMessage() {}
+
+func (x *DeleteMemoriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteMemoriesRequest.ProtoReflect.Descriptor instead.
+func (*DeleteMemoriesRequest) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *DeleteMemoriesRequest) GetOwner() isDeleteMemoriesRequest_Owner {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+func (x *DeleteMemoriesRequest) GetLease() *LeaseRef {
+	if x != nil {
+		if x, ok := x.Owner.(*DeleteMemoriesRequest_Lease); ok {
+			return x.Lease
+		}
+	}
+	return nil
+}
+
+func (x *DeleteMemoriesRequest) GetPerson() *Person {
+	if x != nil {
+		if x, ok := x.Owner.(*DeleteMemoriesRequest_Person); ok {
+			return x.Person
+		}
+	}
+	return nil
+}
+
+func (x *DeleteMemoriesRequest) GetMemoryIds() []string {
+	if x != nil {
+		return x.MemoryIds
+	}
+	return nil
+}
+
+func (x *DeleteMemoriesRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type isDeleteMemoriesRequest_Owner interface {
+	isDeleteMemoriesRequest_Owner()
+}
+
+type DeleteMemoriesRequest_Lease struct {
+	// The user of the turn that the calling agent executes. All that agents may say.
+	Lease *LeaseRef `protobuf:"bytes,1,opt,name=lease,proto3,oneof"`
+}
+
+type DeleteMemoriesRequest_Person struct {
+	// A user, named by the gateway on the user's behalf.
+	Person *Person `protobuf:"bytes,2,opt,name=person,proto3,oneof"`
+}
+
+func (*DeleteMemoriesRequest_Lease) isDeleteMemoriesRequest_Owner() {}
+
+func (*DeleteMemoriesRequest_Person) isDeleteMemoriesRequest_Owner() {}
+
+// DeleteMemoriesResponse says how many are gone.
+type DeleteMemoriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many were deleted.
+	Deleted       int64 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteMemoriesResponse) Reset() {
+	*x = DeleteMemoriesResponse{}
+	mi := &file_serin_context_v1_context_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteMemoriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteMemoriesResponse) ProtoMessage() {}
+
+func (x *DeleteMemoriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_context_v1_context_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteMemoriesResponse.ProtoReflect.Descriptor instead.
+func (*DeleteMemoriesResponse) Descriptor() ([]byte, []int) {
+	return file_serin_context_v1_context_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *DeleteMemoriesResponse) GetDeleted() int64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
 var File_serin_context_v1_context_proto protoreflect.FileDescriptor
 
 const file_serin_context_v1_context_proto_rawDesc = "" +
@@ -3757,7 +4802,85 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x05value\x18\x03 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\x05value\x122\n" +
 	"\x10expected_version\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\",\n" +
 	"\x10PutStateResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x03R\aversion*\xb0\x01\n" +
+	"\aversion\x18\x01 \x01(\x03R\aversion\"\xc2\x02\n" +
+	"\x06Memory\x12\x1b\n" +
+	"\tmemory_id\x18\x01 \x01(\tR\bmemoryId\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12<\n" +
+	"\n" +
+	"provenance\x18\x05 \x01(\v2\x1c.serin.context.v1.ProvenanceR\n" +
+	"provenance\x129\n" +
+	"\n" +
+	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"expires_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12'\n" +
+	"\x0fembedding_model\x18\b \x01(\tR\x0eembeddingModel\"\x80\x01\n" +
+	"\n" +
+	"Provenance\x12'\n" +
+	"\x0fconversation_id\x18\x01 \x01(\tR\x0econversationId\x12\x17\n" +
+	"\aturn_id\x18\x02 \x01(\tR\x06turnId\x12\x14\n" +
+	"\x05agent\x18\x03 \x01(\tR\x05agent\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\tR\brevision\"X\n" +
+	"\tEmbedding\x12 \n" +
+	"\x05model\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05model\x12)\n" +
+	"\x06vector\x18\x02 \x03(\x02B\x11\xbaH\x0e\x92\x01\v\b\x01\x10\x80 \"\x04\n" +
+	"\x02@\x01R\x06vector\"L\n" +
+	"\x06Person\x12\"\n" +
+	"\x06tenant\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06tenant\x12\x1e\n" +
+	"\x04user\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x04user\"\xd2\x02\n" +
+	"\x13CreateMemoryRequest\x122\n" +
+	"\x05lease\x18\x01 \x01(\v2\x1a.serin.context.v1.LeaseRefH\x00R\x05lease\x122\n" +
+	"\x06person\x18\x02 \x01(\v2\x18.serin.context.v1.PersonH\x00R\x06person\x12'\n" +
+	"\tmemory_id\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\bmemoryId\x12\x1e\n" +
+	"\x04text\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05 \x01(\x80 R\x04text\x129\n" +
+	"\tembedding\x18\x05 \x01(\v2\x1b.serin.context.v1.EmbeddingR\tembedding\x12?\n" +
+	"\x03ttl\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x06\b\xc0\x9d\xbd\x96\x012\x02\b\x01R\x03ttlB\x0e\n" +
+	"\x05owner\x12\x05\xbaH\x02\b\x01\"d\n" +
+	"\x14CreateMemoryResponse\x120\n" +
+	"\x06memory\x18\x01 \x01(\v2\x18.serin.context.v1.MemoryR\x06memory\x12\x1a\n" +
+	"\breplayed\x18\x02 \x01(\bR\breplayed\"\x8d\x02\n" +
+	"\x15SearchMemoriesRequest\x122\n" +
+	"\x05lease\x18\x01 \x01(\v2\x1a.serin.context.v1.LeaseRefH\x00R\x05lease\x122\n" +
+	"\x06person\x18\x02 \x01(\v2\x18.serin.context.v1.PersonH\x00R\x06person\x12 \n" +
+	"\x05query\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05 \x01(\x80@R\x05query\x129\n" +
+	"\tembedding\x18\x04 \x01(\v2\x1b.serin.context.v1.EmbeddingR\tembedding\x12\x1f\n" +
+	"\x05limit\x18\x05 \x01(\x05B\t\xbaH\x06\x1a\x04\x182(\x00R\x05limitB\x0e\n" +
+	"\x05owner\x12\x05\xbaH\x02\b\x01\"\xa2\x01\n" +
+	"\x16SearchMemoriesResponse\x129\n" +
+	"\bmemories\x18\x01 \x03(\v2\x1d.serin.context.v1.FoundMemoryR\bmemories\x123\n" +
+	"\aranking\x18\x02 \x01(\x0e2\x19.serin.context.v1.RankingR\aranking\x12\x18\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\"\x93\x01\n" +
+	"\vFoundMemory\x120\n" +
+	"\x06memory\x18\x01 \x01(\v2\x18.serin.context.v1.MemoryR\x06memory\x12\x14\n" +
+	"\x05score\x18\x02 \x01(\x01R\x05score\x12\x1b\n" +
+	"\ttext_rank\x18\x03 \x01(\x05R\btextRank\x12\x1f\n" +
+	"\vvector_rank\x18\x04 \x01(\x05R\n" +
+	"vectorRank\"\xa1\x01\n" +
+	"\x13ListMemoriesRequest\x128\n" +
+	"\x06person\x18\x01 \x01(\v2\x18.serin.context.v1.PersonB\x06\xbaH\x03\xc8\x01\x01R\x06person\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"t\n" +
+	"\x14ListMemoriesResponse\x124\n" +
+	"\bmemories\x18\x01 \x03(\v2\x18.serin.context.v1.MemoryR\bmemories\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd3\x01\n" +
+	"\x15DeleteMemoriesRequest\x122\n" +
+	"\x05lease\x18\x01 \x01(\v2\x1a.serin.context.v1.LeaseRefH\x00R\x05lease\x122\n" +
+	"\x06person\x18\x02 \x01(\v2\x18.serin.context.v1.PersonH\x00R\x06person\x120\n" +
+	"\n" +
+	"memory_ids\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10d\"\ar\x05\x10\x01\x18\x80\x01R\tmemoryIds\x12\x10\n" +
+	"\x03all\x18\x04 \x01(\bR\x03allB\x0e\n" +
+	"\x05owner\x12\x05\xbaH\x02\b\x01\"2\n" +
+	"\x16DeleteMemoriesResponse\x12\x18\n" +
+	"\adeleted\x18\x01 \x01(\x03R\adeleted*\xb0\x01\n" +
 	"\n" +
 	"TurnStatus\x12\x1b\n" +
 	"\x17TURN_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -3765,7 +4888,11 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\x1aTURN_STATUS_INPUT_REQUIRED\x10\x02\x12\x19\n" +
 	"\x15TURN_STATUS_COMPLETED\x10\x03\x12\x16\n" +
 	"\x12TURN_STATUS_FAILED\x10\x04\x12\x19\n" +
-	"\x15TURN_STATUS_CANCELLED\x10\x052\xd2\x0f\n" +
+	"\x15TURN_STATUS_CANCELLED\x10\x05*H\n" +
+	"\aRanking\x12\x17\n" +
+	"\x13RANKING_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fRANKING_TEXT\x10\x01\x12\x12\n" +
+	"\x0eRANKING_HYBRID\x10\x022\xda\x12\n" +
 	"\x0eContextService\x12o\n" +
 	"\x12CreateConversation\x12+.serin.context.v1.CreateConversationRequest\x1a,.serin.context.v1.CreateConversationResponse\x12f\n" +
 	"\x0fGetConversation\x12(.serin.context.v1.GetConversationRequest\x1a).serin.context.v1.GetConversationResponse\x12l\n" +
@@ -3789,7 +4916,11 @@ const file_serin_context_v1_context_proto_rawDesc = "" +
 	"\rWatchOutcomes\x12&.serin.context.v1.WatchOutcomesRequest\x1a'.serin.context.v1.WatchOutcomesResponse0\x01\x12c\n" +
 	"\x0eSaveCheckpoint\x12'.serin.context.v1.SaveCheckpointRequest\x1a(.serin.context.v1.SaveCheckpointResponse\x12Q\n" +
 	"\bGetState\x12!.serin.context.v1.GetStateRequest\x1a\".serin.context.v1.GetStateResponse\x12Q\n" +
-	"\bPutState\x12!.serin.context.v1.PutStateRequest\x1a\".serin.context.v1.PutStateResponseB9Z7github.com/serinhq/serin/gen/serin/context/v1;contextv1b\x06proto3"
+	"\bPutState\x12!.serin.context.v1.PutStateRequest\x1a\".serin.context.v1.PutStateResponse\x12]\n" +
+	"\fCreateMemory\x12%.serin.context.v1.CreateMemoryRequest\x1a&.serin.context.v1.CreateMemoryResponse\x12c\n" +
+	"\x0eSearchMemories\x12'.serin.context.v1.SearchMemoriesRequest\x1a(.serin.context.v1.SearchMemoriesResponse\x12]\n" +
+	"\fListMemories\x12%.serin.context.v1.ListMemoriesRequest\x1a&.serin.context.v1.ListMemoriesResponse\x12c\n" +
+	"\x0eDeleteMemories\x12'.serin.context.v1.DeleteMemoriesRequest\x1a(.serin.context.v1.DeleteMemoriesResponseB9Z7github.com/serinhq/serin/gen/serin/context/v1;contextv1b\x06proto3"
 
 var (
 	file_serin_context_v1_context_proto_rawDescOnce sync.Once
@@ -3803,164 +4934,204 @@ func file_serin_context_v1_context_proto_rawDescGZIP() []byte {
 	return file_serin_context_v1_context_proto_rawDescData
 }
 
-var file_serin_context_v1_context_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_serin_context_v1_context_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_serin_context_v1_context_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_serin_context_v1_context_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_serin_context_v1_context_proto_goTypes = []any{
 	(TurnStatus)(0),                    // 0: serin.context.v1.TurnStatus
-	(ClaimCallResponse_Status)(0),      // 1: serin.context.v1.ClaimCallResponse.Status
-	(Outcome_Kind)(0),                  // 2: serin.context.v1.Outcome.Kind
-	(*Conversation)(nil),               // 3: serin.context.v1.Conversation
-	(*Visit)(nil),                      // 4: serin.context.v1.Visit
-	(*Turn)(nil),                       // 5: serin.context.v1.Turn
-	(*LeaseRef)(nil),                   // 6: serin.context.v1.LeaseRef
-	(*CreateConversationRequest)(nil),  // 7: serin.context.v1.CreateConversationRequest
-	(*CreateConversationResponse)(nil), // 8: serin.context.v1.CreateConversationResponse
-	(*GetConversationRequest)(nil),     // 9: serin.context.v1.GetConversationRequest
-	(*GetConversationResponse)(nil),    // 10: serin.context.v1.GetConversationResponse
-	(*DeleteConversationRequest)(nil),  // 11: serin.context.v1.DeleteConversationRequest
-	(*DeleteConversationResponse)(nil), // 12: serin.context.v1.DeleteConversationResponse
-	(*ListConversationsRequest)(nil),   // 13: serin.context.v1.ListConversationsRequest
-	(*ListConversationsResponse)(nil),  // 14: serin.context.v1.ListConversationsResponse
-	(*AppendRequest)(nil),              // 15: serin.context.v1.AppendRequest
-	(*AppendResponse)(nil),             // 16: serin.context.v1.AppendResponse
-	(*ReadEventsRequest)(nil),          // 17: serin.context.v1.ReadEventsRequest
-	(*ReadEventsResponse)(nil),         // 18: serin.context.v1.ReadEventsResponse
-	(*FollowEventsRequest)(nil),        // 19: serin.context.v1.FollowEventsRequest
-	(*FollowEventsResponse)(nil),       // 20: serin.context.v1.FollowEventsResponse
-	(*PublishRequest)(nil),             // 21: serin.context.v1.PublishRequest
-	(*PublishResponse)(nil),            // 22: serin.context.v1.PublishResponse
-	(*AcquireLeaseRequest)(nil),        // 23: serin.context.v1.AcquireLeaseRequest
-	(*AcquireLeaseResponse)(nil),       // 24: serin.context.v1.AcquireLeaseResponse
-	(*RenewLeaseRequest)(nil),          // 25: serin.context.v1.RenewLeaseRequest
-	(*RenewLeaseResponse)(nil),         // 26: serin.context.v1.RenewLeaseResponse
-	(*ReleaseLeaseRequest)(nil),        // 27: serin.context.v1.ReleaseLeaseRequest
-	(*ReleaseLeaseResponse)(nil),       // 28: serin.context.v1.ReleaseLeaseResponse
-	(*ListResumableTurnsRequest)(nil),  // 29: serin.context.v1.ListResumableTurnsRequest
-	(*ListResumableTurnsResponse)(nil), // 30: serin.context.v1.ListResumableTurnsResponse
-	(*GetTurnRequest)(nil),             // 31: serin.context.v1.GetTurnRequest
-	(*GetTurnResponse)(nil),            // 32: serin.context.v1.GetTurnResponse
-	(*ClaimCallRequest)(nil),           // 33: serin.context.v1.ClaimCallRequest
-	(*ClaimCallResponse)(nil),          // 34: serin.context.v1.ClaimCallResponse
-	(*CompleteCallRequest)(nil),        // 35: serin.context.v1.CompleteCallRequest
-	(*CompleteCallResponse)(nil),       // 36: serin.context.v1.CompleteCallResponse
-	(*WithdrawRequest)(nil),            // 37: serin.context.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),           // 38: serin.context.v1.WithdrawResponse
-	(*ListRevisionsRequest)(nil),       // 39: serin.context.v1.ListRevisionsRequest
-	(*ListRevisionsResponse)(nil),      // 40: serin.context.v1.ListRevisionsResponse
-	(*RevisionUse)(nil),                // 41: serin.context.v1.RevisionUse
-	(*WatchOutcomesRequest)(nil),       // 42: serin.context.v1.WatchOutcomesRequest
-	(*WatchOutcomesResponse)(nil),      // 43: serin.context.v1.WatchOutcomesResponse
-	(*Outcome)(nil),                    // 44: serin.context.v1.Outcome
-	(*Checkpoint)(nil),                 // 45: serin.context.v1.Checkpoint
-	(*SaveCheckpointRequest)(nil),      // 46: serin.context.v1.SaveCheckpointRequest
-	(*SaveCheckpointResponse)(nil),     // 47: serin.context.v1.SaveCheckpointResponse
-	(*GetStateRequest)(nil),            // 48: serin.context.v1.GetStateRequest
-	(*GetStateResponse)(nil),           // 49: serin.context.v1.GetStateResponse
-	(*PutStateRequest)(nil),            // 50: serin.context.v1.PutStateRequest
-	(*PutStateResponse)(nil),           // 51: serin.context.v1.PutStateResponse
-	nil,                                // 52: serin.context.v1.Conversation.PinsEntry
-	(*timestamppb.Timestamp)(nil),      // 53: google.protobuf.Timestamp
-	(*v1.Budget)(nil),                  // 54: serin.event.v1.Budget
-	(*v1.Event)(nil),                   // 55: serin.event.v1.Event
-	(*durationpb.Duration)(nil),        // 56: google.protobuf.Duration
-	(*v1.ToolResult)(nil),              // 57: serin.event.v1.ToolResult
-	(*v1.Usage)(nil),                   // 58: serin.event.v1.Usage
+	(Ranking)(0),                       // 1: serin.context.v1.Ranking
+	(ClaimCallResponse_Status)(0),      // 2: serin.context.v1.ClaimCallResponse.Status
+	(Outcome_Kind)(0),                  // 3: serin.context.v1.Outcome.Kind
+	(*Conversation)(nil),               // 4: serin.context.v1.Conversation
+	(*Visit)(nil),                      // 5: serin.context.v1.Visit
+	(*Turn)(nil),                       // 6: serin.context.v1.Turn
+	(*LeaseRef)(nil),                   // 7: serin.context.v1.LeaseRef
+	(*CreateConversationRequest)(nil),  // 8: serin.context.v1.CreateConversationRequest
+	(*CreateConversationResponse)(nil), // 9: serin.context.v1.CreateConversationResponse
+	(*GetConversationRequest)(nil),     // 10: serin.context.v1.GetConversationRequest
+	(*GetConversationResponse)(nil),    // 11: serin.context.v1.GetConversationResponse
+	(*DeleteConversationRequest)(nil),  // 12: serin.context.v1.DeleteConversationRequest
+	(*DeleteConversationResponse)(nil), // 13: serin.context.v1.DeleteConversationResponse
+	(*ListConversationsRequest)(nil),   // 14: serin.context.v1.ListConversationsRequest
+	(*ListConversationsResponse)(nil),  // 15: serin.context.v1.ListConversationsResponse
+	(*AppendRequest)(nil),              // 16: serin.context.v1.AppendRequest
+	(*AppendResponse)(nil),             // 17: serin.context.v1.AppendResponse
+	(*ReadEventsRequest)(nil),          // 18: serin.context.v1.ReadEventsRequest
+	(*ReadEventsResponse)(nil),         // 19: serin.context.v1.ReadEventsResponse
+	(*FollowEventsRequest)(nil),        // 20: serin.context.v1.FollowEventsRequest
+	(*FollowEventsResponse)(nil),       // 21: serin.context.v1.FollowEventsResponse
+	(*PublishRequest)(nil),             // 22: serin.context.v1.PublishRequest
+	(*PublishResponse)(nil),            // 23: serin.context.v1.PublishResponse
+	(*AcquireLeaseRequest)(nil),        // 24: serin.context.v1.AcquireLeaseRequest
+	(*AcquireLeaseResponse)(nil),       // 25: serin.context.v1.AcquireLeaseResponse
+	(*RenewLeaseRequest)(nil),          // 26: serin.context.v1.RenewLeaseRequest
+	(*RenewLeaseResponse)(nil),         // 27: serin.context.v1.RenewLeaseResponse
+	(*ReleaseLeaseRequest)(nil),        // 28: serin.context.v1.ReleaseLeaseRequest
+	(*ReleaseLeaseResponse)(nil),       // 29: serin.context.v1.ReleaseLeaseResponse
+	(*ListResumableTurnsRequest)(nil),  // 30: serin.context.v1.ListResumableTurnsRequest
+	(*ListResumableTurnsResponse)(nil), // 31: serin.context.v1.ListResumableTurnsResponse
+	(*GetTurnRequest)(nil),             // 32: serin.context.v1.GetTurnRequest
+	(*GetTurnResponse)(nil),            // 33: serin.context.v1.GetTurnResponse
+	(*ClaimCallRequest)(nil),           // 34: serin.context.v1.ClaimCallRequest
+	(*ClaimCallResponse)(nil),          // 35: serin.context.v1.ClaimCallResponse
+	(*CompleteCallRequest)(nil),        // 36: serin.context.v1.CompleteCallRequest
+	(*CompleteCallResponse)(nil),       // 37: serin.context.v1.CompleteCallResponse
+	(*WithdrawRequest)(nil),            // 38: serin.context.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),           // 39: serin.context.v1.WithdrawResponse
+	(*ListRevisionsRequest)(nil),       // 40: serin.context.v1.ListRevisionsRequest
+	(*ListRevisionsResponse)(nil),      // 41: serin.context.v1.ListRevisionsResponse
+	(*RevisionUse)(nil),                // 42: serin.context.v1.RevisionUse
+	(*WatchOutcomesRequest)(nil),       // 43: serin.context.v1.WatchOutcomesRequest
+	(*WatchOutcomesResponse)(nil),      // 44: serin.context.v1.WatchOutcomesResponse
+	(*Outcome)(nil),                    // 45: serin.context.v1.Outcome
+	(*Checkpoint)(nil),                 // 46: serin.context.v1.Checkpoint
+	(*SaveCheckpointRequest)(nil),      // 47: serin.context.v1.SaveCheckpointRequest
+	(*SaveCheckpointResponse)(nil),     // 48: serin.context.v1.SaveCheckpointResponse
+	(*GetStateRequest)(nil),            // 49: serin.context.v1.GetStateRequest
+	(*GetStateResponse)(nil),           // 50: serin.context.v1.GetStateResponse
+	(*PutStateRequest)(nil),            // 51: serin.context.v1.PutStateRequest
+	(*PutStateResponse)(nil),           // 52: serin.context.v1.PutStateResponse
+	(*Memory)(nil),                     // 53: serin.context.v1.Memory
+	(*Provenance)(nil),                 // 54: serin.context.v1.Provenance
+	(*Embedding)(nil),                  // 55: serin.context.v1.Embedding
+	(*Person)(nil),                     // 56: serin.context.v1.Person
+	(*CreateMemoryRequest)(nil),        // 57: serin.context.v1.CreateMemoryRequest
+	(*CreateMemoryResponse)(nil),       // 58: serin.context.v1.CreateMemoryResponse
+	(*SearchMemoriesRequest)(nil),      // 59: serin.context.v1.SearchMemoriesRequest
+	(*SearchMemoriesResponse)(nil),     // 60: serin.context.v1.SearchMemoriesResponse
+	(*FoundMemory)(nil),                // 61: serin.context.v1.FoundMemory
+	(*ListMemoriesRequest)(nil),        // 62: serin.context.v1.ListMemoriesRequest
+	(*ListMemoriesResponse)(nil),       // 63: serin.context.v1.ListMemoriesResponse
+	(*DeleteMemoriesRequest)(nil),      // 64: serin.context.v1.DeleteMemoriesRequest
+	(*DeleteMemoriesResponse)(nil),     // 65: serin.context.v1.DeleteMemoriesResponse
+	nil,                                // 66: serin.context.v1.Conversation.PinsEntry
+	(*timestamppb.Timestamp)(nil),      // 67: google.protobuf.Timestamp
+	(*v1.Budget)(nil),                  // 68: serin.event.v1.Budget
+	(*v1.Event)(nil),                   // 69: serin.event.v1.Event
+	(*durationpb.Duration)(nil),        // 70: google.protobuf.Duration
+	(*v1.ToolResult)(nil),              // 71: serin.event.v1.ToolResult
+	(*v1.Usage)(nil),                   // 72: serin.event.v1.Usage
 }
 var file_serin_context_v1_context_proto_depIdxs = []int32{
-	53, // 0: serin.context.v1.Conversation.created_at:type_name -> google.protobuf.Timestamp
-	53, // 1: serin.context.v1.Conversation.updated_at:type_name -> google.protobuf.Timestamp
-	5,  // 2: serin.context.v1.Conversation.active_turn:type_name -> serin.context.v1.Turn
-	52, // 3: serin.context.v1.Conversation.pins:type_name -> serin.context.v1.Conversation.PinsEntry
+	67, // 0: serin.context.v1.Conversation.created_at:type_name -> google.protobuf.Timestamp
+	67, // 1: serin.context.v1.Conversation.updated_at:type_name -> google.protobuf.Timestamp
+	6,  // 2: serin.context.v1.Conversation.active_turn:type_name -> serin.context.v1.Turn
+	66, // 3: serin.context.v1.Conversation.pins:type_name -> serin.context.v1.Conversation.PinsEntry
 	0,  // 4: serin.context.v1.Turn.status:type_name -> serin.context.v1.TurnStatus
-	53, // 5: serin.context.v1.Turn.lease_expires_at:type_name -> google.protobuf.Timestamp
-	53, // 6: serin.context.v1.Turn.deadline:type_name -> google.protobuf.Timestamp
-	54, // 7: serin.context.v1.Turn.budget:type_name -> serin.event.v1.Budget
-	54, // 8: serin.context.v1.Turn.spent:type_name -> serin.event.v1.Budget
-	4,  // 9: serin.context.v1.Turn.visited:type_name -> serin.context.v1.Visit
-	3,  // 10: serin.context.v1.CreateConversationResponse.conversation:type_name -> serin.context.v1.Conversation
-	3,  // 11: serin.context.v1.GetConversationResponse.conversation:type_name -> serin.context.v1.Conversation
-	53, // 12: serin.context.v1.DeleteConversationRequest.idle_since:type_name -> google.protobuf.Timestamp
-	3,  // 13: serin.context.v1.ListConversationsResponse.conversations:type_name -> serin.context.v1.Conversation
-	6,  // 14: serin.context.v1.AppendRequest.lease:type_name -> serin.context.v1.LeaseRef
-	55, // 15: serin.context.v1.AppendRequest.events:type_name -> serin.event.v1.Event
-	5,  // 16: serin.context.v1.AppendResponse.turn:type_name -> serin.context.v1.Turn
-	55, // 17: serin.context.v1.ReadEventsResponse.events:type_name -> serin.event.v1.Event
-	55, // 18: serin.context.v1.FollowEventsResponse.events:type_name -> serin.event.v1.Event
-	6,  // 19: serin.context.v1.PublishRequest.lease:type_name -> serin.context.v1.LeaseRef
-	55, // 20: serin.context.v1.PublishRequest.events:type_name -> serin.event.v1.Event
-	56, // 21: serin.context.v1.AcquireLeaseRequest.ttl:type_name -> google.protobuf.Duration
-	5,  // 22: serin.context.v1.AcquireLeaseResponse.turn:type_name -> serin.context.v1.Turn
-	45, // 23: serin.context.v1.AcquireLeaseResponse.checkpoint:type_name -> serin.context.v1.Checkpoint
-	6,  // 24: serin.context.v1.RenewLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
-	56, // 25: serin.context.v1.RenewLeaseRequest.ttl:type_name -> google.protobuf.Duration
-	56, // 26: serin.context.v1.RenewLeaseRequest.wait:type_name -> google.protobuf.Duration
-	53, // 27: serin.context.v1.RenewLeaseResponse.expires_at:type_name -> google.protobuf.Timestamp
-	6,  // 28: serin.context.v1.ReleaseLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
-	5,  // 29: serin.context.v1.ListResumableTurnsResponse.turns:type_name -> serin.context.v1.Turn
-	5,  // 30: serin.context.v1.GetTurnResponse.turn:type_name -> serin.context.v1.Turn
-	6,  // 31: serin.context.v1.ClaimCallRequest.lease:type_name -> serin.context.v1.LeaseRef
-	56, // 32: serin.context.v1.ClaimCallRequest.ttl:type_name -> google.protobuf.Duration
-	1,  // 33: serin.context.v1.ClaimCallResponse.status:type_name -> serin.context.v1.ClaimCallResponse.Status
-	57, // 34: serin.context.v1.ClaimCallResponse.result:type_name -> serin.event.v1.ToolResult
-	53, // 35: serin.context.v1.ClaimCallResponse.expires_at:type_name -> google.protobuf.Timestamp
-	57, // 36: serin.context.v1.CompleteCallRequest.result:type_name -> serin.event.v1.ToolResult
-	41, // 37: serin.context.v1.ListRevisionsResponse.revisions:type_name -> serin.context.v1.RevisionUse
-	53, // 38: serin.context.v1.RevisionUse.last_active_at:type_name -> google.protobuf.Timestamp
-	44, // 39: serin.context.v1.WatchOutcomesResponse.outcomes:type_name -> serin.context.v1.Outcome
-	2,  // 40: serin.context.v1.Outcome.kind:type_name -> serin.context.v1.Outcome.Kind
-	53, // 41: serin.context.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
-	53, // 42: serin.context.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
-	56, // 43: serin.context.v1.Outcome.first_output:type_name -> google.protobuf.Duration
-	58, // 44: serin.context.v1.Outcome.usage:type_name -> serin.event.v1.Usage
-	6,  // 45: serin.context.v1.SaveCheckpointRequest.lease:type_name -> serin.context.v1.LeaseRef
-	45, // 46: serin.context.v1.SaveCheckpointRequest.checkpoint:type_name -> serin.context.v1.Checkpoint
-	7,  // 47: serin.context.v1.ContextService.CreateConversation:input_type -> serin.context.v1.CreateConversationRequest
-	9,  // 48: serin.context.v1.ContextService.GetConversation:input_type -> serin.context.v1.GetConversationRequest
-	13, // 49: serin.context.v1.ContextService.ListConversations:input_type -> serin.context.v1.ListConversationsRequest
-	11, // 50: serin.context.v1.ContextService.DeleteConversation:input_type -> serin.context.v1.DeleteConversationRequest
-	15, // 51: serin.context.v1.ContextService.Append:input_type -> serin.context.v1.AppendRequest
-	17, // 52: serin.context.v1.ContextService.ReadEvents:input_type -> serin.context.v1.ReadEventsRequest
-	19, // 53: serin.context.v1.ContextService.FollowEvents:input_type -> serin.context.v1.FollowEventsRequest
-	21, // 54: serin.context.v1.ContextService.Publish:input_type -> serin.context.v1.PublishRequest
-	23, // 55: serin.context.v1.ContextService.AcquireLease:input_type -> serin.context.v1.AcquireLeaseRequest
-	25, // 56: serin.context.v1.ContextService.RenewLease:input_type -> serin.context.v1.RenewLeaseRequest
-	27, // 57: serin.context.v1.ContextService.ReleaseLease:input_type -> serin.context.v1.ReleaseLeaseRequest
-	29, // 58: serin.context.v1.ContextService.ListResumableTurns:input_type -> serin.context.v1.ListResumableTurnsRequest
-	31, // 59: serin.context.v1.ContextService.GetTurn:input_type -> serin.context.v1.GetTurnRequest
-	33, // 60: serin.context.v1.ContextService.ClaimCall:input_type -> serin.context.v1.ClaimCallRequest
-	35, // 61: serin.context.v1.ContextService.CompleteCall:input_type -> serin.context.v1.CompleteCallRequest
-	37, // 62: serin.context.v1.ContextService.Withdraw:input_type -> serin.context.v1.WithdrawRequest
-	39, // 63: serin.context.v1.ContextService.ListRevisions:input_type -> serin.context.v1.ListRevisionsRequest
-	42, // 64: serin.context.v1.ContextService.WatchOutcomes:input_type -> serin.context.v1.WatchOutcomesRequest
-	46, // 65: serin.context.v1.ContextService.SaveCheckpoint:input_type -> serin.context.v1.SaveCheckpointRequest
-	48, // 66: serin.context.v1.ContextService.GetState:input_type -> serin.context.v1.GetStateRequest
-	50, // 67: serin.context.v1.ContextService.PutState:input_type -> serin.context.v1.PutStateRequest
-	8,  // 68: serin.context.v1.ContextService.CreateConversation:output_type -> serin.context.v1.CreateConversationResponse
-	10, // 69: serin.context.v1.ContextService.GetConversation:output_type -> serin.context.v1.GetConversationResponse
-	14, // 70: serin.context.v1.ContextService.ListConversations:output_type -> serin.context.v1.ListConversationsResponse
-	12, // 71: serin.context.v1.ContextService.DeleteConversation:output_type -> serin.context.v1.DeleteConversationResponse
-	16, // 72: serin.context.v1.ContextService.Append:output_type -> serin.context.v1.AppendResponse
-	18, // 73: serin.context.v1.ContextService.ReadEvents:output_type -> serin.context.v1.ReadEventsResponse
-	20, // 74: serin.context.v1.ContextService.FollowEvents:output_type -> serin.context.v1.FollowEventsResponse
-	22, // 75: serin.context.v1.ContextService.Publish:output_type -> serin.context.v1.PublishResponse
-	24, // 76: serin.context.v1.ContextService.AcquireLease:output_type -> serin.context.v1.AcquireLeaseResponse
-	26, // 77: serin.context.v1.ContextService.RenewLease:output_type -> serin.context.v1.RenewLeaseResponse
-	28, // 78: serin.context.v1.ContextService.ReleaseLease:output_type -> serin.context.v1.ReleaseLeaseResponse
-	30, // 79: serin.context.v1.ContextService.ListResumableTurns:output_type -> serin.context.v1.ListResumableTurnsResponse
-	32, // 80: serin.context.v1.ContextService.GetTurn:output_type -> serin.context.v1.GetTurnResponse
-	34, // 81: serin.context.v1.ContextService.ClaimCall:output_type -> serin.context.v1.ClaimCallResponse
-	36, // 82: serin.context.v1.ContextService.CompleteCall:output_type -> serin.context.v1.CompleteCallResponse
-	38, // 83: serin.context.v1.ContextService.Withdraw:output_type -> serin.context.v1.WithdrawResponse
-	40, // 84: serin.context.v1.ContextService.ListRevisions:output_type -> serin.context.v1.ListRevisionsResponse
-	43, // 85: serin.context.v1.ContextService.WatchOutcomes:output_type -> serin.context.v1.WatchOutcomesResponse
-	47, // 86: serin.context.v1.ContextService.SaveCheckpoint:output_type -> serin.context.v1.SaveCheckpointResponse
-	49, // 87: serin.context.v1.ContextService.GetState:output_type -> serin.context.v1.GetStateResponse
-	51, // 88: serin.context.v1.ContextService.PutState:output_type -> serin.context.v1.PutStateResponse
-	68, // [68:89] is the sub-list for method output_type
-	47, // [47:68] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	67, // 5: serin.context.v1.Turn.lease_expires_at:type_name -> google.protobuf.Timestamp
+	67, // 6: serin.context.v1.Turn.deadline:type_name -> google.protobuf.Timestamp
+	68, // 7: serin.context.v1.Turn.budget:type_name -> serin.event.v1.Budget
+	68, // 8: serin.context.v1.Turn.spent:type_name -> serin.event.v1.Budget
+	5,  // 9: serin.context.v1.Turn.visited:type_name -> serin.context.v1.Visit
+	4,  // 10: serin.context.v1.CreateConversationResponse.conversation:type_name -> serin.context.v1.Conversation
+	4,  // 11: serin.context.v1.GetConversationResponse.conversation:type_name -> serin.context.v1.Conversation
+	67, // 12: serin.context.v1.DeleteConversationRequest.idle_since:type_name -> google.protobuf.Timestamp
+	4,  // 13: serin.context.v1.ListConversationsResponse.conversations:type_name -> serin.context.v1.Conversation
+	7,  // 14: serin.context.v1.AppendRequest.lease:type_name -> serin.context.v1.LeaseRef
+	69, // 15: serin.context.v1.AppendRequest.events:type_name -> serin.event.v1.Event
+	6,  // 16: serin.context.v1.AppendResponse.turn:type_name -> serin.context.v1.Turn
+	69, // 17: serin.context.v1.ReadEventsResponse.events:type_name -> serin.event.v1.Event
+	69, // 18: serin.context.v1.FollowEventsResponse.events:type_name -> serin.event.v1.Event
+	7,  // 19: serin.context.v1.PublishRequest.lease:type_name -> serin.context.v1.LeaseRef
+	69, // 20: serin.context.v1.PublishRequest.events:type_name -> serin.event.v1.Event
+	70, // 21: serin.context.v1.AcquireLeaseRequest.ttl:type_name -> google.protobuf.Duration
+	6,  // 22: serin.context.v1.AcquireLeaseResponse.turn:type_name -> serin.context.v1.Turn
+	46, // 23: serin.context.v1.AcquireLeaseResponse.checkpoint:type_name -> serin.context.v1.Checkpoint
+	7,  // 24: serin.context.v1.RenewLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
+	70, // 25: serin.context.v1.RenewLeaseRequest.ttl:type_name -> google.protobuf.Duration
+	70, // 26: serin.context.v1.RenewLeaseRequest.wait:type_name -> google.protobuf.Duration
+	67, // 27: serin.context.v1.RenewLeaseResponse.expires_at:type_name -> google.protobuf.Timestamp
+	7,  // 28: serin.context.v1.ReleaseLeaseRequest.lease:type_name -> serin.context.v1.LeaseRef
+	6,  // 29: serin.context.v1.ListResumableTurnsResponse.turns:type_name -> serin.context.v1.Turn
+	6,  // 30: serin.context.v1.GetTurnResponse.turn:type_name -> serin.context.v1.Turn
+	7,  // 31: serin.context.v1.ClaimCallRequest.lease:type_name -> serin.context.v1.LeaseRef
+	70, // 32: serin.context.v1.ClaimCallRequest.ttl:type_name -> google.protobuf.Duration
+	2,  // 33: serin.context.v1.ClaimCallResponse.status:type_name -> serin.context.v1.ClaimCallResponse.Status
+	71, // 34: serin.context.v1.ClaimCallResponse.result:type_name -> serin.event.v1.ToolResult
+	67, // 35: serin.context.v1.ClaimCallResponse.expires_at:type_name -> google.protobuf.Timestamp
+	71, // 36: serin.context.v1.CompleteCallRequest.result:type_name -> serin.event.v1.ToolResult
+	42, // 37: serin.context.v1.ListRevisionsResponse.revisions:type_name -> serin.context.v1.RevisionUse
+	67, // 38: serin.context.v1.RevisionUse.last_active_at:type_name -> google.protobuf.Timestamp
+	45, // 39: serin.context.v1.WatchOutcomesResponse.outcomes:type_name -> serin.context.v1.Outcome
+	3,  // 40: serin.context.v1.Outcome.kind:type_name -> serin.context.v1.Outcome.Kind
+	67, // 41: serin.context.v1.Outcome.began_at:type_name -> google.protobuf.Timestamp
+	67, // 42: serin.context.v1.Outcome.ended_at:type_name -> google.protobuf.Timestamp
+	70, // 43: serin.context.v1.Outcome.first_output:type_name -> google.protobuf.Duration
+	72, // 44: serin.context.v1.Outcome.usage:type_name -> serin.event.v1.Usage
+	7,  // 45: serin.context.v1.SaveCheckpointRequest.lease:type_name -> serin.context.v1.LeaseRef
+	46, // 46: serin.context.v1.SaveCheckpointRequest.checkpoint:type_name -> serin.context.v1.Checkpoint
+	54, // 47: serin.context.v1.Memory.provenance:type_name -> serin.context.v1.Provenance
+	67, // 48: serin.context.v1.Memory.created_at:type_name -> google.protobuf.Timestamp
+	67, // 49: serin.context.v1.Memory.expires_at:type_name -> google.protobuf.Timestamp
+	7,  // 50: serin.context.v1.CreateMemoryRequest.lease:type_name -> serin.context.v1.LeaseRef
+	56, // 51: serin.context.v1.CreateMemoryRequest.person:type_name -> serin.context.v1.Person
+	55, // 52: serin.context.v1.CreateMemoryRequest.embedding:type_name -> serin.context.v1.Embedding
+	70, // 53: serin.context.v1.CreateMemoryRequest.ttl:type_name -> google.protobuf.Duration
+	53, // 54: serin.context.v1.CreateMemoryResponse.memory:type_name -> serin.context.v1.Memory
+	7,  // 55: serin.context.v1.SearchMemoriesRequest.lease:type_name -> serin.context.v1.LeaseRef
+	56, // 56: serin.context.v1.SearchMemoriesRequest.person:type_name -> serin.context.v1.Person
+	55, // 57: serin.context.v1.SearchMemoriesRequest.embedding:type_name -> serin.context.v1.Embedding
+	61, // 58: serin.context.v1.SearchMemoriesResponse.memories:type_name -> serin.context.v1.FoundMemory
+	1,  // 59: serin.context.v1.SearchMemoriesResponse.ranking:type_name -> serin.context.v1.Ranking
+	53, // 60: serin.context.v1.FoundMemory.memory:type_name -> serin.context.v1.Memory
+	56, // 61: serin.context.v1.ListMemoriesRequest.person:type_name -> serin.context.v1.Person
+	53, // 62: serin.context.v1.ListMemoriesResponse.memories:type_name -> serin.context.v1.Memory
+	7,  // 63: serin.context.v1.DeleteMemoriesRequest.lease:type_name -> serin.context.v1.LeaseRef
+	56, // 64: serin.context.v1.DeleteMemoriesRequest.person:type_name -> serin.context.v1.Person
+	8,  // 65: serin.context.v1.ContextService.CreateConversation:input_type -> serin.context.v1.CreateConversationRequest
+	10, // 66: serin.context.v1.ContextService.GetConversation:input_type -> serin.context.v1.GetConversationRequest
+	14, // 67: serin.context.v1.ContextService.ListConversations:input_type -> serin.context.v1.ListConversationsRequest
+	12, // 68: serin.context.v1.ContextService.DeleteConversation:input_type -> serin.context.v1.DeleteConversationRequest
+	16, // 69: serin.context.v1.ContextService.Append:input_type -> serin.context.v1.AppendRequest
+	18, // 70: serin.context.v1.ContextService.ReadEvents:input_type -> serin.context.v1.ReadEventsRequest
+	20, // 71: serin.context.v1.ContextService.FollowEvents:input_type -> serin.context.v1.FollowEventsRequest
+	22, // 72: serin.context.v1.ContextService.Publish:input_type -> serin.context.v1.PublishRequest
+	24, // 73: serin.context.v1.ContextService.AcquireLease:input_type -> serin.context.v1.AcquireLeaseRequest
+	26, // 74: serin.context.v1.ContextService.RenewLease:input_type -> serin.context.v1.RenewLeaseRequest
+	28, // 75: serin.context.v1.ContextService.ReleaseLease:input_type -> serin.context.v1.ReleaseLeaseRequest
+	30, // 76: serin.context.v1.ContextService.ListResumableTurns:input_type -> serin.context.v1.ListResumableTurnsRequest
+	32, // 77: serin.context.v1.ContextService.GetTurn:input_type -> serin.context.v1.GetTurnRequest
+	34, // 78: serin.context.v1.ContextService.ClaimCall:input_type -> serin.context.v1.ClaimCallRequest
+	36, // 79: serin.context.v1.ContextService.CompleteCall:input_type -> serin.context.v1.CompleteCallRequest
+	38, // 80: serin.context.v1.ContextService.Withdraw:input_type -> serin.context.v1.WithdrawRequest
+	40, // 81: serin.context.v1.ContextService.ListRevisions:input_type -> serin.context.v1.ListRevisionsRequest
+	43, // 82: serin.context.v1.ContextService.WatchOutcomes:input_type -> serin.context.v1.WatchOutcomesRequest
+	47, // 83: serin.context.v1.ContextService.SaveCheckpoint:input_type -> serin.context.v1.SaveCheckpointRequest
+	49, // 84: serin.context.v1.ContextService.GetState:input_type -> serin.context.v1.GetStateRequest
+	51, // 85: serin.context.v1.ContextService.PutState:input_type -> serin.context.v1.PutStateRequest
+	57, // 86: serin.context.v1.ContextService.CreateMemory:input_type -> serin.context.v1.CreateMemoryRequest
+	59, // 87: serin.context.v1.ContextService.SearchMemories:input_type -> serin.context.v1.SearchMemoriesRequest
+	62, // 88: serin.context.v1.ContextService.ListMemories:input_type -> serin.context.v1.ListMemoriesRequest
+	64, // 89: serin.context.v1.ContextService.DeleteMemories:input_type -> serin.context.v1.DeleteMemoriesRequest
+	9,  // 90: serin.context.v1.ContextService.CreateConversation:output_type -> serin.context.v1.CreateConversationResponse
+	11, // 91: serin.context.v1.ContextService.GetConversation:output_type -> serin.context.v1.GetConversationResponse
+	15, // 92: serin.context.v1.ContextService.ListConversations:output_type -> serin.context.v1.ListConversationsResponse
+	13, // 93: serin.context.v1.ContextService.DeleteConversation:output_type -> serin.context.v1.DeleteConversationResponse
+	17, // 94: serin.context.v1.ContextService.Append:output_type -> serin.context.v1.AppendResponse
+	19, // 95: serin.context.v1.ContextService.ReadEvents:output_type -> serin.context.v1.ReadEventsResponse
+	21, // 96: serin.context.v1.ContextService.FollowEvents:output_type -> serin.context.v1.FollowEventsResponse
+	23, // 97: serin.context.v1.ContextService.Publish:output_type -> serin.context.v1.PublishResponse
+	25, // 98: serin.context.v1.ContextService.AcquireLease:output_type -> serin.context.v1.AcquireLeaseResponse
+	27, // 99: serin.context.v1.ContextService.RenewLease:output_type -> serin.context.v1.RenewLeaseResponse
+	29, // 100: serin.context.v1.ContextService.ReleaseLease:output_type -> serin.context.v1.ReleaseLeaseResponse
+	31, // 101: serin.context.v1.ContextService.ListResumableTurns:output_type -> serin.context.v1.ListResumableTurnsResponse
+	33, // 102: serin.context.v1.ContextService.GetTurn:output_type -> serin.context.v1.GetTurnResponse
+	35, // 103: serin.context.v1.ContextService.ClaimCall:output_type -> serin.context.v1.ClaimCallResponse
+	37, // 104: serin.context.v1.ContextService.CompleteCall:output_type -> serin.context.v1.CompleteCallResponse
+	39, // 105: serin.context.v1.ContextService.Withdraw:output_type -> serin.context.v1.WithdrawResponse
+	41, // 106: serin.context.v1.ContextService.ListRevisions:output_type -> serin.context.v1.ListRevisionsResponse
+	44, // 107: serin.context.v1.ContextService.WatchOutcomes:output_type -> serin.context.v1.WatchOutcomesResponse
+	48, // 108: serin.context.v1.ContextService.SaveCheckpoint:output_type -> serin.context.v1.SaveCheckpointResponse
+	50, // 109: serin.context.v1.ContextService.GetState:output_type -> serin.context.v1.GetStateResponse
+	52, // 110: serin.context.v1.ContextService.PutState:output_type -> serin.context.v1.PutStateResponse
+	58, // 111: serin.context.v1.ContextService.CreateMemory:output_type -> serin.context.v1.CreateMemoryResponse
+	60, // 112: serin.context.v1.ContextService.SearchMemories:output_type -> serin.context.v1.SearchMemoriesResponse
+	63, // 113: serin.context.v1.ContextService.ListMemories:output_type -> serin.context.v1.ListMemoriesResponse
+	65, // 114: serin.context.v1.ContextService.DeleteMemories:output_type -> serin.context.v1.DeleteMemoriesResponse
+	90, // [90:115] is the sub-list for method output_type
+	65, // [65:90] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_serin_context_v1_context_proto_init() }
@@ -3969,13 +5140,25 @@ func file_serin_context_v1_context_proto_init() {
 		return
 	}
 	file_serin_context_v1_context_proto_msgTypes[12].OneofWrappers = []any{}
+	file_serin_context_v1_context_proto_msgTypes[53].OneofWrappers = []any{
+		(*CreateMemoryRequest_Lease)(nil),
+		(*CreateMemoryRequest_Person)(nil),
+	}
+	file_serin_context_v1_context_proto_msgTypes[55].OneofWrappers = []any{
+		(*SearchMemoriesRequest_Lease)(nil),
+		(*SearchMemoriesRequest_Person)(nil),
+	}
+	file_serin_context_v1_context_proto_msgTypes[60].OneofWrappers = []any{
+		(*DeleteMemoriesRequest_Lease)(nil),
+		(*DeleteMemoriesRequest_Person)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_serin_context_v1_context_proto_rawDesc), len(file_serin_context_v1_context_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   50,
+			NumEnums:      4,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

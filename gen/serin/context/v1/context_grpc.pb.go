@@ -42,6 +42,10 @@ const (
 	ContextService_SaveCheckpoint_FullMethodName     = "/serin.context.v1.ContextService/SaveCheckpoint"
 	ContextService_GetState_FullMethodName           = "/serin.context.v1.ContextService/GetState"
 	ContextService_PutState_FullMethodName           = "/serin.context.v1.ContextService/PutState"
+	ContextService_CreateMemory_FullMethodName       = "/serin.context.v1.ContextService/CreateMemory"
+	ContextService_SearchMemories_FullMethodName     = "/serin.context.v1.ContextService/SearchMemories"
+	ContextService_ListMemories_FullMethodName       = "/serin.context.v1.ContextService/ListMemories"
+	ContextService_DeleteMemories_FullMethodName     = "/serin.context.v1.ContextService/DeleteMemories"
 )
 
 // ContextServiceClient is the client API for ContextService service.
@@ -111,6 +115,17 @@ type ContextServiceClient interface {
 	GetState(ctx context.Context, in *GetStateRequest, opts ...grpc.CallOption) (*GetStateResponse, error)
 	// PutState writes one shared value if its version is the expected one. Errors: ABORTED (VERSION_CONFLICT).
 	PutState(ctx context.Context, in *PutStateRequest, opts ...grpc.CallOption) (*PutStateResponse, error)
+	// CreateMemory stores something to know about a user beyond one conversation.
+	// Errors: FAILED_PRECONDITION (STALE_EPOCH); ALREADY_EXISTS (MEMORY_ID_REUSED) for the same id with another text or owner;
+	// RESOURCE_EXHAUSTED (TOO_MANY_MEMORIES) if the user has as many as may be.
+	CreateMemory(ctx context.Context, in *CreateMemoryRequest, opts ...grpc.CallOption) (*CreateMemoryResponse, error)
+	// SearchMemories returns what fits a text, by words and, if it comes with a vector, by vectors as well.
+	// Errors: FAILED_PRECONDITION (STALE_EPOCH).
+	SearchMemories(ctx context.Context, in *SearchMemoriesRequest, opts ...grpc.CallOption) (*SearchMemoriesResponse, error)
+	// ListMemories pages through a user's memories, newest first.
+	ListMemories(ctx context.Context, in *ListMemoriesRequest, opts ...grpc.CallOption) (*ListMemoriesResponse, error)
+	// DeleteMemories forgets memories for good; idempotent. Errors: FAILED_PRECONDITION (STALE_EPOCH).
+	DeleteMemories(ctx context.Context, in *DeleteMemoriesRequest, opts ...grpc.CallOption) (*DeleteMemoriesResponse, error)
 }
 
 type contextServiceClient struct {
@@ -352,6 +367,46 @@ func (c *contextServiceClient) PutState(ctx context.Context, in *PutStateRequest
 	return out, nil
 }
 
+func (c *contextServiceClient) CreateMemory(ctx context.Context, in *CreateMemoryRequest, opts ...grpc.CallOption) (*CreateMemoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateMemoryResponse)
+	err := c.cc.Invoke(ctx, ContextService_CreateMemory_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *contextServiceClient) SearchMemories(ctx context.Context, in *SearchMemoriesRequest, opts ...grpc.CallOption) (*SearchMemoriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SearchMemoriesResponse)
+	err := c.cc.Invoke(ctx, ContextService_SearchMemories_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *contextServiceClient) ListMemories(ctx context.Context, in *ListMemoriesRequest, opts ...grpc.CallOption) (*ListMemoriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMemoriesResponse)
+	err := c.cc.Invoke(ctx, ContextService_ListMemories_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *contextServiceClient) DeleteMemories(ctx context.Context, in *DeleteMemoriesRequest, opts ...grpc.CallOption) (*DeleteMemoriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteMemoriesResponse)
+	err := c.cc.Invoke(ctx, ContextService_DeleteMemories_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ContextServiceServer is the server API for ContextService service.
 // All implementations must embed UnimplementedContextServiceServer
 // for forward compatibility.
@@ -419,6 +474,17 @@ type ContextServiceServer interface {
 	GetState(context.Context, *GetStateRequest) (*GetStateResponse, error)
 	// PutState writes one shared value if its version is the expected one. Errors: ABORTED (VERSION_CONFLICT).
 	PutState(context.Context, *PutStateRequest) (*PutStateResponse, error)
+	// CreateMemory stores something to know about a user beyond one conversation.
+	// Errors: FAILED_PRECONDITION (STALE_EPOCH); ALREADY_EXISTS (MEMORY_ID_REUSED) for the same id with another text or owner;
+	// RESOURCE_EXHAUSTED (TOO_MANY_MEMORIES) if the user has as many as may be.
+	CreateMemory(context.Context, *CreateMemoryRequest) (*CreateMemoryResponse, error)
+	// SearchMemories returns what fits a text, by words and, if it comes with a vector, by vectors as well.
+	// Errors: FAILED_PRECONDITION (STALE_EPOCH).
+	SearchMemories(context.Context, *SearchMemoriesRequest) (*SearchMemoriesResponse, error)
+	// ListMemories pages through a user's memories, newest first.
+	ListMemories(context.Context, *ListMemoriesRequest) (*ListMemoriesResponse, error)
+	// DeleteMemories forgets memories for good; idempotent. Errors: FAILED_PRECONDITION (STALE_EPOCH).
+	DeleteMemories(context.Context, *DeleteMemoriesRequest) (*DeleteMemoriesResponse, error)
 	mustEmbedUnimplementedContextServiceServer()
 }
 
@@ -491,6 +557,18 @@ func (UnimplementedContextServiceServer) GetState(context.Context, *GetStateRequ
 }
 func (UnimplementedContextServiceServer) PutState(context.Context, *PutStateRequest) (*PutStateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PutState not implemented")
+}
+func (UnimplementedContextServiceServer) CreateMemory(context.Context, *CreateMemoryRequest) (*CreateMemoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateMemory not implemented")
+}
+func (UnimplementedContextServiceServer) SearchMemories(context.Context, *SearchMemoriesRequest) (*SearchMemoriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SearchMemories not implemented")
+}
+func (UnimplementedContextServiceServer) ListMemories(context.Context, *ListMemoriesRequest) (*ListMemoriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMemories not implemented")
+}
+func (UnimplementedContextServiceServer) DeleteMemories(context.Context, *DeleteMemoriesRequest) (*DeleteMemoriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteMemories not implemented")
 }
 func (UnimplementedContextServiceServer) mustEmbedUnimplementedContextServiceServer() {}
 func (UnimplementedContextServiceServer) testEmbeddedByValue()                        {}
@@ -866,6 +944,78 @@ func _ContextService_PutState_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ContextService_CreateMemory_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateMemoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ContextServiceServer).CreateMemory(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ContextService_CreateMemory_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ContextServiceServer).CreateMemory(ctx, req.(*CreateMemoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ContextService_SearchMemories_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SearchMemoriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ContextServiceServer).SearchMemories(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ContextService_SearchMemories_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ContextServiceServer).SearchMemories(ctx, req.(*SearchMemoriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ContextService_ListMemories_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMemoriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ContextServiceServer).ListMemories(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ContextService_ListMemories_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ContextServiceServer).ListMemories(ctx, req.(*ListMemoriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ContextService_DeleteMemories_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteMemoriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ContextServiceServer).DeleteMemories(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ContextService_DeleteMemories_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ContextServiceServer).DeleteMemories(ctx, req.(*DeleteMemoriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ContextService_ServiceDesc is the grpc.ServiceDesc for ContextService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -944,6 +1094,22 @@ var ContextService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PutState",
 			Handler:    _ContextService_PutState_Handler,
+		},
+		{
+			MethodName: "CreateMemory",
+			Handler:    _ContextService_CreateMemory_Handler,
+		},
+		{
+			MethodName: "SearchMemories",
+			Handler:    _ContextService_SearchMemories_Handler,
+		},
+		{
+			MethodName: "ListMemories",
+			Handler:    _ContextService_ListMemories_Handler,
+		},
+		{
+			MethodName: "DeleteMemories",
+			Handler:    _ContextService_DeleteMemories_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

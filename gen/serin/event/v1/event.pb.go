@@ -431,7 +431,7 @@ func (x FeedbackGiven_Rating) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FeedbackGiven_Rating.Descriptor instead.
 func (FeedbackGiven_Rating) EnumDescriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{26, 0}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // Event is one entry of a conversation's log. Durable events were stored before anyone saw them and carry a sequence;
@@ -485,6 +485,7 @@ type Event struct {
 	//	*Event_TurnCancelled
 	//	*Event_GuardrailApplied
 	//	*Event_DocumentsRetrieved
+	//	*Event_MemoriesRecalled
 	//	*Event_TextDelta
 	//	*Event_ToolProgress
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
@@ -808,6 +809,15 @@ func (x *Event) GetDocumentsRetrieved() *DocumentsRetrieved {
 	return nil
 }
 
+func (x *Event) GetMemoriesRecalled() *MemoriesRecalled {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_MemoriesRecalled); ok {
+			return x.MemoriesRecalled
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetTextDelta() *TextDelta {
 	if x != nil {
 		if x, ok := x.Kind.(*Event_TextDelta); ok {
@@ -950,6 +960,11 @@ type Event_DocumentsRetrieved struct {
 	DocumentsRetrieved *DocumentsRetrieved `protobuf:"bytes,43,opt,name=documents_retrieved,json=documentsRetrieved,proto3,oneof"`
 }
 
+type Event_MemoriesRecalled struct {
+	// The user's memories were searched for the prompts of a segment, with or without success.
+	MemoriesRecalled *MemoriesRecalled `protobuf:"bytes,44,opt,name=memories_recalled,json=memoriesRecalled,proto3,oneof"`
+}
+
 type Event_TextDelta struct {
 	// Transient: text as the model writes it.
 	TextDelta *TextDelta `protobuf:"bytes,60,opt,name=text_delta,json=textDelta,proto3,oneof"`
@@ -1007,6 +1022,8 @@ func (*Event_TurnCancelled) isEvent_Kind() {}
 func (*Event_GuardrailApplied) isEvent_Kind() {}
 
 func (*Event_DocumentsRetrieved) isEvent_Kind() {}
+
+func (*Event_MemoriesRecalled) isEvent_Kind() {}
 
 func (*Event_TextDelta) isEvent_Kind() {}
 
@@ -2731,6 +2748,135 @@ func (x *RetrievedPassage) GetScore() float64 {
 	return 0
 }
 
+// MemoriesRecalled says which memories of the user the segment's prompts hold. A process that goes on with a segment
+// looks them up anew, and says so again. What they say stays where they are kept, so that they can be forgotten.
+type MemoriesRecalled struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The memories, in the order of the prompt; empty if there are none, or if they could not be had.
+	Memories []*RecalledMemory `protobuf:"bytes,1,rep,name=memories,proto3" json:"memories,omitempty"`
+	// Why there are none, or why they may not be the best ones; else empty. The turn goes on.
+	Problem string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
+	// How they were ranked: hybrid or text.
+	Ranking string `protobuf:"bytes,3,opt,name=ranking,proto3" json:"ranking,omitempty"`
+	// How long the look-up took.
+	Duration      *durationpb.Duration `protobuf:"bytes,4,opt,name=duration,proto3" json:"duration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemoriesRecalled) Reset() {
+	*x = MemoriesRecalled{}
+	mi := &file_serin_event_v1_event_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemoriesRecalled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemoriesRecalled) ProtoMessage() {}
+
+func (x *MemoriesRecalled) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_event_v1_event_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemoriesRecalled.ProtoReflect.Descriptor instead.
+func (*MemoriesRecalled) Descriptor() ([]byte, []int) {
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *MemoriesRecalled) GetMemories() []*RecalledMemory {
+	if x != nil {
+		return x.Memories
+	}
+	return nil
+}
+
+func (x *MemoriesRecalled) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *MemoriesRecalled) GetRanking() string {
+	if x != nil {
+		return x.Ranking
+	}
+	return ""
+}
+
+func (x *MemoriesRecalled) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+// RecalledMemory is a memory in a prompt.
+type RecalledMemory struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The memory.
+	MemoryId string `protobuf:"bytes,1,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
+	// How well it fits, by the store's own measure.
+	Score         float64 `protobuf:"fixed64,2,opt,name=score,proto3" json:"score,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecalledMemory) Reset() {
+	*x = RecalledMemory{}
+	mi := &file_serin_event_v1_event_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecalledMemory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecalledMemory) ProtoMessage() {}
+
+func (x *RecalledMemory) ProtoReflect() protoreflect.Message {
+	mi := &file_serin_event_v1_event_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecalledMemory.ProtoReflect.Descriptor instead.
+func (*RecalledMemory) Descriptor() ([]byte, []int) {
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *RecalledMemory) GetMemoryId() string {
+	if x != nil {
+		return x.MemoryId
+	}
+	return ""
+}
+
+func (x *RecalledMemory) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
 // CancelRequested asks the turn to end.
 type CancelRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2744,7 +2890,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[25]
+	mi := &file_serin_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +2902,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[25]
+	mi := &file_serin_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +2915,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CancelRequested) GetBy() string {
@@ -2801,7 +2947,7 @@ type FeedbackGiven struct {
 
 func (x *FeedbackGiven) Reset() {
 	*x = FeedbackGiven{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[26]
+	mi := &file_serin_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2813,7 +2959,7 @@ func (x *FeedbackGiven) String() string {
 func (*FeedbackGiven) ProtoMessage() {}
 
 func (x *FeedbackGiven) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[26]
+	mi := &file_serin_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2826,7 +2972,7 @@ func (x *FeedbackGiven) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedbackGiven.ProtoReflect.Descriptor instead.
 func (*FeedbackGiven) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *FeedbackGiven) GetRating() FeedbackGiven_Rating {
@@ -2865,7 +3011,7 @@ type TurnCompleted struct {
 
 func (x *TurnCompleted) Reset() {
 	*x = TurnCompleted{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[27]
+	mi := &file_serin_event_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2877,7 +3023,7 @@ func (x *TurnCompleted) String() string {
 func (*TurnCompleted) ProtoMessage() {}
 
 func (x *TurnCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[27]
+	mi := &file_serin_event_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2890,7 +3036,7 @@ func (x *TurnCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnCompleted.ProtoReflect.Descriptor instead.
 func (*TurnCompleted) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TurnCompleted) GetText() string {
@@ -2930,7 +3076,7 @@ type TurnFailed struct {
 
 func (x *TurnFailed) Reset() {
 	*x = TurnFailed{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[28]
+	mi := &file_serin_event_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2942,7 +3088,7 @@ func (x *TurnFailed) String() string {
 func (*TurnFailed) ProtoMessage() {}
 
 func (x *TurnFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[28]
+	mi := &file_serin_event_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2955,7 +3101,7 @@ func (x *TurnFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnFailed.ProtoReflect.Descriptor instead.
 func (*TurnFailed) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TurnFailed) GetReason() string {
@@ -2994,7 +3140,7 @@ type TurnCancelled struct {
 
 func (x *TurnCancelled) Reset() {
 	*x = TurnCancelled{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[29]
+	mi := &file_serin_event_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3006,7 +3152,7 @@ func (x *TurnCancelled) String() string {
 func (*TurnCancelled) ProtoMessage() {}
 
 func (x *TurnCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[29]
+	mi := &file_serin_event_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3019,7 +3165,7 @@ func (x *TurnCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnCancelled.ProtoReflect.Descriptor instead.
 func (*TurnCancelled) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TurnCancelled) GetBy() string {
@@ -3059,7 +3205,7 @@ type TextDelta struct {
 
 func (x *TextDelta) Reset() {
 	*x = TextDelta{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[30]
+	mi := &file_serin_event_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3071,7 +3217,7 @@ func (x *TextDelta) String() string {
 func (*TextDelta) ProtoMessage() {}
 
 func (x *TextDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[30]
+	mi := &file_serin_event_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3084,7 +3230,7 @@ func (x *TextDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextDelta.ProtoReflect.Descriptor instead.
 func (*TextDelta) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TextDelta) GetMessageId() string {
@@ -3125,7 +3271,7 @@ type ToolProgress struct {
 
 func (x *ToolProgress) Reset() {
 	*x = ToolProgress{}
-	mi := &file_serin_event_v1_event_proto_msgTypes[31]
+	mi := &file_serin_event_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3137,7 +3283,7 @@ func (x *ToolProgress) String() string {
 func (*ToolProgress) ProtoMessage() {}
 
 func (x *ToolProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_serin_event_v1_event_proto_msgTypes[31]
+	mi := &file_serin_event_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3150,7 +3296,7 @@ func (x *ToolProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolProgress.ProtoReflect.Descriptor instead.
 func (*ToolProgress) Descriptor() ([]byte, []int) {
-	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_serin_event_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ToolProgress) GetCallId() string {
@@ -3185,7 +3331,7 @@ var File_serin_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1aserin/event/v1/event.proto\x12\x0eserin.event.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x11\n" +
+	"\x1aserin/event/v1/event.proto\x12\x0eserin.event.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x12\n" +
 	"\x05Event\x12#\n" +
 	"\bsequence\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bsequence\x120\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0econversationId\x12 \n" +
@@ -3221,7 +3367,8 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"turnFailed\x12F\n" +
 	"\x0eturn_cancelled\x18) \x01(\v2\x1d.serin.event.v1.TurnCancelledH\x00R\rturnCancelled\x12O\n" +
 	"\x11guardrail_applied\x18* \x01(\v2 .serin.event.v1.GuardrailAppliedH\x00R\x10guardrailApplied\x12U\n" +
-	"\x13documents_retrieved\x18+ \x01(\v2\".serin.event.v1.DocumentsRetrievedH\x00R\x12documentsRetrieved\x12:\n" +
+	"\x13documents_retrieved\x18+ \x01(\v2\".serin.event.v1.DocumentsRetrievedH\x00R\x12documentsRetrieved\x12O\n" +
+	"\x11memories_recalled\x18, \x01(\v2 .serin.event.v1.MemoriesRecalledH\x00R\x10memoriesRecalled\x12:\n" +
 	"\n" +
 	"text_delta\x18< \x01(\v2\x19.serin.event.v1.TextDeltaH\x00R\ttextDelta\x12C\n" +
 	"\rtool_progress\x18= \x01(\v2\x1c.serin.event.v1.ToolProgressH\x00R\ftoolProgressB\r\n" +
@@ -3390,7 +3537,15 @@ const file_serin_event_v1_event_proto_rawDesc = "" +
 	"\bheadings\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x10R\bheadings\x12\x1d\n" +
 	"\x05start\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x05start\x12\x19\n" +
 	"\x03end\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x03end\x12\x14\n" +
-	"\x05score\x18\x06 \x01(\x01R\x05score\"C\n" +
+	"\x05score\x18\x06 \x01(\x01R\x05score\"\xd6\x01\n" +
+	"\x10MemoriesRecalled\x12D\n" +
+	"\bmemories\x18\x01 \x03(\v2\x1e.serin.event.v1.RecalledMemoryB\b\xbaH\x05\x92\x01\x02\x10@R\bmemories\x12\"\n" +
+	"\aproblem\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\aproblem\x12!\n" +
+	"\aranking\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18 R\aranking\x125\n" +
+	"\bduration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bduration\"M\n" +
+	"\x0eRecalledMemory\x12%\n" +
+	"\tmemory_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\bmemoryId\x12\x14\n" +
+	"\x05score\x18\x02 \x01(\x01R\x05score\"C\n" +
 	"\x0fCancelRequested\x12\x0e\n" +
 	"\x02by\x18\x01 \x01(\tR\x02by\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x06reason\"\xcf\x01\n" +
@@ -3446,7 +3601,7 @@ func file_serin_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_serin_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_serin_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_serin_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_serin_event_v1_event_proto_goTypes = []any{
 	(Decision)(0),                     // 0: serin.event.v1.Decision
 	(ToolResult_Outcome)(0),           // 1: serin.event.v1.ToolResult.Outcome
@@ -3480,19 +3635,21 @@ var file_serin_event_v1_event_proto_goTypes = []any{
 	(*GuardrailApplied)(nil),          // 29: serin.event.v1.GuardrailApplied
 	(*DocumentsRetrieved)(nil),        // 30: serin.event.v1.DocumentsRetrieved
 	(*RetrievedPassage)(nil),          // 31: serin.event.v1.RetrievedPassage
-	(*CancelRequested)(nil),           // 32: serin.event.v1.CancelRequested
-	(*FeedbackGiven)(nil),             // 33: serin.event.v1.FeedbackGiven
-	(*TurnCompleted)(nil),             // 34: serin.event.v1.TurnCompleted
-	(*TurnFailed)(nil),                // 35: serin.event.v1.TurnFailed
-	(*TurnCancelled)(nil),             // 36: serin.event.v1.TurnCancelled
-	(*TextDelta)(nil),                 // 37: serin.event.v1.TextDelta
-	(*ToolProgress)(nil),              // 38: serin.event.v1.ToolProgress
-	nil,                               // 39: serin.event.v1.TurnAccepted.ForcedRevisionsEntry
-	(*timestamppb.Timestamp)(nil),     // 40: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 41: google.protobuf.Duration
+	(*MemoriesRecalled)(nil),          // 32: serin.event.v1.MemoriesRecalled
+	(*RecalledMemory)(nil),            // 33: serin.event.v1.RecalledMemory
+	(*CancelRequested)(nil),           // 34: serin.event.v1.CancelRequested
+	(*FeedbackGiven)(nil),             // 35: serin.event.v1.FeedbackGiven
+	(*TurnCompleted)(nil),             // 36: serin.event.v1.TurnCompleted
+	(*TurnFailed)(nil),                // 37: serin.event.v1.TurnFailed
+	(*TurnCancelled)(nil),             // 38: serin.event.v1.TurnCancelled
+	(*TextDelta)(nil),                 // 39: serin.event.v1.TextDelta
+	(*ToolProgress)(nil),              // 40: serin.event.v1.ToolProgress
+	nil,                               // 41: serin.event.v1.TurnAccepted.ForcedRevisionsEntry
+	(*timestamppb.Timestamp)(nil),     // 42: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 43: google.protobuf.Duration
 }
 var file_serin_event_v1_event_proto_depIdxs = []int32{
-	40, // 0: serin.event.v1.Event.time:type_name -> google.protobuf.Timestamp
+	42, // 0: serin.event.v1.Event.time:type_name -> google.protobuf.Timestamp
 	10, // 1: serin.event.v1.Event.conversation_created:type_name -> serin.event.v1.ConversationCreated
 	11, // 2: serin.event.v1.Event.turn_accepted:type_name -> serin.event.v1.TurnAccepted
 	12, // 3: serin.event.v1.Event.agent_joined:type_name -> serin.event.v1.AgentJoined
@@ -3510,42 +3667,45 @@ var file_serin_event_v1_event_proto_depIdxs = []int32{
 	25, // 15: serin.event.v1.Event.turn_waiting:type_name -> serin.event.v1.TurnWaiting
 	27, // 16: serin.event.v1.Event.handoff:type_name -> serin.event.v1.Handoff
 	28, // 17: serin.event.v1.Event.guardrail_triggered:type_name -> serin.event.v1.GuardrailTriggered
-	32, // 18: serin.event.v1.Event.cancel_requested:type_name -> serin.event.v1.CancelRequested
-	33, // 19: serin.event.v1.Event.feedback_given:type_name -> serin.event.v1.FeedbackGiven
-	34, // 20: serin.event.v1.Event.turn_completed:type_name -> serin.event.v1.TurnCompleted
-	35, // 21: serin.event.v1.Event.turn_failed:type_name -> serin.event.v1.TurnFailed
-	36, // 22: serin.event.v1.Event.turn_cancelled:type_name -> serin.event.v1.TurnCancelled
+	34, // 18: serin.event.v1.Event.cancel_requested:type_name -> serin.event.v1.CancelRequested
+	35, // 19: serin.event.v1.Event.feedback_given:type_name -> serin.event.v1.FeedbackGiven
+	36, // 20: serin.event.v1.Event.turn_completed:type_name -> serin.event.v1.TurnCompleted
+	37, // 21: serin.event.v1.Event.turn_failed:type_name -> serin.event.v1.TurnFailed
+	38, // 22: serin.event.v1.Event.turn_cancelled:type_name -> serin.event.v1.TurnCancelled
 	29, // 23: serin.event.v1.Event.guardrail_applied:type_name -> serin.event.v1.GuardrailApplied
 	30, // 24: serin.event.v1.Event.documents_retrieved:type_name -> serin.event.v1.DocumentsRetrieved
-	37, // 25: serin.event.v1.Event.text_delta:type_name -> serin.event.v1.TextDelta
-	38, // 26: serin.event.v1.Event.tool_progress:type_name -> serin.event.v1.ToolProgress
-	40, // 27: serin.event.v1.TurnAccepted.deadline:type_name -> google.protobuf.Timestamp
-	8,  // 28: serin.event.v1.TurnAccepted.budget:type_name -> serin.event.v1.Budget
-	39, // 29: serin.event.v1.TurnAccepted.forced_revisions:type_name -> serin.event.v1.TurnAccepted.ForcedRevisionsEntry
-	19, // 30: serin.event.v1.AgentMessage.tool_calls:type_name -> serin.event.v1.ToolCall
-	9,  // 31: serin.event.v1.AgentMessage.usage:type_name -> serin.event.v1.Usage
-	1,  // 32: serin.event.v1.ToolResult.outcome:type_name -> serin.event.v1.ToolResult.Outcome
-	41, // 33: serin.event.v1.ToolResult.duration:type_name -> google.protobuf.Duration
-	2,  // 34: serin.event.v1.InputRequested.kind:type_name -> serin.event.v1.InputRequested.Kind
-	0,  // 35: serin.event.v1.InputResolved.decision:type_name -> serin.event.v1.Decision
-	3,  // 36: serin.event.v1.HistoryFilter.mode:type_name -> serin.event.v1.HistoryFilter.Mode
-	26, // 37: serin.event.v1.Handoff.history:type_name -> serin.event.v1.HistoryFilter
-	8,  // 38: serin.event.v1.Handoff.remaining:type_name -> serin.event.v1.Budget
-	4,  // 39: serin.event.v1.GuardrailTriggered.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
-	4,  // 40: serin.event.v1.GuardrailApplied.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
-	5,  // 41: serin.event.v1.GuardrailApplied.action:type_name -> serin.event.v1.GuardrailApplied.Action
-	9,  // 42: serin.event.v1.GuardrailApplied.usage:type_name -> serin.event.v1.Usage
-	31, // 43: serin.event.v1.DocumentsRetrieved.passages:type_name -> serin.event.v1.RetrievedPassage
-	41, // 44: serin.event.v1.DocumentsRetrieved.duration:type_name -> google.protobuf.Duration
-	6,  // 45: serin.event.v1.FeedbackGiven.rating:type_name -> serin.event.v1.FeedbackGiven.Rating
-	9,  // 46: serin.event.v1.TurnCompleted.usage:type_name -> serin.event.v1.Usage
-	9,  // 47: serin.event.v1.TurnFailed.usage:type_name -> serin.event.v1.Usage
-	9,  // 48: serin.event.v1.TurnCancelled.usage:type_name -> serin.event.v1.Usage
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	32, // 25: serin.event.v1.Event.memories_recalled:type_name -> serin.event.v1.MemoriesRecalled
+	39, // 26: serin.event.v1.Event.text_delta:type_name -> serin.event.v1.TextDelta
+	40, // 27: serin.event.v1.Event.tool_progress:type_name -> serin.event.v1.ToolProgress
+	42, // 28: serin.event.v1.TurnAccepted.deadline:type_name -> google.protobuf.Timestamp
+	8,  // 29: serin.event.v1.TurnAccepted.budget:type_name -> serin.event.v1.Budget
+	41, // 30: serin.event.v1.TurnAccepted.forced_revisions:type_name -> serin.event.v1.TurnAccepted.ForcedRevisionsEntry
+	19, // 31: serin.event.v1.AgentMessage.tool_calls:type_name -> serin.event.v1.ToolCall
+	9,  // 32: serin.event.v1.AgentMessage.usage:type_name -> serin.event.v1.Usage
+	1,  // 33: serin.event.v1.ToolResult.outcome:type_name -> serin.event.v1.ToolResult.Outcome
+	43, // 34: serin.event.v1.ToolResult.duration:type_name -> google.protobuf.Duration
+	2,  // 35: serin.event.v1.InputRequested.kind:type_name -> serin.event.v1.InputRequested.Kind
+	0,  // 36: serin.event.v1.InputResolved.decision:type_name -> serin.event.v1.Decision
+	3,  // 37: serin.event.v1.HistoryFilter.mode:type_name -> serin.event.v1.HistoryFilter.Mode
+	26, // 38: serin.event.v1.Handoff.history:type_name -> serin.event.v1.HistoryFilter
+	8,  // 39: serin.event.v1.Handoff.remaining:type_name -> serin.event.v1.Budget
+	4,  // 40: serin.event.v1.GuardrailTriggered.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
+	4,  // 41: serin.event.v1.GuardrailApplied.direction:type_name -> serin.event.v1.GuardrailTriggered.Direction
+	5,  // 42: serin.event.v1.GuardrailApplied.action:type_name -> serin.event.v1.GuardrailApplied.Action
+	9,  // 43: serin.event.v1.GuardrailApplied.usage:type_name -> serin.event.v1.Usage
+	31, // 44: serin.event.v1.DocumentsRetrieved.passages:type_name -> serin.event.v1.RetrievedPassage
+	43, // 45: serin.event.v1.DocumentsRetrieved.duration:type_name -> google.protobuf.Duration
+	33, // 46: serin.event.v1.MemoriesRecalled.memories:type_name -> serin.event.v1.RecalledMemory
+	43, // 47: serin.event.v1.MemoriesRecalled.duration:type_name -> google.protobuf.Duration
+	6,  // 48: serin.event.v1.FeedbackGiven.rating:type_name -> serin.event.v1.FeedbackGiven.Rating
+	9,  // 49: serin.event.v1.TurnCompleted.usage:type_name -> serin.event.v1.Usage
+	9,  // 50: serin.event.v1.TurnFailed.usage:type_name -> serin.event.v1.Usage
+	9,  // 51: serin.event.v1.TurnCancelled.usage:type_name -> serin.event.v1.Usage
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_serin_event_v1_event_proto_init() }
@@ -3578,6 +3738,7 @@ func file_serin_event_v1_event_proto_init() {
 		(*Event_TurnCancelled)(nil),
 		(*Event_GuardrailApplied)(nil),
 		(*Event_DocumentsRetrieved)(nil),
+		(*Event_MemoriesRecalled)(nil),
 		(*Event_TextDelta)(nil),
 		(*Event_ToolProgress)(nil),
 	}
@@ -3588,7 +3749,7 @@ func file_serin_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_serin_event_v1_event_proto_rawDesc), len(file_serin_event_v1_event_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,4 +1,8 @@
-package outbound
+// Package dialguard keeps clients from addresses that they shall not reach, whatever names lead there.
+//
+// What a name means is looked at when it is dialled, so that no answer of DNS, however often it changes, leads to an
+// address that is refused.
+package dialguard
 
 import (
 	"errors"
@@ -12,38 +16,37 @@ import (
 // ErrAddress means that nothing was sent, since the address is refused.
 var ErrAddress = errors.New("address refused")
 
-// guard decides which addresses may be dialled.
-type guard struct {
-	allowPrivate bool
-	resolver     *net.Resolver // nil is the system's
+// Guard decides which addresses may be dialled.
+type Guard struct {
+	// AllowPrivate lets this machine's and private networks' addresses be reached; a declaration said so.
+	AllowPrivate bool
+	// Resolver finds addresses; nil is the system's.
+	Resolver *net.Resolver
 }
 
-func (g *guard) dialer() *net.Dialer {
-	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: g.control, Resolver: g.resolver}
+// Dialer makes connections to what is not refused; what is fails with [ErrAddress], before anything is sent.
+func (g Guard) Dialer() *net.Dialer {
+	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: g.control, Resolver: g.Resolver}
 }
 
 // control is called with the very address that a socket is about to be connected to, after names were resolved.
-func (g *guard) control(_, address string, _ syscall.RawConn) error {
+func (g Guard) control(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return fmt.Errorf("%w: %q: %w", ErrAddress, address, err)
 	}
 
-	if reason := g.refuses(to.Addr()); reason != "" {
+	if reason := g.Refuses(to.Addr()); reason != "" {
 		return fmt.Errorf("%w: %s is %s", ErrAddress, to.Addr(), reason)
 	}
 
 	return nil
 }
 
-// Refuses says why an address is refused; empty if it is not.
-func Refuses(address netip.Addr, allowPrivate bool) string {
-	return (&guard{allowPrivate: allowPrivate}).refuses(address)
-}
-
 const unlessAllowed = ", and the declaration does not say allowPrivate: true"
 
-func (g *guard) refuses(address netip.Addr) string {
+// Refuses says why an address is refused; empty if it is not.
+func (g Guard) Refuses(address netip.Addr) string {
 	address = embedded(address.Unmap().WithZone(""))
 
 	switch {
@@ -53,7 +56,7 @@ func (g *guard) refuses(address netip.Addr) string {
 		return "an address of many"
 	case address.IsLinkLocalUnicast(), address == metadataV6:
 		return "a link-local address, where clouds keep their secrets"
-	case g.allowPrivate:
+	case g.AllowPrivate:
 		return ""
 	case address.IsLoopback():
 		return "an address of this machine" + unlessAllowed
