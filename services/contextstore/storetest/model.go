@@ -22,7 +22,7 @@ func checkModel(t *testing.T, open Open) {
 
 	shared := newWorld(t, open(t))
 
-	if checks := flag.Lookup("rapid.checks"); slow && checks.Value.String() == checks.DefValue {
+	if checks := flag.Lookup("rapid.checks"); Slow && checks.Value.String() == checks.DefValue {
 		t.Cleanup(func() { _ = checks.Value.Set(checks.DefValue) }) // it was this before
 		_ = checks.Value.Set("30")                                  // a number
 	}

@@ -2,5 +2,5 @@
 
 package storetest
 
-// slow says that the race detector makes everything several times slower.
-const slow = false
+// Slow says that the race detector makes everything several times slower.
+const Slow = false

@@ -2,5 +2,5 @@
 
 package storetest
 
-// slow says that the race detector makes everything several times slower.
-const slow = true
+// Slow says that the race detector makes everything several times slower.
+const Slow = true
