@@ -40,6 +40,8 @@ type fakeStore struct {
 	claimFor time.Duration
 	late     *eventv1.ToolResult
 	memory   fakeMemory
+	// deleted says that the conversation was deleted.
+	deleted bool
 }
 
 type fakeCall struct {
@@ -112,6 +114,8 @@ func (s *fakeStore) log(event *eventv1.Event) {
 
 func (s *fakeStore) held(lease *contextv1.LeaseRef) error {
 	switch {
+	case s.deleted:
+		return fault.New(codes.NotFound, "CONVERSATION_NOT_FOUND", "conversation_id: there is no conversation %q", conversation)
 	case s.turn.GetTurnId() != lease.GetTurnId() || s.turn.GetStatus() >= contextv1.TurnStatus_TURN_STATUS_COMPLETED:
 		return precondition("TURN_ENDED")
 	case s.turn.GetEpoch() != lease.GetEpoch() || s.turn.GetLeaseHolder() == "":

@@ -10,7 +10,7 @@ import (
 
 // BenchmarkMemories is by words alone where the server has no pgvector.
 func BenchmarkMemories(b *testing.B) {
-	storetest.BenchmarkMemories(b, opener(benchDatabase(b, nil)))
+	storetest.BenchmarkMemories(b, opener(b, benchDatabase(b, nil)))
 }
 
 // BenchmarkMemoriesWithVectors is on a server that is WebAssembly, and slow.
@@ -20,5 +20,5 @@ func BenchmarkMemoriesWithVectors(b *testing.B) {
 		b.Fatal(err)
 	}
 
-	storetest.BenchmarkMemories(b, opener(at))
+	storetest.BenchmarkMemories(b, opener(b, at))
 }

@@ -15,6 +15,10 @@ import (
 // actAs says whose rows the transaction sees, and asks what time it is.
 const actAs = `SELECT set_config('serin.tenant', ?, true), set_config('serin.all_tenants', ?, true), clock_timestamp()`
 
+// actAndStamp does so too, and asks what the xmin of the rows will be that the transaction writes.
+const actAndStamp = `SELECT set_config('serin.tenant', ?, true), set_config('serin.all_tenants', ?, true), clock_timestamp(),
+	pg_current_xact_id()::xid::text`
+
 // tenants is who a transaction acts for.
 type tenants struct {
 	tenant string
@@ -82,11 +86,14 @@ type tx struct {
 	reader
 
 	plan    *plan
-	owners  *owners
 	changed contextstore.Hint
+	// owned are the conversations of the turns that it wrote.
+	owned map[string]string
 	// written is how many statements it made, added how many of them add events and requests; last is the last event.
 	written, added int
 	last           *eventv1.Event
+	// nested says that it wrote within a savepoint.
+	nested bool
 }
 
 var _ contextstore.Tx = (*tx)(nil)
@@ -167,7 +174,12 @@ func (t *tx) PutTurn(row contextstore.Turn) error {
 	}
 
 	t.changed.Turns = append(t.changed.Turns, row.GetTurnId())
-	t.owners.turn(row.GetTurnId(), row.GetConversationId())
+
+	if t.owned == nil {
+		t.owned = map[string]string{}
+	}
+
+	t.owned[row.GetTurnId()] = row.GetConversationId()
 
 	return t.Rows.PutTurn(row)
 }

@@ -80,7 +80,7 @@ func TestVectors(t *testing.T) {
 	execute(t, at, "RESET ROLE", "CREATE EXTENSION vector", "SET ROLE "+testenv.PostgresRole) // as the hint says
 	t.Run("AddedLater", func(t *testing.T) { vectorsAreAddedLater(t, at) })
 	t.Run("Tenants", func(t *testing.T) { vectorsAreOfTheirTenant(t, at) })
-	storetest.RunMemories(t, opener(at))
+	storetest.RunMemories(t, opener(t, at))
 }
 
 // vectorsAreNotAllowed: the extension is there, and the user may not make it.
