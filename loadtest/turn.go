@@ -230,14 +230,10 @@ func (t *turn) apply(event *eventv1.Event) bool {
 	return t.state != unended && (t.state != waiting || event.GetTurnWaiting() != nil)
 }
 
-// answer approves everything that is asked, as a user in a hurry does.
+// answer decides about everything that is asked.
 func (t *talk) answer(ctx context.Context, made *turn) error {
 	for call, kind := range made.asked {
-		decision := eventv1.Decision_DECISION_APPROVE
-		if kind == eventv1.InputRequested_KIND_OUTCOME {
-			decision = eventv1.Decision_DECISION_HAPPENED
-		}
-
+		decision := t.load.cfg.Decide(t.ledger.conversation, call, kind)
 		if err := t.load.client.approve(ctx, t.ledger.conversation, call, decision); err != nil && !fault.Is(err, "INPUT_RESOLVED") {
 			return err
 		}

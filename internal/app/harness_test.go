@@ -35,6 +35,8 @@ type testPlatform struct {
 	url       string
 	crashFile string
 	stop      func()
+	// transport is how whileTalking's users reach it; nil means by its first gateway.
+	transport http.RoundTripper
 }
 
 func startPlatform(tb testing.TB, configure ...func(*app.PlatformConfig)) *testPlatform {
@@ -138,6 +140,9 @@ func (p *testPlatform) signal(name string, signal syscall.Signal) {
 }
 
 var revisionSuffix = regexp.MustCompile(`-[0-9a-f]{12}$`)
+
+// replicaSuffix is what a process's name has beyond that of its service.
+var replicaSuffix = regexp.MustCompile(`(-[0-9a-f]{12})?(-[2-9])?$`)
 
 // isProcess reports whether a process is meant: by its name, or by its agent's.
 func isProcess(process, name string) bool {
