@@ -3,9 +3,12 @@ package commits
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -24,31 +27,60 @@ type Queue struct {
 	mu      sync.Mutex
 	waiting []*Job
 	closed  bool
+
+	// failures is how many batches in a row came to Again, and rest is until when nothing is tried for that. Whoever holds
+	// the turn reads and writes them.
+	failures int
+	rest     time.Time
 }
+
+// Waits between batches that came to Again: longer each time.
+const (
+	leastRest = 20 * time.Millisecond
+	mostRest  = 500 * time.Millisecond
+)
+
+// Again is what a transaction came to that may succeed later: nothing of it was committed. It runs again, with whatever
+// else waits by then, unless its context does not last that long.
+type Again struct {
+	// Why is what the caller is told if it does not.
+	Why error
+}
+
+func (a *Again) Error() string { return "to be run again: " + a.Why.Error() }
+
+// Unwrap returns why.
+func (a *Again) Unwrap() error { return a.Why }
 
 // Job is one transaction.
 type Job struct {
 	About contextstore.About
 
+	ctx  context.Context //nolint:containedctx // it is the caller's, who waits
 	run  func(contextstore.Tx) error
 	done chan error
 	// begun is set by whoever decides first: the one who runs it, or the one who gave up waiting.
 	begun atomic.Bool
+	// why is what it came to last, if that was Again. It is written before begun is taken back.
+	why error
 }
+
+// Until is when its caller stops waiting; false if never.
+func (j *Job) Until() (time.Time, bool) { return j.ctx.Deadline() }
 
 // NewQueue makes a queue that hands up to most transactions at once to run, which returns what each of them came to.
 func NewQueue(most int, run func(batch []*Job) []error) *Queue {
 	return &Queue{most: most, run: run, turn: make(chan struct{}, 1)}
 }
 
-// Do runs a transaction and waits for its commit. Once it has begun it is not interrupted by the context. Errors:
-// UNAVAILABLE (STORE_CLOSED).
+// Do runs a transaction and waits for its commit. Once it has begun it is not interrupted by the context, but it is not run
+// [Again] after that has ended. Errors: UNAVAILABLE (STORE_CLOSED).
 func (q *Queue) Do(ctx context.Context, about contextstore.About, run func(contextstore.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 
-	own := &Job{About: about, run: run, done: make(chan error, 1)}
+	own := &Job{About: about, ctx: ctx, run: run, done: make(chan error, 1)}
 	if !q.enqueue(own) {
 		return Closed()
 	}
@@ -58,15 +90,44 @@ func (q *Queue) Do(ctx context.Context, about contextstore.About, run func(conte
 		case err := <-own.done:
 			return err
 		case q.turn <- struct{}{}:
-			q.lead()
+			if q.rested(ctx) {
+				q.lead()
+			}
 			<-q.turn
 		case <-ctx.Done():
 			if own.begun.CompareAndSwap(false, true) {
-				return ctx.Err()
+				return own.gaveUp()
 			}
 
 			return <-own.done
 		}
+	}
+}
+
+// gaveUp is what a caller is told whose context ended first.
+func (j *Job) gaveUp() error {
+	if j.why != nil && errors.Is(j.ctx.Err(), context.DeadlineExceeded) {
+		return j.why
+	}
+
+	return j.ctx.Err()
+}
+
+// rested waits until the next batch may be tried; false if the context ended first.
+func (q *Queue) rested(ctx context.Context) bool {
+	left := time.Until(q.rest)
+	if q.failures == 0 || left <= 0 {
+		return true
+	}
+
+	over := time.NewTimer(left)
+	defer over.Stop()
+
+	select {
+	case <-over.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -100,9 +161,53 @@ func (q *Queue) lead() {
 		return
 	}
 
+	var again []*Job
+
 	for i, result := range q.run(begun) {
-		begun[i].done <- result
+		if later, ok := result.(*Again); ok { //nolint:errorlint // it is not wrapped
+			begun[i].why = later.Why
+			again = append(again, begun[i])
+		} else {
+			begun[i].done <- result
+		}
 	}
+
+	q.putBack(again)
+}
+
+// putBack lets transactions wait again, before all others, as far as their callers do. Those of a queue that closes do not.
+func (q *Queue) putBack(again []*Job) {
+	if len(again) == 0 {
+		q.failures = 0
+
+		return
+	}
+
+	rest := mostRest
+	if q.failures < 5 {
+		rest = leastRest << q.failures
+	}
+
+	q.failures++
+	q.rest = time.Now().Add(rest)
+
+	q.mu.Lock()
+	defer q.mu.Unlock()
+
+	again = slices.DeleteFunc(again, func(one *Job) bool {
+		until, bounded := one.Until()
+
+		over := q.closed || one.ctx.Err() != nil || bounded && until.Before(q.rest)
+		if over {
+			one.done <- one.why
+		} else {
+			one.begun.Store(false)
+		}
+
+		return over
+	})
+
+	q.waiting = append(again, q.waiting...)
 }
 
 // Run calls the transaction's function. A panic is its caller's fault, and must not take the process down from another

@@ -15,53 +15,63 @@ import (
 
 // PostgreSQL's codes, from https://www.postgresql.org/docs/current/errcodes-appendix.html.
 const (
-	uniqueViolation        = "23505"
-	readOnlyTransaction    = "25006"
-	idleInTransaction      = "25P03"
-	invalidPassword        = "28P01"
-	invalidAuthorization   = "28000"
-	noSuchDatabase         = "3D000"
-	serializationFailure   = "40001"
-	deadlockDetected       = "40P01"
-	insufficientPrivilege  = "42501"
-	untranslatable         = "22021"
-	diskFull               = "53100"
-	tooManyConnections     = "53300"
-	objectInUse            = "55006"
-	lockNotAvailable       = "55P03"
-	operatorIntervention   = "57"
-	connectionException    = "08"
-	requestIDOfAnOther     = "conversations_request_id_key"
-	reasonUnavailable      = "STORE_UNAVAILABLE"
-	unknownWhetherItCommit = "COMMIT_UNKNOWN"
+	uniqueViolation       = "23505"
+	readOnlyTransaction   = "25006"
+	idleInTransaction     = "25P03"
+	invalidPassword       = "28P01"
+	invalidAuthorization  = "28000"
+	noSuchDatabase        = "3D000"
+	serializationFailure  = "40001"
+	deadlockDetected      = "40P01"
+	insufficientPrivilege = "42501"
+	featureNotSupported   = "0A000"
+	noSuchFile            = "58P01"
+	untranslatable        = "22021"
+	diskFull              = "53100"
+	tooManyConnections    = "53300"
+	objectInUse           = "55006"
+	lockNotAvailable      = "55P03"
+	operatorIntervention  = "57"
+	queryCanceled         = "57014"
+	databaseDropped       = "57P04"
+	connectionException   = "08"
+	requestIDOfAnOther    = "conversations_request_id_key"
+	reasonUnavailable     = "STORE_UNAVAILABLE"
+	reasonCommitUnknown   = "COMMIT_UNKNOWN"
 )
 
-// passing reports whether an error may go away by itself, and nothing was committed.
+// passing reports whether others are in the way of a transaction, of which nothing was committed.
 func passing(err error) bool {
-	if fault.Is(err, unknownWhetherItCommit) {
-		return false
-	}
-
 	switch own := codeOf(err); own {
-	case serializationFailure, deadlockDetected, idleInTransaction:
+	case serializationFailure, deadlockDetected:
 		return true
 	case uniqueViolation:
 		return constraintOf(err) != requestIDOfAnOther
 	default:
-		return lost(err)
+		return false
 	}
 }
 
-// lost reports whether the connection is gone, or the server is.
-func lost(err error) bool {
-	code := codeOf(err)
-
-	return strings.HasPrefix(code, operatorIntervention) && code != "57014" || strings.HasPrefix(code, connectionException) ||
-		code == "" && broken(err)
+// away reports whether the server is gone, or takes no connections for now, or ended this one: it is worth coming again.
+func away(err error) bool {
+	switch code := codeOf(err); code {
+	case "":
+		return broken(err)
+	case queryCanceled, databaseDropped:
+		return false
+	case tooManyConnections, idleInTransaction:
+		return true
+	default:
+		return strings.HasPrefix(code, operatorIntervention) || strings.HasPrefix(code, connectionException)
+	}
 }
 
 // broken reports whether a connection failed, or none could be made.
 func broken(err error) bool {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+
 	if errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
@@ -70,21 +80,31 @@ func broken(err error) bool {
 		return true
 	}
 
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true
-	}
-
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
 }
 
-// uncertain says of a commit whose answer was lost that nobody knows what became of it.
-func uncertain(err error) error {
-	if codeOf(err) != "" && !strings.HasPrefix(codeOf(err), operatorIntervention) {
-		return err
-	}
+// uncertain reports whether a commit that failed in this way may have been made.
+func uncertain(err error) bool {
+	code := codeOf(err)
 
-	return fault.New(codes.Unavailable, unknownWhetherItCommit,
-		"the database was lost during a commit, and whether it was made is not known; ask again: %w", err)
+	return !pgconn.SafeToRetry(err) &&
+		(code == "" || strings.HasPrefix(code, operatorIntervention) || strings.HasPrefix(code, connectionException))
+}
+
+// doubt is the error of a commit that may have been made.
+type doubt struct {
+	mark *marker
+	why  error
+}
+
+func (d *doubt) Error() string { return "it may have been committed: " + d.why.Error() }
+
+func (d *doubt) Unwrap() error { return d.why }
+
+// unknown says of a commit that nobody knows what became of it.
+func unknown(err error) error {
+	return fault.New(codes.Unavailable, reasonCommitUnknown,
+		"the database was lost during a commit, and whether it was made is not known; look before asking again: %w", err)
 }
 
 // unavailable is for a database that can't be reached now.
@@ -110,7 +130,7 @@ func failed(err error) error {
 		}
 
 		return fault.New(codes.Unavailable, "STORE_BUSY", "others write the same rows: %w", err)
-	case serializationFailure, deadlockDetected, lockNotAvailable, objectInUse, idleInTransaction:
+	case serializationFailure, deadlockDetected, lockNotAvailable, objectInUse:
 		return fault.New(codes.Unavailable, "STORE_BUSY", "others write the same rows: %w", err)
 	case untranslatable:
 		return fault.New(codes.InvalidArgument, "INVALID", "a text can't be stored: it must be without zero bytes: %w", err)
@@ -119,11 +139,9 @@ func failed(err error) error {
 	case readOnlyTransaction:
 		return fault.New(codes.Unavailable, reasonUnavailable,
 			"the database takes no writes: it is a standby, or read-only; ask the primary: %w", err)
-	case tooManyConnections:
-		return unavailable(err)
 	}
 
-	if lost(err) || errors.Is(err, context.DeadlineExceeded) {
+	if away(err) || timedOut(err) {
 		return unavailable(err)
 	}
 

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -12,7 +11,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
-	"github.com/serinhq/serin/internal/fault"
 	"github.com/serinhq/serin/services/contextstore"
 	"github.com/serinhq/serin/services/contextstore/commits"
 )
@@ -126,8 +124,8 @@ func (s *Store) remembered(batch []*commits.Job) (map[string]*guess, bool) {
 	return known, s.guesses.reading.Load() != nil
 }
 
-// guess runs transactions upon what is remembered. It answers false if they must run in the ordinary way; nothing was
-// written then.
+// guess runs transactions upon what is remembered. It answers false if they must run in the ordinary way: nothing was written
+// then, or what was is found there under its request.
 func (s *Store) guess(batch []*commits.Job) (results []error, done bool) {
 	known, ok := s.remembered(batch)
 	if !ok {
@@ -144,35 +142,28 @@ func (s *Store) guess(batch []*commits.Job) (results []error, done bool) {
 		return nil, false
 	}
 
-	err := s.write(session, assumed(known, first, at))
+	err := s.write(batch, session, assumed(known, first, at))
 
-	switch {
-	case err == nil:
-		s.guesses.right.Add(int64(len(batch)))
-
-		for id, one := range after {
-			s.guesses.set(id, one)
-		}
-
-		s.hints.send(changed)
-	case !passing(err) && lostOrLate(err):
-		results = slices.Repeat([]error{failed(err)}, len(batch))
-		s.guesses.forget(known)
-
-		return results, true
-	default:
+	if err != nil {
 		s.guesses.wrong.Add(int64(len(batch)))
 		s.guesses.forget(known)
+
+		if away(err) {
+			return slices.Repeat([]error{s.later(err)}, len(batch)), true
+		}
 
 		return nil, false
 	}
 
-	return make([]error, len(batch)), true
-}
+	s.guesses.right.Add(int64(len(batch)))
 
-// lostOrLate reports whether it is not known what became of a commit.
-func lostOrLate(err error) bool {
-	return lost(err) || timedOut(err) || fault.Is(err, unknownWhetherItCommit)
+	for id, one := range after {
+		s.guesses.set(id, one)
+	}
+
+	s.hints.send(changed)
+
+	return make([]error, len(batch)), true
 }
 
 // decide runs the transactions' functions, each upon what those before it left.
@@ -238,8 +229,8 @@ func assumed(known map[string]*guess, tenant string, at time.Time) statement {
 }
 
 // write sends everything in one pipeline, which is a transaction.
-func (s *Store) write(decided *session, assumed statement) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+func (s *Store) write(batch []*commits.Job, decided *session, assumed statement) error {
+	ctx, cancel := bounded(batch)
 	defer cancel()
 
 	conn, err := s.pool.Acquire(ctx)
@@ -248,29 +239,25 @@ func (s *Store) write(decided *session, assumed statement) error {
 	}
 	defer conn.Release()
 
-	batch := &pgx.Batch{}
-	batch.Queue(numbered(assumed.query), assumed.args...)
+	pipeline := &pgx.Batch{}
+	pipeline.Queue(numbered(assumed.query), assumed.args...)
 
 	for _, one := range decided.queue {
-		batch.Queue(numbered(one.query), one.args...)
+		pipeline.Queue(numbered(one.query), one.args...)
 	}
 
-	results := conn.SendBatch(ctx, batch)
+	results := conn.SendBatch(ctx, pipeline)
 
 	var clock time.Time
 	if err := results.QueryRow().Scan(&clock); err != nil {
 		_ = results.Close() // the same again
 
-		return uncertain(err)
+		return err //nolint:wrapcheck // as above
 	}
 
 	s.guesses.read(clock)
 
-	if err := results.Close(); err != nil {
-		return uncertain(err)
-	}
-
-	return nil
+	return results.Close() //nolint:wrapcheck // as above
 }
 
 // read notes the database's time.

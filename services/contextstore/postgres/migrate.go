@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -35,15 +36,21 @@ type Migrated struct {
 	BypassesRowSecurity bool `json:"bypasses_row_security"`
 }
 
-// Migrate brings a database's schema up to date, or with dryRun says what there is to do and changes nothing. Errors: as
-// Open's, but SCHEMA_TOO_OLD.
+// Migrate brings a database's schema up to date, or with dryRun says what there is to do and changes nothing. A server that
+// takes no connections for now is waited for, one that is not there is not. Errors: as Open's, but SCHEMA_TOO_OLD.
 func Migrate(ctx context.Context, at string, dryRun bool) (Migrated, error) {
 	settings, err := parse(at)
 	if err != nil {
 		return Migrated{}, err
 	}
 
-	done, err := migrate(ctx, settings.ConnConfig, dryRun)
+	var done Migrated
+
+	err = reach(ctx, settings.ConnConfig, startPatience, slog.Default(), notYet, func() (err error) {
+		done, err = migrate(ctx, settings.ConnConfig, dryRun)
+
+		return err
+	})
 	if err != nil {
 		return Migrated{}, opening(settings.ConnConfig, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,9 +21,14 @@ import (
 // connectTimeout bounds how long one attempt to reach the server takes.
 const connectTimeout = 5 * time.Second
 
-// Open connects to the database and checks its schema, or brings it up to date. Errors: INVALID_ARGUMENT (the URL);
-// UNAVAILABLE (DATABASE_UNREACHABLE); FAILED_PRECONDITION (DATABASE_DENIED, DATABASE_MISSING, SCHEMA_TOO_OLD,
-// SCHEMA_TOO_NEW, NO_PERMISSION).
+// pingTimeout bounds how long a connection that was idle takes to answer before another is made.
+const pingTimeout = 2 * time.Second
+
+// Open connects to the database and checks its schema, or brings it up to date. A server that is not there, or takes no
+// connections for now, is waited for; any other trouble is told at once. Errors: INVALID_ARGUMENT (the URL);
+// UNAVAILABLE (DATABASE_UNREACHABLE,
+// DATABASE_NOT_READY); FAILED_PRECONDITION (DATABASE_DENIED, DATABASE_MISSING, SCHEMA_TOO_OLD,
+// SCHEMA_TOO_NEW, NO_PERMISSION, EXTENSION_MISSING).
 func Open(ctx context.Context, config Config) (*Store, error) {
 	settings, err := parse(config.URL)
 	if err != nil {
@@ -31,13 +37,16 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 
 	logger := cmp.Or(config.Logger, slog.Default())
 
-	if err := prepare(ctx, settings.ConnConfig, config.Migrate, logger); err != nil {
+	if err := reach(ctx, settings.ConnConfig, cmp.Or(config.Patience, startPatience), logger, notThere, func() error {
+		return prepare(ctx, settings.ConnConfig, config.Migrate, logger)
+	}); err != nil {
 		return nil, opening(settings.ConnConfig, err)
 	}
 
 	lanes := cmp.Or(config.Lanes, 4)
 	settings.MaxConns = int32(max(cmp.Or(config.Connections, 16), lanes+1)) //nolint:gosec // a handful
 	settings.MaxConnIdleTime = time.Minute
+	settings.PingTimeout = pingTimeout
 
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), settings)
 	if err != nil {
@@ -50,11 +59,27 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		listener: settings.ConnConfig, every: cmp.Or(config.Poll, 2*time.Second),
 	}
 
+	store.forgetting = inBackground(func(ctx context.Context) { forgetting(ctx, pool) }) //nolint:contextcheck // as above
+
 	for range lanes {
 		store.lanes = append(store.lanes, commits.NewQueue(maxBatch, store.run))
 	}
 
 	return store, nil
+}
+
+// inBackground runs something until it is told to end.
+func inBackground(run func(context.Context)) (end func()) {
+	ctx, stop := context.WithCancel(context.Background())
+
+	var done sync.WaitGroup
+
+	done.Go(func() { run(ctx) })
+
+	return func() {
+		stop()
+		done.Wait()
+	}
 }
 
 // parse reads a URL, and adds what every connection needs.
@@ -145,11 +170,20 @@ func opening(settings *pgx.ConnConfig, err error) error {
 			"GRANT what is missing, or run serin migrate as a user that may make tables", database, settings.User, oneLine(err))
 	}
 
+	if code := codeOf(err); code == noSuchFile || code == featureNotSupported {
+		return fault.New(codes.FailedPrecondition, "EXTENSION_MISSING", "%s lacks what the schema needs: install it on the server, and "+
+			"run serin migrate again: %s", database, oneLine(err))
+	}
+
 	if own, ok := asFault(err); ok {
 		return fault.New(own.Code, own.Reason, "%s: %s", database, oneLine(err))
 	}
 
-	if lost(err) || timedOut(err) {
+	if notYet(err) {
+		return fault.New(codes.Unavailable, "DATABASE_NOT_READY", "%s takes no connections for now: %s", database, oneLine(err))
+	}
+
+	if away(err) || timedOut(err) {
 		return fault.New(codes.Unavailable, "DATABASE_UNREACHABLE", "%s can't be reached: start it, or correct the URL: %s",
 			database, oneLine(err))
 	}

@@ -56,7 +56,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 
 	for what, test := range tests {
 		t.Run(what, func(t *testing.T) {
-			store, err := postgres.Open(t.Context(), postgres.Config{URL: test.at})
+			store, err := postgres.Open(t.Context(), postgres.Config{URL: test.at, Patience: 100 * time.Millisecond})
 			if err == nil {
 				store.Close()
 				t.Fatal("it was opened")

@@ -8,6 +8,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"log/slog"
 	"sync"
@@ -27,6 +28,8 @@ type Config struct {
 	URL string
 	// Migrate brings an old schema up to date instead of refusing it. Processes may do so at once.
 	Migrate bool
+	// Patience is how long Open waits for a server that is not there yet; default 10 s. The context may end it sooner.
+	Patience time.Duration
 	// Lanes is how many commits may be under way at once; default 4.
 	Lanes int
 	// Connections is how many connections there are at most, beside one that listens; default 16, at least Lanes+1.
@@ -45,7 +48,9 @@ type Store struct {
 	lanes   []*commits.Queue
 	seed    maphash.Seed
 	hints   *hints
-	logger  *slog.Logger
+	// forgetting ends what deletes old markers.
+	forgetting func()
+	logger     *slog.Logger
 	// listener is how the connection that listens is made, and every is how often the store is polled beside it.
 	listener *pgx.ConnConfig
 	every    time.Duration
@@ -58,9 +63,18 @@ type Store struct {
 
 var _ contextstore.Shared = (*Store)(nil)
 
-// Update runs fn in a transaction, together with others that wait for the same.
+// Update runs fn in a transaction, together with others that wait for the same. A server that is away is waited for, until
+// the context ends or for half a minute.
 func (s *Store) Update(ctx context.Context, about contextstore.About, fn func(contextstore.Tx) error) error {
-	return s.lane(about).Do(ctx, about, fn)
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+
+	err := s.lane(about).Do(waiting, about, fn)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return unavailable(err)
+	}
+
+	return err
 }
 
 // lane chooses the same lane for what concerns the same conversation, so that it does not wait for itself.
@@ -86,16 +100,20 @@ func (s *Store) View(ctx context.Context, about contextstore.About, fn func(cont
 	}
 	defer s.reading.Done()
 
-	err := s.view(ctx, about, fn)
-	if lost(err) { // a reader has changed nothing
+	var err error
+
+	for wait, over := pause, time.Now().Add(patience); ; wait = min(2*wait, mostPause) {
 		err = s.view(ctx, about, fn)
-	}
+		if err == nil || !away(err) { // a reader has changed nothing
+			return err
+		}
 
-	if err != nil && lost(err) {
-		return failed(err)
-	}
+		s.pool.Reset()
 
-	return err
+		if time.Now().Add(wait).After(over) || !rested(ctx, wait) {
+			return failed(err)
+		}
+	}
 }
 
 func (s *Store) enter() bool {
@@ -109,14 +127,20 @@ func (s *Store) enter() bool {
 	return !s.closed
 }
 
+// view runs fn once. An error of a server that is away is its own; any other is a fault.
 func (s *Store) view(ctx context.Context, about contextstore.About, fn func(contextstore.Reader) error) error {
 	// Interrupting a statement would cost the connection, and they are short.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	left := patience
+	if until, bounded := ctx.Deadline(); bounded {
+		left = min(left, time.Until(until)+grace)
+	}
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), left)
 	defer cancel()
 
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return unavailable(err)
+		return again(err)
 	}
 	defer conn.Release()
 
@@ -133,15 +157,15 @@ func (s *Store) view(ctx context.Context, about contextstore.About, fn func(cont
 	}
 
 	if _, err := conn.Exec(ctx, "COMMIT"); err != nil && result == nil {
-		return failed(err)
+		return again(err)
 	}
 
 	return result
 }
 
-// again keeps an error of a lost connection for View to see, and makes a fault of any other.
+// again keeps an error of a server that is away for View to see, and makes a fault of any other.
 func again(err error) error {
-	if lost(err) {
+	if away(err) {
 		return err
 	}
 
@@ -182,6 +206,7 @@ func (s *Store) Close() error {
 
 	s.reading.Wait()
 	s.hints.close()
+	s.forgetting()
 	s.pool.Close()
 
 	return nil

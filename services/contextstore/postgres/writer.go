@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/serinhq/serin/services/contextstore"
@@ -16,10 +18,13 @@ const (
 	maxBatch = 64
 	// patience bounds a transaction, and what it waits for.
 	patience = 30 * time.Second
+	// grace is how much longer than its callers wait a transaction may take before it is interrupted, which costs its
+	// connection.
+	grace = time.Second
 	// attempts is how often a transaction is tried that others are in the way of.
 	attempts = 5
-	// pause is how long it waits, the first time, for a server that is gone.
-	pause = 20 * time.Millisecond
+	// pause is how long a server that is away is left alone, the first time, and mostPause at most.
+	pause, mostPause = 20 * time.Millisecond, 500 * time.Millisecond
 )
 
 // group is some transactions that share a commit.
@@ -34,30 +39,51 @@ type group struct {
 	notes []*noting
 }
 
-// run runs transactions in one commit. If the database fails in any of them, all run again, one by one, so that each gets
-// an answer of its own.
+// run runs transactions in one commit. If the database is away, all are put back, to be run together once it is there. If it
+// fails in any of them, all run again, one by one, so that each gets an answer of its own.
 func (s *Store) run(batch []*commits.Job) []error {
 	if results, done := s.guess(batch); done {
 		return results
 	}
 
 	results, err := s.together(batch)
-	if err == nil {
+	if pgconn.Timeout(err) { // others may be as dead as this one
+		s.pool.Reset()
+	}
+
+	switch {
+	case err == nil:
 		return results
+	case away(err):
+		return slices.Repeat([]error{s.later(err)}, len(batch))
+	case len(batch) == 1:
+		return []error{s.again(batch[0], err)}
 	}
 
 	results = make([]error, len(batch))
-	if len(batch) == 1 {
-		results[0] = s.again(batch[0], err)
 
-		return results
-	}
+	for i := range batch {
+		if results[i] = s.alone(batch[i]); isAgain(results[i]) { // it is gone for the others, too
+			copy(results[i:], slices.Repeat(results[i:i+1], len(batch)-i))
 
-	for i, one := range batch {
-		results[i] = s.alone(one)
+			break
+		}
 	}
 
 	return results
+}
+
+// later is what transactions came to that are to run once the server is there. Connections that it had are no good any more.
+func (s *Store) later(why error) error {
+	s.pool.Reset()
+
+	return &commits.Again{Why: failed(why)}
+}
+
+func isAgain(err error) bool {
+	_, again := err.(*commits.Again) //nolint:errorlint // it is not wrapped
+
+	return again
 }
 
 func (s *Store) alone(one *commits.Job) error {
@@ -69,31 +95,49 @@ func (s *Store) alone(one *commits.Job) error {
 	return s.again(one, err)
 }
 
-// again tries a transaction once more, as long as what went wrong may go away by itself.
+// again tries a transaction once more, as long as others are in its way.
 func (s *Store) again(one *commits.Job, why error) error {
 	for attempt := 1; attempt < attempts && passing(why); attempt++ {
-		if lost(why) {
-			<-time.After(time.Duration(attempt*attempt) * pause)
-		}
-
 		var results []error
 		if results, why = s.together([]*commits.Job{one}); why == nil {
 			return results[0]
 		}
 	}
 
+	if away(why) {
+		return s.later(why)
+	}
+
 	return failed(why)
 }
 
-// together runs transactions in one commit. The error is the database's own; then nothing was committed, unless it says
-// that this is not known.
+// bounded is the context of transactions: as long as the most patient of their callers waits.
+func bounded(batch []*commits.Job) (context.Context, context.CancelFunc) {
+	var last time.Time
+
+	for _, one := range batch {
+		until, known := one.Until()
+		if !known {
+			return context.WithTimeout(context.Background(), patience)
+		}
+
+		if until.After(last) {
+			last = until
+		}
+	}
+
+	return context.WithTimeout(context.Background(), min(patience, time.Until(last)+grace))
+}
+
+// together runs transactions in one commit. The error is the database's own; then nothing was committed, or what was may
+// simply run again.
 func (s *Store) together(batch []*commits.Job) (results []error, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := bounded(batch)
 	defer cancel()
 
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err //nolint:wrapcheck // see failed
 	}
 	defer conn.Release()
 
@@ -116,13 +160,71 @@ func (s *Store) together(batch []*commits.Job) (results []error, err error) {
 		return results, nil
 	}
 
-	made.session.queue = append(made.session.queue, statement{query: "COMMIT"})
-	if err := made.session.flush(); err != nil {
-		return nil, made.rollback(conn, uncertain(err))
+	if err := made.commit(made.marked(batch, results)); err != nil {
+		return made.wondered(conn, batch, results, err)
 	}
 
 	made.tell(results)
 	made.remember(results)
+
+	return results, nil
+}
+
+// marked returns a marker for the commit if one of its transactions wrote what must not be written again.
+func (g *group) marked(batch []*commits.Job, results []error) *marker {
+	for i, one := range g.txs {
+		if one.written > 0 && results[i] == nil && !repeats(batch[i]) {
+			return newMarker()
+		}
+	}
+
+	return nil
+}
+
+// commit commits. Its error is a [doubt] if it may have been made.
+func (g *group) commit(mark *marker) error {
+	if mark != nil {
+		g.session.queue = append(g.session.queue, statement{insertMarker, []any{*mark}})
+	}
+
+	g.session.queue = append(g.session.queue, statement{query: "COMMIT"})
+
+	err := g.session.flush()
+	if err != nil && mark != nil && uncertain(err) {
+		return &doubt{mark, err}
+	}
+
+	return err
+}
+
+// wondered finds out what became of a commit that failed, if that is not known.
+func (g *group) wondered(conn *pgxpool.Conn, batch []*commits.Job, results []error, why error) ([]error, error) {
+	_ = g.rollback(conn, nil)
+
+	wondering, ok := errors.AsType[*doubt](why)
+	if !ok {
+		return nil, why
+	}
+
+	conn.Release() // it is of no use, and another is needed
+	g.store.pool.Reset()
+
+	ctx, cancel := bounded(batch)
+	defer cancel()
+
+	made, err := g.store.settled(ctx, wondering.mark)
+
+	switch {
+	case err != nil:
+		g.remember(slices.Repeat([]error{err}, len(results)))
+
+		return slices.Repeat([]error{unknown(err)}, len(results)), nil
+	case !made:
+		return nil, wondering.why
+	}
+
+	g.tell(results)
+	g.remember(results)
 
 	return results, nil
 }
