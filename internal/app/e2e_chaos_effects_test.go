@@ -181,15 +181,15 @@ func effectsFolder(t *testing.T) (folder, journal string) {
 	return folder, journal
 }
 
-// witness reads the logs of all conversations as they grow, and knows which calls there were and what was said of them.
+// witness answers for a person, and reads the logs afterwards: which calls there were, and what was said of them.
 type witness struct {
 	journal string
 
 	mu       sync.Mutex
-	proposed map[string]string // tool by call
-	results  map[string]*eventv1.ToolResult
 	answers  map[string]eventv1.Decision // about whether a call took effect
-	reasons  map[string]int              // of failed turns
+	proposed map[string]string           // tool by call
+	results  map[string]*eventv1.ToolResult
+	reasons  map[string]int // of failed turns
 	accepted int
 	ends     map[string]int // by turn
 	resumed  int
@@ -202,11 +202,8 @@ func newWitness(journal string) *witness {
 	}
 }
 
-// see takes in a durable event.
+// see takes in an event of a log.
 func (w *witness) see(event *eventv1.Event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
 	switch kind := event.GetKind().(type) {
 	case *eventv1.Event_TurnAccepted:
 		w.accepted++
@@ -250,16 +247,21 @@ func (w *witness) decide(_, call string, kind eventv1.InputRequested_Kind) event
 }
 
 // check compares what the logs say with what happened.
-func (w *witness) check(t *testing.T) {
+func (w *witness) check(t *testing.T, logs [][]*eventv1.Event) {
 	t.Helper()
+
+	for _, log := range logs {
+		checkLog(t, log)
+
+		for _, event := range log {
+			w.see(event)
+		}
+	}
 
 	made, err := readEffects(w.journal)
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	w.mu.Lock()
-	defer w.mu.Unlock()
 
 	times := map[string]int{}
 	for _, one := range made {

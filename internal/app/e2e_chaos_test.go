@@ -3,11 +3,17 @@ package app_test
 import (
 	"context"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
+
+	conversationv1 "github.com/serinhq/serin/gen/serin/conversation/v1"
+	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/internal/app"
 	"github.com/serinhq/serin/internal/testenv"
 	"github.com/serinhq/serin/loadtest"
@@ -81,7 +87,7 @@ func TestChaos(t *testing.T) {
 
 	load, err := loadtest.Start(ctx, loadtest.Config{
 		URL: p.url, Transport: p.doors(), Scenario: scenario, Seed: seed, Audit: true, MaxOpen: 48, TurnTimeout: patience,
-		OnEvent: seen.see, Decide: seen.decide,
+		Decide: seen.decide,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +110,7 @@ func TestChaos(t *testing.T) {
 	}
 
 	p.survived(report)
-	seen.check(t)
+	seen.check(t, p.settledLogs())
 	t.Logf("what happened: %v", harm.counts)
 }
 
@@ -121,6 +127,42 @@ func (p *testPlatform) survived(report *loadtest.Report) {
 	p.t.Logf("%d conversations, %d turns: %d completed, %d failed %v; %d requests repeated, %d questions answered, p50 %s, p99 %s",
 		report.Conversations.Started, report.Turns.Sent, report.Turns.Completed, report.Turns.Failed, report.Turns.FailedBy,
 		report.Turns.Retries, report.Turns.Approvals, report.Latency.Quantile(0.5), report.Latency.Quantile(0.99))
+}
+
+// settledLogs are the logs of all conversations, once no turn runs any more: those that nobody heard the end of end, too.
+func (p *testPlatform) settledLogs() [][]*eventv1.Event {
+	p.t.Helper()
+
+	logs, token := [][]*eventv1.Event{}, ""
+
+	for {
+		status, body := p.call(http.MethodGet, "/v1/conversations?page_size=100&page_token="+url.QueryEscape(token), nil)
+
+		var page conversationv1.ListConversationsResponse
+		if err := protojson.Unmarshal(body, &page); status != http.StatusOK || err != nil {
+			p.t.Fatalf("list conversations: %d %s %v", status, body, err)
+		}
+
+		for _, one := range page.GetConversations() {
+			logs = append(logs, p.settledLog(one.GetConversationId()))
+		}
+
+		if token = page.GetNextPageToken(); token == "" {
+			return logs
+		}
+	}
+}
+
+// settledLog is a conversation's log once its turns have ended.
+func (p *testPlatform) settledLog(conversation string) []*eventv1.Event {
+	p.t.Helper()
+
+	for deadline := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) {
+		log := p.events(conversation)
+		if last := log[len(log)-1]; len(log) == 1 || isEnd(last) || last.GetTurnWaiting() != nil || time.Now().After(deadline) {
+			return log
+		}
+	}
 }
 
 // chaosDialogues have handoffs, look-ups, refunds that wait for a person, and bookings that do not.

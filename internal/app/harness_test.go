@@ -113,8 +113,21 @@ func (p *testPlatform) dumpLogs() {
 	logs, _ := filepath.Glob(filepath.Join(p.config.Data, "logs", "*.log"))
 	for _, path := range logs {
 		data, _ := os.ReadFile(path)
-		p.t.Logf("%s:\n%s", filepath.Base(path), data[max(0, len(data)-3000):])
+		p.t.Logf("%s:\n%s%s", filepath.Base(path), errorsIn(data), data[max(0, len(data)-3000):])
 	}
+}
+
+// errorsIn are the first lines of a log that tell of errors, which may be long before its end.
+func errorsIn(log []byte) string {
+	var found []string
+
+	for line := range bytes.Lines(log) {
+		if bytes.Contains(line, []byte(`"level":"ERROR"`)) && len(found) < 10 {
+			found = append(found, string(line))
+		}
+	}
+
+	return strings.Join(found, "")
 }
 
 // kill ends a workload with SIGKILL. An agent's name stands for its only process.
