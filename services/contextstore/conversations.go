@@ -133,6 +133,8 @@ func (s *Service) ListConversations(
 			return err
 		}
 
+		response.Reset() // what a run before gathered
+
 		if len(page) > size {
 			page = page[:size]
 			response.NextPageToken = pageToken(page[size-1].ID)

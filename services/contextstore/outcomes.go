@@ -108,6 +108,8 @@ func (w *watching) page(ctx context.Context) (page *contextv1.WatchOutcomesRespo
 	page = &contextv1.WatchOutcomesResponse{}
 
 	err = w.service.store.View(ctx, About{}, func(reader Reader) error {
+		page.Outcomes = nil // of a run before
+
 		if page.Position, err = reader.LastOutcome(); err != nil || w.next < 0 || w.next > page.GetPosition() {
 			return err
 		}

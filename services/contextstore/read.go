@@ -35,6 +35,8 @@ func (s *Service) page(
 	}}
 
 	err = s.store.View(ctx, about, func(reader Reader) error {
+		events = nil // of a run before
+
 		conversation, err := reader.Conversation(conversationID)
 		if err != nil {
 			return err

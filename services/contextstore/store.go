@@ -17,7 +17,7 @@ type Store interface {
 	// returns an error, which is returned as it is. fn may run more than once and must set its results anew each time.
 	// It reads and writes nothing but what the transaction is about.
 	Update(ctx context.Context, about About, fn func(Tx) error) error
-	// View runs fn on one consistent snapshot.
+	// View runs fn on one consistent snapshot. It may run more than once, too.
 	View(ctx context.Context, about About, fn func(Reader) error) error
 	// Close waits for running transactions and gives everything back.
 	Close() error

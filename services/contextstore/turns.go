@@ -40,6 +40,8 @@ func (s *Service) ListResumableTurns(
 			return err
 		}
 
+		response.Turns = nil // of a run before
+
 		for _, turn := range turns {
 			response.Turns = append(response.Turns, turn.Turn)
 		}

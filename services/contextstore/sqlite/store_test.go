@@ -31,3 +31,5 @@ func openAt(tb testing.TB, path string) *sqlite.Store {
 }
 
 func TestStore(t *testing.T) { storetest.Run(t, open) }
+
+func TestStoreRunsFunctionsAgain(t *testing.T) { storetest.RunTwice(t, open) }
