@@ -15,16 +15,23 @@ import (
 	"github.com/serinhq/serin/internal/testenv"
 )
 
-// chaos does things to a platform and its database, at random, and counts them.
+// chaos does things to processes and their database, at random, and counts them.
 type chaos struct {
 	t        *testing.T
-	p        *testPlatform
+	statuses func() []supervise.Status
 	server   *testenv.Postgres
 	database string
 	began    time.Time
 
 	mu     sync.Mutex
 	counts map[string]int
+}
+
+// newChaos is for the processes of a supervisor and their database.
+func newChaos(t *testing.T, statuses func() []supervise.Status, server *testenv.Postgres, database string) *chaos {
+	t.Helper()
+
+	return &chaos{t: t, statuses: statuses, server: server, database: database, began: time.Now(), counts: map[string]int{}}
 }
 
 // mishap is one kind of thing that happens.
@@ -123,7 +130,7 @@ func (c *chaos) ofTheDatabase() []mishap {
 
 // any is one of the processes that run.
 func (c *chaos) any(random *rand.Rand) supervise.Status {
-	running := slices.DeleteFunc(c.p.platform.Statuses(), func(status supervise.Status) bool { return status.PID == 0 })
+	running := slices.DeleteFunc(c.statuses(), func(status supervise.Status) bool { return status.PID == 0 })
 	if len(running) == 0 {
 		return supervise.Status{}
 	}
@@ -150,7 +157,7 @@ func (c *chaos) signal(to supervise.Status, signal syscall.Signal) error {
 
 // roll tells every process to end, the next once the one before is ready again, or takes too long for that.
 func (c *chaos) roll(ctx context.Context, _ *rand.Rand) error {
-	for _, status := range c.p.platform.Statuses() {
+	for _, status := range c.statuses() {
 		if err := c.signal(status, syscall.SIGTERM); err != nil {
 			return err
 		}
@@ -170,7 +177,7 @@ func (c *chaos) roll(ctx context.Context, _ *rand.Rand) error {
 // replaced waits until another process of a name is ready.
 func (c *chaos) replaced(ctx context.Context, before supervise.Status) {
 	for pause(ctx, 20*time.Millisecond) {
-		if slices.ContainsFunc(c.p.platform.Statuses(), func(now supervise.Status) bool {
+		if slices.ContainsFunc(c.statuses(), func(now supervise.Status) bool {
 			return now.Name == before.Name && now.PID != before.PID && now.State == supervise.Ready
 		}) {
 			return

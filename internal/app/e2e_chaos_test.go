@@ -96,7 +96,7 @@ func TestChaos(t *testing.T) {
 
 	more(ctx, t, load, 4)
 
-	harm := &chaos{t: t, p: p, server: server, database: database, began: time.Now(), counts: map[string]int{}}
+	harm := newChaos(t, p.platform.Statuses, server, database)
 	reigning, over := context.WithTimeout(ctx, lasts)
 	harm.reign(reigning, seed)
 	over()
@@ -109,8 +109,8 @@ func TestChaos(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	p.survived(report)
 	seen.check(t, p.settledLogs())
+	p.survived(report)
 	t.Logf("what happened: %v", harm.counts)
 }
 

@@ -80,7 +80,13 @@ func broken(err error) bool {
 		return true
 	}
 
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
+	for _, gone := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, pgconn.ErrConnClosed} {
+		if errors.Is(err, gone) {
+			return true
+		}
+	}
+
+	return pgconn.SafeToRetry(err)
 }
 
 // uncertain reports whether a commit that failed in this way may have been made.
