@@ -39,6 +39,8 @@ type fakeStore struct {
 	// brings then, after all.
 	claimFor time.Duration
 	late     *eventv1.ToolResult
+	// deleted says that the conversation was deleted.
+	deleted bool
 }
 
 type fakeCall struct {
@@ -111,6 +113,8 @@ func (s *fakeStore) log(event *eventv1.Event) {
 
 func (s *fakeStore) held(lease *contextv1.LeaseRef) error {
 	switch {
+	case s.deleted:
+		return fault.New(codes.NotFound, "CONVERSATION_NOT_FOUND", "conversation_id: there is no conversation %q", conversation)
 	case s.turn.GetTurnId() != lease.GetTurnId() || s.turn.GetStatus() >= contextv1.TurnStatus_TURN_STATUS_COMPLETED:
 		return precondition("TURN_ENDED")
 	case s.turn.GetEpoch() != lease.GetEpoch() || s.turn.GetLeaseHolder() == "":

@@ -61,7 +61,9 @@ func (j *journal) try(ctx context.Context, request *contextv1.AppendRequest) (*c
 	return j.store.Append(ctx, request)
 }
 
-// lostTurn reports whether an error says that the turn is no longer this process's.
+// lostTurn reports whether an error says that the turn is no longer this process's, or that there is none any more: its
+// conversation may be deleted while it runs.
 func lostTurn(err error) bool {
-	return fault.Is(err, "STALE_EPOCH", "TURN_ENDED", "NO_ACTIVE_TURN", "TURN_WAITING", "NOT_OWNER")
+	return fault.Is(err, "STALE_EPOCH", "TURN_ENDED", "NO_ACTIVE_TURN", "TURN_WAITING", "NOT_OWNER", "CONVERSATION_NOT_FOUND",
+		"TURN_NOT_FOUND")
 }

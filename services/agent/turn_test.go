@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	handoffv1 "github.com/serinhq/serin/gen/serin/handoff/v1"
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/internal/telemetry"
 )
 
 func says(text ...string) func(modelAsked) modelReply {
@@ -349,6 +352,31 @@ func TestStaleEpochStopsSilently(t *testing.T) {
 	}
 
 	w.expect("turn_accepted", "segment_started triage", "step_started")
+}
+
+// TestADeletedConversationIsLeft has the conversation be deleted under the turn: what is left to write is not tried again.
+func TestADeletedConversationIsLeft(t *testing.T) {
+	var log bytes.Buffer
+
+	w := newWorld(t, nil)
+	w.model.script = func(asked modelAsked) modelReply {
+		w.store.update(func() { w.store.deleted = true })
+
+		return calling("Done.", modelCall{"lookup", `{}`})(asked)
+	}
+	w.start(with(spec("triage"), "lookup"), func(config *Config) {
+		config.Telemetry = telemetry.Discard()
+		config.Telemetry.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	w.begin("triage", "Hello")
+
+	if finished, _ := w.handoff("triage"); finished.GetOutcome() != handoffv1.Finished_OUTCOME_SUPERSEDED {
+		t.Errorf("finished %v", finished)
+	}
+
+	if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "msg=superseded") {
+		t.Errorf("the log says:\n%s", log.String())
+	}
 }
 
 func TestASecondHandoffJoins(t *testing.T) {

@@ -56,6 +56,15 @@ type guessing struct {
 	*tx
 
 	guess *guess
+	// revised says that the turn was written: what its next reader sees may depend on what is not remembered, such as the pin
+	// of another agent.
+	revised bool
+}
+
+func (g *guessing) PutTurn(row contextstore.Turn) error {
+	g.revised = true
+
+	return g.tx.PutTurn(row)
 }
 
 func (g *guessing) Request(conversationID, requestID string) (contextstore.Request, error) {
@@ -71,7 +80,7 @@ func (g *guessing) Conversation(id string) (contextstore.Conversation, error) {
 }
 
 func (g *guessing) Turn(id string) (contextstore.Turn, error) {
-	if id != g.guess.turn.GetTurnId() {
+	if id != g.guess.turn.GetTurnId() || g.revised {
 		return contextstore.Turn{}, errUnknown
 	}
 
@@ -188,8 +197,8 @@ func (s *Store) decide(session *session, batch []*commits.Job, known map[string]
 		session.actAs(planned.tenants)
 
 		session.written = 0
-		writes := &tx{reader: readerOf(session), plan: planned, owners: s.owners}
-		if err := one.Run(&guessing{writes, now}); err != nil || session.broken != nil {
+		writes := &tx{reader: readerOf(session), plan: planned}
+		if err := one.Run(&guessing{tx: writes, guess: now}); err != nil || session.broken != nil {
 			return nil, changed, false // it may be because of what is remembered
 		}
 

@@ -42,45 +42,48 @@ func newOwners() *owners {
 	return &owners{turns, tenants}
 }
 
+// turn remembers a turn that was committed.
 func (o *owners) turn(turnID, conversationID string) {
 	if known, found := o.turns.Peek(turnID); !found || known != conversationID {
 		o.turns.Add(turnID, conversationID)
 	}
 }
 
-// unknown is what must be looked up before a transaction can be planned.
-func (o *owners) unknown(about contextstore.About) bool {
-	conversation := about.Conversation
-	if conversation == "" && about.Turn != "" {
-		known, found := o.turns.Get(about.Turn)
-		if !found {
-			return true
-		}
+// owner is which conversation a transaction is about, and whose that is; both empty as far as they are not known.
+type owner struct{ conversation, tenant string }
 
-		conversation = known
+// of returns the owner, and whether it must be looked up first.
+func (o *owners) of(about contextstore.About) (found owner, known bool) {
+	found.conversation, known = about.Conversation, true
+	if found.conversation == "" && about.Turn != "" {
+		found.conversation, known = o.turns.Get(about.Turn)
 	}
 
-	return conversation != "" && !o.tenants.Contains(conversation)
+	if found.conversation != "" {
+		found.tenant, known = o.tenants.Get(found.conversation)
+	}
+
+	return found, known
 }
 
 // conversationOf returns the conversation that a transaction is about, as far as it is known.
 func (o *owners) conversationOf(about contextstore.About) string {
-	if about.Conversation != "" || about.Turn == "" {
-		return about.Conversation
-	}
+	found, _ := o.of(about)
 
-	known, _ := o.turns.Get(about.Turn)
-
-	return known
+	return found.conversation
 }
 
-// lookUp reads what is not remembered about transactions. What is not there is not remembered either.
-func (o *owners) lookUp(session *session, abouts []contextstore.About) error {
-	var turns, conversations []string
+// lookUp returns the transactions' owners, and reads those that are not remembered. What is not there is not remembered either.
+func (o *owners) lookUp(session *session, abouts []contextstore.About) ([]owner, error) {
+	var (
+		found                = make([]owner, len(abouts))
+		known                = make([]bool, len(abouts))
+		turns, conversations []string
+	)
 
-	for _, about := range abouts {
-		switch {
-		case !o.unknown(about):
+	for i, about := range abouts {
+		switch found[i], known[i] = o.of(about); {
+		case known[i]:
 		case about.Conversation != "":
 			conversations = append(conversations, about.Conversation)
 		default:
@@ -89,24 +92,54 @@ func (o *owners) lookUp(session *session, abouts []contextstore.About) error {
 	}
 
 	if len(turns)+len(conversations) == 0 {
-		return nil
+		return found, nil
 	}
 
+	read, err := o.read(session, turns, conversations)
+
+	for i, about := range abouts {
+		switch {
+		case known[i]:
+		case about.Conversation != "":
+			found[i].tenant = read[conversationKey(about.Conversation)].tenant
+		default:
+			found[i] = read[turnKey(about.Turn)]
+		}
+	}
+
+	return found, err
+}
+
+func conversationKey(id string) string { return "conversation/" + id }
+
+func turnKey(id string) string { return "turn/" + id }
+
+// read reads and remembers owners.
+func (o *owners) read(session *session, turns, conversations []string) (map[string]owner, error) {
 	session.actAs(tenants{all: true}) // until the end of the pipeline, which is a transaction of its own
 	defer func() { session.tenants = tenants{} }()
 
-	return session.Each(`SELECT '', conversation_id, tenant FROM conversations WHERE conversation_id = ANY(?)
+	found := make(map[string]owner, len(turns)+len(conversations))
+
+	return found, session.Each(`SELECT '', conversation_id, tenant FROM conversations WHERE conversation_id = ANY(?)
 		UNION ALL SELECT turn_id, conversation_id, tenant FROM turns WHERE turn_id = ANY(?)`, []any{conversations, turns},
 		func(scan func(...any) error) (bool, error) {
-			var turn, conversation, tenant string
-			if err := scan(&turn, &conversation, &tenant); err != nil {
+			var (
+				turn string
+				of   owner
+			)
+
+			if err := scan(&turn, &of.conversation, &of.tenant); err != nil {
 				return false, err
 			}
 
-			o.tenants.Add(conversation, tenant)
+			o.tenants.Add(of.conversation, of.tenant)
 
-			if turn != "" {
-				o.turn(turn, conversation)
+			if turn == "" {
+				found[conversationKey(of.conversation)] = of
+			} else {
+				found[turnKey(turn)] = of
+				o.turn(turn, of.conversation)
 			}
 
 			return true, nil
@@ -114,17 +147,16 @@ func (o *owners) lookUp(session *session, abouts []contextstore.About) error {
 }
 
 // plan says what a transaction locks, and on whose behalf it runs.
-func (o *owners) plan(about contextstore.About) *plan {
+func (o owner) plan(about contextstore.About) *plan {
 	made := &plan{
-		everything: about.Everything(), conversation: o.conversationOf(about), creation: about.Creation, scope: about.Scope,
+		everything: about.Everything(), conversation: o.conversation, creation: about.Creation, scope: about.Scope,
 	}
 
 	switch {
 	case about.Tenant != "":
 		made.tenants = tenants{tenant: about.Tenant}
 	case made.conversation != "":
-		tenant, _ := o.tenants.Get(made.conversation)
-		made.tenants = tenants{tenant: tenant}
+		made.tenants = tenants{tenant: o.tenant}
 	case made.everything:
 		made.tenants = tenants{all: true}
 	}

@@ -700,6 +700,65 @@ func TestGuessesAreChecked(t *testing.T) {
 	}
 }
 
+// TestAHandoffAnswersWithTheNewOwnersPin: whatever is remembered of the one who hands off.
+func TestAHandoffAnswersWithTheNewOwnersPin(t *testing.T) {
+	t.Parallel()
+
+	replica := replicaOf(t, postgres.Config{URL: database(t)})
+	turn := replica.running(t, "one")
+
+	if err := replica.store.Update(t.Context(), contextstore.About{Conversation: turn.GetConversationId()}, func(tx contextstore.Tx) error {
+		return tx.PutPin(turn.GetConversationId(), "billing", "bbbbbbbbbbbb")
+	}); err != nil {
+		t.Fatal(err)
+	}
+
+	for i := range 4 {
+		if _, err := replica.say(t.Context(), turn, strconv.Itoa(i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	before, _ := replica.store.Guesses()
+	if before == 0 {
+		t.Fatal("nothing was guessed")
+	}
+
+	handed, err := replica.Append(peer(t.Context(), "triage"), &contextv1.AppendRequest{
+		ConversationId: turn.GetConversationId(), RequestId: "handoff", Lease: leaseOf(turn),
+		Events: []*eventv1.Event{{Step: 1, Kind: &eventv1.Event_Handoff{Handoff: &eventv1.Handoff{
+			FromAgent: "triage", ToAgent: "billing", Reason: "an invoice",
+		}}}},
+	})
+	if err != nil || handed.GetTurn().GetAgent() != "billing" || handed.GetTurn().GetPinnedRevision() != "bbbbbbbbbbbb" {
+		t.Errorf("the turn is %v (%v), want it to be billing's with its pin", handed.GetTurn(), err)
+	}
+}
+
+// TestATurnThatWasRolledBackIsNobodys: its id may become another conversation's turn.
+func TestATurnThatWasRolledBackIsNobodys(t *testing.T) {
+	t.Parallel()
+
+	both := replicas(t, postgres.Config{URL: database(t)})
+	mine, theirs := both[0].open(t, "acme", "a"), both[1].open(t, "other", "b")
+	dropped := errors.New("dropped")
+
+	both[0].log(t, mine) // so that it is known whose it is
+
+	if err := both[0].store.Update(t.Context(), contextstore.About{Conversation: mine, NewTurn: "same"}, func(tx contextstore.Tx) error {
+		return errors.Join(tx.PutTurn(contextstore.Turn{Turn: &contextv1.Turn{TurnId: "same", ConversationId: mine}}), dropped)
+	}); !errors.Is(err, dropped) {
+		t.Fatal(err)
+	}
+
+	both[1].accept(t, theirs, "same")
+
+	found, err := both[0].GetTurn(peer(t.Context(), "triage"), &contextv1.GetTurnRequest{TurnId: "same"})
+	if err != nil || found.GetTurn().GetConversationId() != theirs {
+		t.Errorf("got %v, %v", found, err)
+	}
+}
+
 // TestOneTurnIDForTwoConversations: an id that two conversations use at once becomes the turn of one of them.
 func TestOneTurnIDForTwoConversations(t *testing.T) {
 	t.Parallel()

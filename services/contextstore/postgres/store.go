@@ -174,11 +174,12 @@ func again(err error) error {
 
 // snapshot begins a transaction that only reads.
 func (s *Store) snapshot(session *session, about contextstore.About) error {
-	if err := s.owners.lookUp(session, []contextstore.About{about}); err != nil {
+	owners, err := s.owners.lookUp(session, []contextstore.About{about})
+	if err != nil {
 		return err
 	}
 
-	planned := s.owners.plan(about)
+	planned := owners[0].plan(about)
 	session.queue = append(session.queue,
 		statement{query: "BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ"}, planned.tenants.statement())
 	session.tenants = planned.tenants

@@ -82,8 +82,9 @@ type tx struct {
 	reader
 
 	plan    *plan
-	owners  *owners
 	changed contextstore.Hint
+	// owned are the conversations of the turns that it wrote.
+	owned map[string]string
 	// written is how many statements it made, added how many of them add events and requests; last is the last event.
 	written, added int
 	last           *eventv1.Event
@@ -167,7 +168,12 @@ func (t *tx) PutTurn(row contextstore.Turn) error {
 	}
 
 	t.changed.Turns = append(t.changed.Turns, row.GetTurnId())
-	t.owners.turn(row.GetTurnId(), row.GetConversationId())
+
+	if t.owned == nil {
+		t.owned = map[string]string{}
+	}
+
+	t.owned[row.GetTurnId()] = row.GetConversationId()
 
 	return t.Rows.PutTurn(row)
 }

@@ -236,12 +236,13 @@ func (g *group) begin(batch []*commits.Job) error {
 		abouts[i] = one.About
 	}
 
-	if err := g.store.owners.lookUp(g.session, abouts); err != nil {
+	owners, err := g.store.owners.lookUp(g.session, abouts)
+	if err != nil {
 		return err
 	}
 
-	for _, about := range abouts {
-		g.plans = append(g.plans, g.store.owners.plan(about))
+	for i, about := range abouts {
+		g.plans = append(g.plans, owners[i].plan(about))
 	}
 
 	g.session.queue = append(g.session.queue, statement{query: "BEGIN"})
@@ -330,7 +331,7 @@ func (g *group) one(i int, job *commits.Job) (result, broken error) {
 	}
 
 	session.written = 0
-	writes := &tx{reader: readerOf(session), plan: planned, owners: g.store.owners}
+	writes := &tx{reader: readerOf(session), plan: planned}
 	g.txs = append(g.txs, writes)
 
 	var notes *noting
@@ -395,12 +396,16 @@ func (g *group) remember(results []error) {
 	}
 }
 
-// tell gives others a hint of what was committed.
+// tell remembers whose turns were committed, and gives others a hint of what was.
 func (g *group) tell(results []error) {
 	var changed contextstore.Hint
 
 	for i, one := range g.txs {
 		if results[i] == nil {
+			for turn, conversation := range one.owned {
+				g.store.owners.turn(turn, conversation)
+			}
+
 			changed.Conversations = append(changed.Conversations, one.changed.Conversations...)
 			changed.Turns = append(changed.Turns, one.changed.Turns...)
 			changed.Outcomes = changed.Outcomes || one.changed.Outcomes
