@@ -85,7 +85,7 @@ func (s *Service) reserve(request *handoffv1.HandoffRequest) (taken *tenure, min
 	taken = &tenure{
 		turnID: request.GetTurnId(), conversation: request.GetConversationId(), agent: s.name, short: s.revision,
 		holder: fmt.Sprintf("%s/%d", s.config.Instance, s.taken),
-		leave: leave, ready: make(chan struct{}), done: make(chan struct{}),
+		leave:  leave, ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.tenures[taken.turnID] = taken
 	s.background.Add(1) // under the lock that closing the gate takes, so that a drain waits for it
