@@ -166,8 +166,8 @@ func (c *chaos) roll(ctx context.Context, _ *rand.Rand) error {
 		c.replaced(limited, status)
 		cancel()
 
-		if ctx.Err() != nil {
-			return nil
+		if over := ctx.Err() != nil; over {
+			break
 		}
 	}
 

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// chaosVariable is how long faults happen, such as 10m; by default a minute.
+	// chaosVariable is how long faults happen, such as 10m; by default less than a minute.
 	chaosVariable = "SERIN_TEST_CHAOS"
 	// chaosSeedVariable repeats a run.
 	chaosSeedVariable = "SERIN_TEST_CHAOS_SEED"
@@ -70,7 +70,7 @@ var clearReasons = []string{loadtest.ProviderError}
 func TestChaos(t *testing.T) {
 	underLoad(t)
 
-	lasts, seed := chaosFor(t, time.Minute), chaosSeed(t)
+	lasts, seed := chaosFor(t, 45*time.Second), chaosSeed(t)
 	server := testenv.OwnPostgres(t, "max_connections=60", "synchronous_commit=on") // what was acknowledged survives
 	database := server.Database(t, "")
 	folder, journal := effectsFolder(t)

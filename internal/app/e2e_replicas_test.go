@@ -108,11 +108,11 @@ func TestRollingRestartOfReplicas(t *testing.T) {
 	users := p.doors()
 	p.transport = users
 
-	report := p.whileTalking(6, func(ctx context.Context, load *loadtest.Load) {
+	report := p.whileTalking(3, func(ctx context.Context, load *loadtest.Load) {
 		for _, name := range names {
 			load.Mark("restart of " + name)
 			p.replace(name, syscall.SIGTERM)
-			more(ctx, t, load, 2)
+			more(ctx, t, load, 1)
 		}
 	})
 

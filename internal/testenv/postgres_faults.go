@@ -75,7 +75,7 @@ func children(pid int) []int {
 
 	var found []int
 
-	for _, field := range strings.Fields(string(told)) {
+	for field := range strings.FieldsSeq(string(told)) {
 		if child, err := strconv.Atoi(field); err == nil {
 			found = append(found, child)
 		}
