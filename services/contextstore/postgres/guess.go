@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -24,7 +25,7 @@ import (
 type guess struct {
 	conversation contextstore.Conversation
 	turn         contextstore.Turn
-	// stamp is the xmin of the turn's row.
+	// stamp is the xmin of the turn's row; empty if the transaction under way wrote it.
 	stamp string
 }
 
@@ -56,15 +57,22 @@ type guessing struct {
 	*tx
 
 	guess *guess
-	// revised says that the turn was written: what its next reader sees may depend on what is not remembered, such as the pin
+	// revised is the turn as it was written: what its next reader sees may depend on what is not remembered, such as the pin
 	// of another agent.
-	revised bool
+	revised *contextstore.Turn
 }
 
 func (g *guessing) PutTurn(row contextstore.Turn) error {
-	g.revised = true
+	g.revised = copyOf(row)
 
 	return g.tx.PutTurn(row)
+}
+
+// copyOf returns a turn that does not change with another.
+func copyOf(row contextstore.Turn) *contextstore.Turn {
+	row.Turn = proto.CloneOf(row.Turn)
+
+	return &row
 }
 
 func (g *guessing) Request(conversationID, requestID string) (contextstore.Request, error) {
@@ -80,26 +88,30 @@ func (g *guessing) Conversation(id string) (contextstore.Conversation, error) {
 }
 
 func (g *guessing) Turn(id string) (contextstore.Turn, error) {
-	if id != g.guess.turn.GetTurnId() || g.revised {
+	if id != g.guess.turn.GetTurnId() || g.revised != nil {
 		return contextstore.Turn{}, errUnknown
 	}
 
-	turn := g.guess.turn
-	turn.Turn = proto.CloneOf(turn.Turn)
-
-	return turn, nil
+	return *copyOf(g.guess.turn), nil
 }
 
-// plain reports whether a transaction wrote nothing but events and its request.
-func (t *tx) plain() bool { return t.written == t.added }
-
-// next is what is remembered after a transaction that added events, or nil.
-func (g *guess) next(of *tx) *guess {
-	if g == nil || !of.plain() {
+// next is what is remembered after a transaction that added events, its request and perhaps a turn, and nothing else; nil if
+// it did. A turn that another agent owns now has another pin.
+func (g *guess) next(of *tx, revised *contextstore.Turn) *guess {
+	if g == nil || of.written != of.added+len(of.changed.Turns) || len(of.changed.Turns) > 1 {
 		return nil
 	}
 
 	after := *g
+
+	if revised != nil {
+		if revised.GetAgent() != g.turn.GetAgent() {
+			return nil
+		}
+
+		after.turn, after.stamp = *revised, ""
+	}
+
 	if of.last != nil {
 		after.conversation.Version = of.last.GetSequence()
 		after.conversation.UpdatedAt = of.last.GetTime().AsTime()
@@ -151,7 +163,7 @@ func (s *Store) guess(batch []*commits.Job) (results []error, done bool) {
 		return nil, false
 	}
 
-	err := s.write(batch, session, assumed(known, first, at))
+	stamp, err := s.write(batch, session, assumed(batch, known, at))
 
 	if err != nil {
 		s.guesses.wrong.Add(int64(len(batch)))
@@ -167,6 +179,10 @@ func (s *Store) guess(batch []*commits.Job) (results []error, done bool) {
 	s.guesses.right.Add(int64(len(batch)))
 
 	for id, one := range after {
+		if one != nil {
+			one.stamp = cmp.Or(one.stamp, stamp)
+		}
+
 		s.guesses.set(id, one)
 	}
 
@@ -198,13 +214,14 @@ func (s *Store) decide(session *session, batch []*commits.Job, known map[string]
 
 		session.written = 0
 		writes := &tx{reader: readerOf(session), plan: planned}
-		if err := one.Run(&guessing{tx: writes, guess: now}); err != nil || session.broken != nil {
+		guessing := &guessing{tx: writes, guess: now}
+		if err := one.Run(guessing); err != nil || session.broken != nil {
 			return nil, changed, false // it may be because of what is remembered
 		}
 
 		writes.written = session.written
 
-		after[id] = now.next(writes)
+		after[id] = now.next(writes, guessing.revised)
 		changed.Conversations = append(changed.Conversations, writes.changed.Conversations...)
 		changed.Turns = append(changed.Turns, writes.changed.Turns...)
 		changed.Outcomes = changed.Outcomes || writes.changed.Outcomes
@@ -213,38 +230,46 @@ func (s *Store) decide(session *session, batch []*commits.Job, known map[string]
 	return after, changed, true
 }
 
-// assumed is the statement that takes the locks and checks what was taken for granted.
-func assumed(known map[string]*guess, tenant string, at time.Time) statement {
+// assumed is the statement that takes the locks and checks what was taken for granted. It leaves the transaction acting for
+// the first job's tenant.
+func assumed(batch []*commits.Job, known map[string]*guess, at time.Time) statement {
 	var (
 		keys, sequences = make([]int64, 0, len(known)), make([]int64, 0, len(known))
-		ids, turns      = make([]string, 0, len(known)), make([]string, 0, len(known))
-		stamps, agents  = make([]string, 0, len(known)), make([]string, 0, len(known))
-		revision        = make([]string, 0, len(known))
+		whose, ids      = make([]string, 0, len(known)), make([]string, 0, len(known))
+		turns, stamps   = make([]string, 0, len(known)), make([]string, 0, len(known))
+		agents, pinned  = make([]string, 0, len(known)), make([]string, 0, len(known))
 	)
 
-	for id, one := range known {
+	for _, job := range batch {
+		id := job.About.Conversation
+		if slices.Contains(ids, id) {
+			continue
+		}
+
+		one := known[id]
 		keys = append(keys, hashOf("conversation", id))
 		sequences = append(sequences, one.conversation.Version)
-		ids, turns, stamps = append(ids, id), append(turns, one.turn.GetTurnId()), append(stamps, one.stamp)
-		agents, revision = append(agents, one.turn.GetAgent()), append(revision, one.turn.Pin.Revision)
+		whose, ids = append(whose, one.conversation.Tenant), append(ids, id)
+		turns, stamps = append(turns, one.turn.GetTurnId()), append(stamps, one.stamp)
+		agents, pinned = append(agents, one.turn.GetAgent()), append(pinned, one.turn.Pin.Revision)
 	}
 
 	slices.Sort(keys)
 
 	return statement{
-		"SELECT serin_append(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		[]any{tenant, slices.Compact(keys), ids, sequences, turns, stamps, agents, revision, float64(at.UnixMicro()) / 1e6},
+		"SELECT clock, stamp FROM serin_extend(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		[]any{whose, slices.Compact(keys), ids, sequences, turns, stamps, agents, pinned, float64(at.UnixMicro()) / 1e6},
 	}
 }
 
-// write sends everything in one pipeline, which is a transaction.
-func (s *Store) write(batch []*commits.Job, decided *session, assumed statement) error {
+// write sends everything in one pipeline, which is a transaction. It returns the stamp of the rows that were written.
+func (s *Store) write(batch []*commits.Job, decided *session, assumed statement) (stamp string, err error) {
 	ctx, cancel := bounded(batch)
 	defer cancel()
 
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // nothing was sent: the ordinary way tells
+		return "", err //nolint:wrapcheck // see failed
 	}
 	defer conn.Release()
 
@@ -258,15 +283,15 @@ func (s *Store) write(batch []*commits.Job, decided *session, assumed statement)
 	results := conn.SendBatch(ctx, pipeline)
 
 	var clock time.Time
-	if err := results.QueryRow().Scan(&clock); err != nil {
+	if err := results.QueryRow().Scan(&clock, &stamp); err != nil {
 		_ = results.Close() // the same again
 
-		return err //nolint:wrapcheck // as above
+		return "", err //nolint:wrapcheck // as above
 	}
 
 	s.guesses.read(clock)
 
-	return results.Close() //nolint:wrapcheck // as above
+	return stamp, results.Close() //nolint:wrapcheck // as above
 }
 
 // read notes the database's time.
@@ -294,6 +319,14 @@ type noting struct {
 	*tx
 
 	seen guess
+	// revised is the turn as it was written.
+	revised *contextstore.Turn
+}
+
+func (n *noting) PutTurn(row contextstore.Turn) error {
+	n.revised = copyOf(row)
+
+	return n.tx.PutTurn(row)
 }
 
 func (n *noting) Conversation(id string) (contextstore.Conversation, error) {
@@ -309,21 +342,28 @@ func (n *noting) Turn(id string) (contextstore.Turn, error) {
 		return row, err
 	}
 
-	n.seen.turn = row
-	n.seen.turn.Turn = proto.CloneOf(row.Turn)
+	n.seen.turn = *copyOf(row)
 
 	_, err = n.One(selectStamp, []any{id}, &n.seen.stamp)
 
 	return row, err
 }
 
-// remember keeps what an ordinary transaction saw and left, if the next one may guess upon it.
+// remember keeps what an ordinary transaction saw and left, if the next one may guess upon it. A row that was written within a
+// savepoint has a stamp that nobody knows.
 func (n *noting) remember(known *guesses, id string) {
-	if n.seen.stamp == "" || n.seen.turn.Pin.Questioned || n.seen.turn.Pin.Revision == "" {
-		known.set(id, nil)
-	} else {
-		known.set(id, n.seen.next(n.tx))
+	var after *guess
+	if n.seen.stamp != "" && !n.seen.turn.Pin.Questioned && n.seen.turn.Pin.Revision != "" {
+		after = n.seen.next(n.tx, n.revised)
 	}
+
+	if after != nil && after.stamp == "" {
+		if after.stamp = n.stamp; n.nested || n.stamp == "" {
+			after = nil
+		}
+	}
+
+	known.set(id, after)
 }
 
 func (t *tx) addsEvents(events []*eventv1.Event) {

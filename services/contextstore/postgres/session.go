@@ -32,6 +32,8 @@ type session struct {
 	tenants tenants
 	// clock is the database's time when the transaction had its locks, and since is when it was read.
 	clock, since time.Time
+	// stamp is the xmin of the rows that it writes, outside of savepoints, if that was asked for.
+	stamp string
 	// savepoint is where in the queue a savepoint goes once it is flushed; negative if none does.
 	savepoint int
 	saved     bool
@@ -179,14 +181,18 @@ func (s *session) send(read func(pgx.BatchResults) error, queries ...statement) 
 
 // executed reads what a queued statement came to.
 func (s *session) executed(results pgx.BatchResults, one statement) error {
-	if one.query != actAs {
-		_, err := results.Exec()
+	var err error
 
-		return err //nolint:wrapcheck // see failed
+	switch one.query {
+	case actAs:
+		err = results.QueryRow().Scan(nil, nil, &s.clock)
+		s.since = time.Now()
+	case actAndStamp:
+		err = results.QueryRow().Scan(nil, nil, &s.clock, &s.stamp)
+		s.since = time.Now()
+	default:
+		_, err = results.Exec()
 	}
-
-	err := results.QueryRow().Scan(nil, nil, &s.clock)
-	s.since = time.Now()
 
 	return err //nolint:wrapcheck // see failed
 }

@@ -15,6 +15,10 @@ import (
 // actAs says whose rows the transaction sees, and asks what time it is.
 const actAs = `SELECT set_config('serin.tenant', ?, true), set_config('serin.all_tenants', ?, true), clock_timestamp()`
 
+// actAndStamp does so too, and asks what the xmin of the rows will be that the transaction writes.
+const actAndStamp = `SELECT set_config('serin.tenant', ?, true), set_config('serin.all_tenants', ?, true), clock_timestamp(),
+	pg_current_xact_id()::xid::text`
+
 // tenants is who a transaction acts for.
 type tenants struct {
 	tenant string
@@ -88,6 +92,8 @@ type tx struct {
 	// written is how many statements it made, added how many of them add events and requests; last is the last event.
 	written, added int
 	last           *eventv1.Event
+	// nested says that it wrote within a savepoint.
+	nested bool
 }
 
 var _ contextstore.Tx = (*tx)(nil)

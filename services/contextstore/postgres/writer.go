@@ -35,6 +35,8 @@ type group struct {
 	txs     []*tx
 	// answers are what was read ahead, by transaction; nil for those that read once it is their turn.
 	answers []map[string]*answer
+	// appends says that one of them may only add events.
+	appends bool
 	// notes are of what those transactions read that only add events.
 	notes []*noting
 }
@@ -241,6 +243,8 @@ func (g *group) begin(batch []*commits.Job) error {
 		return err
 	}
 
+	g.appends = slices.ContainsFunc(abouts, func(about contextstore.About) bool { return about.Appends })
+
 	for i, about := range abouts {
 		g.plans = append(g.plans, owners[i].plan(about))
 	}
@@ -295,7 +299,12 @@ func (g *group) readAhead() error {
 		}
 	}
 
-	g.session.queue = append(g.session.queue, tenant.statement())
+	acting := tenant.statement()
+	if g.appends {
+		acting.query = actAndStamp
+	}
+
+	g.session.queue = append(g.session.queue, acting)
 	g.session.tenants = tenant
 
 	answers, err := g.session.fetch(queries)
@@ -343,7 +352,7 @@ func (g *group) one(i int, job *commits.Job) (result, broken error) {
 	}
 
 	g.notes = append(g.notes, notes)
-	writes.written = session.written
+	writes.written, writes.nested = session.written, session.saved
 
 	if session.broken != nil {
 		return nil, session.broken
