@@ -86,7 +86,7 @@ func TestChaos(t *testing.T) {
 	scenario.Turns, scenario.Think, scenario.Dialogues = 3, 500*time.Millisecond, chaosDialogues()
 
 	load, err := loadtest.Start(ctx, loadtest.Config{
-		URL: p.url, Transport: p.doors(), Scenario: scenario, Seed: seed, Audit: true, MaxOpen: 48, TurnTimeout: patience,
+		URL: p.url, Transport: p.doors(), Scenario: scenario, Seed: seed, Audit: true, MaxOpen: 48, TurnTimeout: 3 * patience / 2,
 		Decide: seen.decide,
 	})
 	if err != nil {

@@ -185,7 +185,11 @@ func (s *logScene) append(client int, random *rand.Rand, entry string, seen int6
 			continue
 		}
 
-		told := history.LogTold{Conflict: err != nil, Version: made.GetVersion() - s.before}
+		told := history.LogTold{Conflict: err != nil}
+		if err == nil {
+			told.Version = made.GetVersion() - s.before
+		}
+
 		if !s.note(client, began, asked, told, history.LogTold{Unknown: true}, err, "VERSION_CONFLICT") {
 			return seen
 		}
