@@ -166,8 +166,10 @@ func (c *chaos) roll(ctx context.Context, _ *rand.Rand) error {
 		c.replaced(limited, status)
 		cancel()
 
-		if over := ctx.Err() != nil; over {
-			break
+		select {
+		case <-ctx.Done():
+			return nil
+		default:
 		}
 	}
 

@@ -217,7 +217,9 @@ func TestHistoryOfReplicas(t *testing.T) {
 		counts = map[string]int{}
 	)
 
-	for i, play := range []func(*stores, *rand.Rand) (int, func() error){playLog, playLog, playHeldLease, playShortLease, playShortLease} {
+	for i, play := range []func(*stores, *rand.Rand) (int, func() error){
+		playLog, playLog, playLog, playHeldLease, playHeldLease, playShortLease, playShortLease,
+	} {
 		random := rand.New(rand.NewPCG(seed, uint64(100+i)))
 
 		group.Go(func() {
