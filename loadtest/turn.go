@@ -80,11 +80,16 @@ func (t *talk) follow(ctx context.Context, made *turn, text, key string) error {
 	for attempt := 0; ; {
 		before := t.ledger.next
 
-		err := t.stream(ctx, made, text, key)
+		var err error
+		if made.state != waiting { // or else an answer did not arrive, and no stream will bring anything before it does
+			err = t.stream(ctx, made, text, key)
+		}
 
 		switch {
 		case err == nil && made.state == waiting:
 			if err = t.answer(ctx, made); err == nil {
+				made.state = unended
+
 				continue
 			}
 		case err == nil:
