@@ -28,29 +28,29 @@ type Queue struct {
 	waiting []*Job
 	closed  bool
 
-	// failures is how many batches in a row came to Again, and rest is until when nothing is tried for that. Whoever holds
+	// failures is how many batches in a row came to AgainError, and rest is until when nothing is tried for that. Whoever holds
 	// the turn reads and writes them.
 	failures int
 	rest     time.Time
 }
 
-// Waits between batches that came to Again: longer each time.
+// Waits between batches that came to AgainError: longer each time.
 const (
 	leastRest = 20 * time.Millisecond
 	mostRest  = 500 * time.Millisecond
 )
 
-// Again is what a transaction came to that may succeed later: nothing of it was committed. It runs again, with whatever
+// AgainError is what a transaction came to that may succeed later: nothing of it was committed. It runs again, with whatever
 // else waits by then, unless its context does not last that long.
-type Again struct {
+type AgainError struct {
 	// Why is what the caller is told if it does not.
 	Why error
 }
 
-func (a *Again) Error() string { return "to be run again: " + a.Why.Error() }
+func (a *AgainError) Error() string { return "to be run again: " + a.Why.Error() }
 
 // Unwrap returns why.
-func (a *Again) Unwrap() error { return a.Why }
+func (a *AgainError) Unwrap() error { return a.Why }
 
 // Job is one transaction.
 type Job struct {
@@ -61,7 +61,7 @@ type Job struct {
 	done chan error
 	// begun is set by whoever decides first: the one who runs it, or the one who gave up waiting.
 	begun atomic.Bool
-	// why is what it came to last, if that was Again. It is written before begun is taken back.
+	// why is what it came to last, if that was AgainError. It is written before begun is taken back.
 	why error
 }
 
@@ -74,7 +74,7 @@ func NewQueue(most int, run func(batch []*Job) []error) *Queue {
 }
 
 // Do runs a transaction and waits for its commit. Once it has begun it is not interrupted by the context, but it is not run
-// [Again] after that has ended. Errors: UNAVAILABLE (STORE_CLOSED).
+// again ([AgainError]) after that has ended. Errors: UNAVAILABLE (STORE_CLOSED).
 func (q *Queue) Do(ctx context.Context, about contextstore.About, run func(contextstore.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -164,7 +164,7 @@ func (q *Queue) lead() {
 	var again []*Job
 
 	for i, result := range q.run(begun) {
-		if later, ok := result.(*Again); ok { //nolint:errorlint // it is not wrapped
+		if later, ok := result.(*AgainError); ok { //nolint:errorlint // it is not wrapped
 			begun[i].why = later.Why
 			again = append(again, begun[i])
 		} else {

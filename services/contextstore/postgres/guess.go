@@ -164,7 +164,6 @@ func (s *Store) guess(batch []*commits.Job) (results []error, done bool) {
 	}
 
 	stamp, err := s.write(batch, session, assumed(batch, known, at))
-
 	if err != nil {
 		s.guesses.wrong.Add(int64(len(batch)))
 		s.guesses.forget(known)
@@ -276,7 +275,7 @@ func (s *Store) write(batch []*commits.Job, decided *session, assumed statement)
 	pipeline := &pgx.Batch{}
 	pipeline.Queue(numbered(assumed.query), assumed.args...)
 
-	for _, one := range decided.queue {
+	for _, one := range merged(decided.queue) {
 		pipeline.Queue(numbered(one.query), one.args...)
 	}
 

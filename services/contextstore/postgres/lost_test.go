@@ -143,7 +143,8 @@ func TestLostCommits(t *testing.T) {
 			t.Errorf("%s of DeleteConversation was lost: %v", what, err)
 		}
 
-		if _, err := replica.GetConversation(ctx, &contextv1.GetConversationRequest{ConversationId: conversation}); fault.CodeOf(err) != codes.NotFound {
+		_, err := replica.GetConversation(ctx, &contextv1.GetConversationRequest{ConversationId: conversation})
+		if fault.CodeOf(err) != codes.NotFound {
 			t.Errorf("the conversation was deleted, and GetConversation says %v", err)
 		}
 	}

@@ -53,22 +53,28 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, opening(settings.ConnConfig, err)
 	}
 
+	store := newStore(pool, settings.ConnConfig, lanes, cmp.Or(config.Poll, 2*time.Second), logger) //nolint:contextcheck // see inBackground
+	store.disconnect = pool.Close
+
+	return store, nil
+}
+
+// newStore makes a store with a memory of its own on connections that others may use, too.
+func newStore(pool *pgxpool.Pool, listener *pgx.ConnConfig, lanes int, every time.Duration, logger *slog.Logger) *Store {
 	store := &Store{
 		pool: pool, owners: newOwners(), guesses: newGuesses(), seed: maphash.MakeSeed(), logger: logger,
-		hints:    newHints(pool), //nolint:contextcheck // they end with the store
-		listener: settings.ConnConfig, every: cmp.Or(config.Poll, 2*time.Second),
+		hints: newHints(pool), listener: listener, every: every,
+		forgetting: inBackground(func(ctx context.Context) { forgetting(ctx, pool) }),
 	}
-
-	store.forgetting = inBackground(func(ctx context.Context) { forgetting(ctx, pool) }) //nolint:contextcheck // as above
 
 	for range lanes {
 		store.lanes = append(store.lanes, commits.NewQueue(maxBatch, store.run))
 	}
 
-	return store, nil
+	return store
 }
 
-// inBackground runs something until it is told to end.
+// inBackground runs something until it is told to end: with its store, not with the context that opened that.
 func inBackground(run func(context.Context)) (end func()) {
 	ctx, stop := context.WithCancel(context.Background())
 

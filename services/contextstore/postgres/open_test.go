@@ -199,7 +199,7 @@ func TestTheReleaseBeforeRunsOnTheNextSchema(t *testing.T) {
 
 	execute(t, at, statements...)
 
-	storetest.RunBriefly(t, opener(at))
+	storetest.RunBriefly(t, opener(t, at))
 }
 
 // TestASuperuserIsToldThatTenantsAreNotApart: row-level security does not hold for one.

@@ -41,8 +41,8 @@ func proxied(tb testing.TB, at string) (through *proxy, behind string) {
 		tb.Fatal(err)
 	}
 
-	real := must(url.Parse(at))
-	through = &proxy{listener: listener, server: real.Host, refused: make(chan struct{}, 10000), conns: map[net.Conn]struct{}{}}
+	behindIt := must(url.Parse(at))
+	through = &proxy{listener: listener, server: behindIt.Host, refused: make(chan struct{}, 10000), conns: map[net.Conn]struct{}{}}
 	through.running.Go(through.accept)
 
 	tb.Cleanup(func() {
@@ -51,9 +51,9 @@ func proxied(tb testing.TB, at string) (through *proxy, behind string) {
 		through.running.Wait()
 	})
 
-	real.Host = listener.Addr().String()
+	behindIt.Host = listener.Addr().String()
 
-	return through, real.String()
+	return through, behindIt.String()
 }
 
 func (p *proxy) accept() {

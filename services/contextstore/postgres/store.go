@@ -48,6 +48,8 @@ type Store struct {
 	lanes   []*commits.Queue
 	seed    maphash.Seed
 	hints   *hints
+	// disconnect closes the pool.
+	disconnect func()
 	// forgetting ends what deletes old markers.
 	forgetting func()
 	logger     *slog.Logger
@@ -208,7 +210,7 @@ func (s *Store) Close() error {
 	s.reading.Wait()
 	s.hints.close()
 	s.forgetting()
-	s.pool.Close()
+	s.disconnect()
 
 	return nil
 }

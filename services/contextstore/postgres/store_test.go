@@ -44,15 +44,27 @@ func database(tb testing.TB) string {
 	return server.Database(tb, template.name)
 }
 
-// opener opens one database for test after test, each of which finds it empty: that is much faster than one for each.
-func opener(at string) storetest.Open {
+// opener opens one database for test after test, each of which finds it empty, over the same connections: that is much faster
+// than one for each.
+func opener(tb testing.TB, at string) storetest.Open {
+	tb.Helper()
+
+	first := openWith(tb, postgres.Config{URL: at})
+
 	return func(tb testing.TB) contextstore.Store {
 		tb.Helper()
 		execute(tb, at, `SET serin.all_tenants = 'on'`, `DELETE FROM events; DELETE FROM requests; DELETE FROM pins;
 			DELETE FROM calls; DELETE FROM turns; DELETE FROM checkpoints; DELETE FROM shared_state; DELETE FROM withdrawals;
 			DELETE FROM outcomes; DELETE FROM conversations`, `SELECT setval(pg_get_serial_sequence('outcomes', 'position'), 1, false)`)
 
-		return openWith(tb, postgres.Config{URL: at})
+		store := first.Beside()
+		tb.Cleanup(func() {
+			if err := store.Close(); err != nil {
+				tb.Error(err)
+			}
+		})
+
+		return store
 	}
 }
 
@@ -73,4 +85,4 @@ func openWith(tb testing.TB, config postgres.Config) *postgres.Store {
 	return store
 }
 
-func TestStore(t *testing.T) { storetest.Run(t, opener(database(t))) }
+func TestStore(t *testing.T) { storetest.Run(t, opener(t, database(t))) }

@@ -79,11 +79,11 @@ func (s *Store) run(batch []*commits.Job) []error {
 func (s *Store) later(why error) error {
 	s.pool.Reset()
 
-	return &commits.Again{Why: failed(why)}
+	return &commits.AgainError{Why: failed(why)}
 }
 
 func isAgain(err error) bool {
-	_, again := err.(*commits.Again) //nolint:errorlint // it is not wrapped
+	_, again := err.(*commits.AgainError) //nolint:errorlint // it is not wrapped
 
 	return again
 }

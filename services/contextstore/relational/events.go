@@ -6,6 +6,12 @@ import (
 	"github.com/serinhq/serin/services/contextstore"
 )
 
+// InsertEvent and InsertRequest are the statements that most rows are written with: a store may write many at once instead.
+const (
+	InsertEvent   = "INSERT INTO events (conversation_id, sequence, created_at, data) VALUES (?, ?, ?, ?)"
+	InsertRequest = "INSERT INTO requests (conversation_id, request_id, digest, response) VALUES (?, ?, ?, ?)"
+)
+
 // Events returns up to limit events from a sequence on; fewer once they fill maxBytes, but at least one.
 func (r Rows) Events(conversationID string, from int64, limit, maxBytes int) ([]*eventv1.Event, error) {
 	var events []*eventv1.Event
@@ -39,8 +45,8 @@ func (r Rows) InsertEvents(conversationID string, events []*eventv1.Event) error
 			return err
 		}
 
-		if err := r.db.Exec("INSERT INTO events (conversation_id, sequence, created_at, data) VALUES (?, ?, ?, ?)",
-			conversationID, event.GetSequence(), Nanos(event.GetTime().AsTime()), data); err != nil {
+		if err := r.db.Exec(InsertEvent, conversationID, event.GetSequence(),
+			Nanos(event.GetTime().AsTime()), data); err != nil {
 			return err
 		}
 	}
@@ -73,6 +79,5 @@ func (r Rows) InsertRequest(row contextstore.Request) error {
 		return err
 	}
 
-	return r.db.Exec("INSERT INTO requests (conversation_id, request_id, digest, response) VALUES (?, ?, ?, ?)",
-		row.ConversationID, row.ID, row.Digest, response)
+	return r.db.Exec(InsertRequest, row.ConversationID, row.ID, row.Digest, response)
 }

@@ -16,6 +16,7 @@ import (
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/services/contextstore"
+	"github.com/serinhq/serin/services/contextstore/storetest"
 )
 
 // crashEnv names the database to a child process that is to be killed.
@@ -41,8 +42,11 @@ func TestSurvivesSIGKILL(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "context.db")
 	rounds := 25
 
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		rounds = 5
+	case storetest.Slow:
+		rounds = 10
 	}
 
 	told := make([]acknowledged, 0, 100*rounds)

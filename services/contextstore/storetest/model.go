@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,11 @@ func checkModel(t *testing.T, open Open) {
 	t.Helper()
 
 	shared := newWorld(t, open(t))
+
+	if checks := flag.Lookup("rapid.checks"); Slow && checks.Value.String() == checks.DefValue {
+		t.Cleanup(func() { _ = checks.Value.Set(checks.DefValue) }) // it was this before
+		_ = checks.Value.Set("30")                                  // a number
+	}
 
 	rapid.Check(t, func(t *rapid.T) {
 		w := *shared

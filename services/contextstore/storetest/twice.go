@@ -20,12 +20,8 @@ func RunTwice(t *testing.T, open Open) {
 	}, []suite{
 		{"Conversations", conversationTests()},
 		{"Turns", turnTests()},
-		{"Leases", leaseTests()},
 		{"RevisionUse", revisionUseTests()},
-		{"Outcomes", outcomeTests()},
-		{"Calls", callTests()},
 		{"Memory", memoryTests()},
-		{"Delete", deleteTests()},
 	})
 }
 
