@@ -57,9 +57,17 @@ func (c *Client) Close() {
 	}
 }
 
-func (c *Client) create(ctx context.Context, agent string) (*conversationv1.Conversation, error) {
+// create opens a conversation; the same key again is the same one.
+func (c *Client) create(ctx context.Context, agent, key string) (*conversationv1.Conversation, error) {
+	request, err := c.request(ctx, http.MethodPost, "conversations", &conversationv1.CreateConversationRequest{Agent: agent})
+	if err != nil {
+		return nil, err
+	}
+
+	request.Header.Set("Idempotency-Key", key)
+
 	answer := &conversationv1.CreateConversationResponse{}
-	err := c.call(ctx, http.MethodPost, "conversations", &conversationv1.CreateConversationRequest{Agent: agent}, answer)
+	err = c.read(request, answer)
 
 	return answer.GetConversation(), err
 }
@@ -118,6 +126,11 @@ func (c *Client) call(ctx context.Context, method, path string, in, out proto.Me
 		return err
 	}
 
+	return c.read(request, out)
+}
+
+// read sends a request and reads the answer.
+func (c *Client) read(request *http.Request, out proto.Message) error {
 	response, err := c.do(request)
 	if err != nil {
 		return err
@@ -126,7 +139,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out proto.Me
 
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return unreachable(ctx, err)
+		return unreachable(request.Context(), err)
 	}
 
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, out); err != nil {

@@ -33,6 +33,9 @@ type Config struct {
 	Script func(ctx context.Context, load *Load) error
 	// OnEvent gets each durable event once, in order within its conversation, from many goroutines at once.
 	OnEvent func(event *eventv1.Event)
+	// Decide answers what a person is asked about a call; by default everything is approved, and whatever may
+	// have happened did.
+	Decide func(conversation, call string, kind eventv1.InputRequested_Kind) eventv1.Decision
 	// Progress is told how it goes, each second; it may be nil.
 	Progress func(Progress)
 	// Now is the clock, the same as the store's events have; default time.Now.
@@ -65,5 +68,18 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = time.Now
 	}
 
+	if c.Decide == nil {
+		c.Decide = approve
+	}
+
 	return c, c.Scenario.validate()
+}
+
+// approve answers as a user in a hurry does.
+func approve(_, _ string, kind eventv1.InputRequested_Kind) eventv1.Decision {
+	if kind == eventv1.InputRequested_KIND_OUTCOME {
+		return eventv1.Decision_DECISION_HAPPENED
+	}
+
+	return eventv1.Decision_DECISION_APPROVE
 }

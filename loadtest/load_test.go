@@ -342,6 +342,18 @@ func TestQuestionsAreAnswered(t *testing.T) {
 			events[last])
 	}
 
+	var answers atomic.Int64
+
+	g.before = func(w http.ResponseWriter, r *http.Request) bool { // each second answer does not arrive at first
+		if strings.Contains(r.URL.Path, "/approvals/") && answers.Add(1)%2 == 1 {
+			refuse(w, http.StatusServiceUnavailable, "UNAVAILABLE", "STORE_UNAVAILABLE")
+
+			return true
+		}
+
+		return false
+	}
+
 	report := run(t, Config{URL: g.URL, Scenario: burst(3, 2), Audit: true})
 	if !report.Judge(DefaultBars()...) || report.Turns.Approvals != 6 || report.Turns.Completed != 6 ||
 		report.Revision("billing", revisionA).Segments != 12 {

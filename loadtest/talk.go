@@ -2,9 +2,10 @@ package loadtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -26,15 +27,15 @@ type talk struct {
 	load     *Load
 	number   int
 	intended time.Time
-	random   *rand.Rand
+	random   *mathrand.Rand
 	ledger   *ledger
 	found    []Violation
 }
 
 func newTalk(load *Load, number int, intended time.Time) *talk {
-	seed := rand.NewPCG(load.cfg.Seed, uint64(number)+2) //nolint:gosec // it counts from 0
+	seed := mathrand.NewPCG(load.cfg.Seed, uint64(number)+2) //nolint:gosec // it counts from 0
 
-	return &talk{load: load, number: number, intended: intended, random: rand.New(seed)} //nolint:gosec // load, not secrets
+	return &talk{load: load, number: number, intended: intended, random: mathrand.New(seed)} //nolint:gosec // load, not secrets
 }
 
 func (t *talk) run() {
@@ -98,8 +99,10 @@ func (t *talk) open() error {
 	ctx, cancel := context.WithDeadline(t.load.ctx, t.intended.Add(t.load.cfg.TurnTimeout))
 	defer cancel()
 
+	key := rand.Text()
+
 	for attempt := 0; ; attempt++ {
-		opened, err := t.load.client.create(ctx, t.load.cfg.Scenario.Agent)
+		opened, err := t.load.client.create(ctx, t.load.cfg.Scenario.Agent, key)
 		if err == nil {
 			t.ledger = newLedger(opened.GetConversationId(), opened.GetVersion())
 
@@ -153,9 +156,11 @@ func (t *talk) audit() ending {
 // errCut says that a stream ended before the turn did.
 var errCut = errors.New("the stream was cut")
 
-// transient reports whether trying again may get further.
+// transient reports whether trying again may get further. What ran out of time may have been done: the key says so.
 func transient(err error) bool {
-	return errors.Is(err, errCut) || fault.CodeOf(err) == codes.Unavailable
+	code := fault.CodeOf(err)
+
+	return errors.Is(err, errCut) || code == codes.Unavailable || code == codes.DeadlineExceeded
 }
 
 // pause waits before the next attempt: 20 ms at first, doubling up to 640 ms.

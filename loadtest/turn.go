@@ -80,11 +80,16 @@ func (t *talk) follow(ctx context.Context, made *turn, text, key string) error {
 	for attempt := 0; ; {
 		before := t.ledger.next
 
-		err := t.stream(ctx, made, text, key)
+		var err error
+		if made.state != waiting { // or else an answer did not arrive, and no stream will bring anything before it does
+			err = t.stream(ctx, made, text, key)
+		}
 
 		switch {
 		case err == nil && made.state == waiting:
 			if err = t.answer(ctx, made); err == nil {
+				made.state = unended
+
 				continue
 			}
 		case err == nil:
@@ -230,14 +235,10 @@ func (t *turn) apply(event *eventv1.Event) bool {
 	return t.state != unended && (t.state != waiting || event.GetTurnWaiting() != nil)
 }
 
-// answer approves everything that is asked, as a user in a hurry does.
+// answer decides about everything that is asked.
 func (t *talk) answer(ctx context.Context, made *turn) error {
 	for call, kind := range made.asked {
-		decision := eventv1.Decision_DECISION_APPROVE
-		if kind == eventv1.InputRequested_KIND_OUTCOME {
-			decision = eventv1.Decision_DECISION_HAPPENED
-		}
-
+		decision := t.load.cfg.Decide(t.ledger.conversation, call, kind)
 		if err := t.load.client.approve(ctx, t.ledger.conversation, call, decision); err != nil && !fault.Is(err, "INPUT_RESOLVED") {
 			return err
 		}

@@ -29,7 +29,7 @@
 //	mesh/e2e         is a module of its own: a real API server and istiod, and the tests on them.
 //
 // Package internal/rpc is how servers and clients are made, internal/telemetry what they record and internal/health whether
-// they are ready, package loadtest measures it all from outside, and package internal/app wires everything:
-// internal/app/platform.go is `serin up`, rooms.go what one process runs, room_cluster.go and podtemplate.go what a cluster
-// is told.
+// they are ready, package loadtest measures it all from outside, internal/history checks what concurrent clients of a store
+// were told, and package internal/app wires everything: internal/app/platform.go is `serin up`, rooms.go what one process
+// runs, room_cluster.go and podtemplate.go what a cluster is told.
 package services

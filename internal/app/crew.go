@@ -27,10 +27,11 @@ type crewAgent struct {
 	revisions []member
 }
 
-// member is one revision that shall run.
+// member is one process that shall run: a replica of a revision.
 type member struct {
 	agent, revision, resolved string
 	spec                      agentspec.Agent
+	replica                   int // from 0
 }
 
 // newCrew reads the declarations of a request. Errors: INVALID_ARGUMENT, which names the agent.
@@ -92,13 +93,15 @@ func newCrewAgent(wanted *workloadv1.Agent) (crewAgent, error) {
 	return read, nil
 }
 
-// members are the processes that shall run, by name.
-func (c crew) members() map[string]member {
+// members are the processes that shall run, by name: so many of each revision.
+func (c crew) members(replicas int) map[string]member {
 	all := map[string]member{}
 
 	for _, agent := range c.agents {
 		for _, revision := range agent.revisions {
-			all[processName(agent.name, agentspec.Short(revision.revision))] = revision
+			for revision.replica = range replicas {
+				all[replicaName(processName(agent.name, agentspec.Short(revision.revision)), revision.replica)] = revision
+			}
 		}
 	}
 

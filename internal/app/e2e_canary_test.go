@@ -32,7 +32,7 @@ func (p *testPlatform) whileTalking(rate float64, do func(ctx context.Context, l
 	scenario.Think = 500 * time.Millisecond
 
 	load, err := loadtest.Start(ctx, loadtest.Config{
-		URL: p.url, Scenario: scenario, Audit: true, MaxOpen: 48, TurnTimeout: 2 * patience,
+		URL: p.url, Transport: p.transport, Scenario: scenario, Audit: true, MaxOpen: 48, TurnTimeout: 2 * patience,
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -59,7 +59,7 @@ func (p *testPlatform) inTheMesh() {
 	p.t.Helper()
 
 	for _, status := range p.platform.Statuses() {
-		name := revisionSuffix.ReplaceAllString(status.Name, "")
+		name := replicaSuffix.ReplaceAllString(status.Name, "")
 		if status.State != supervise.Ready || slices.Contains([]string{rpc.Gateway, rpc.Ambassador, rpc.Mesh}, name) {
 			continue // the last three serve nothing in the mesh that could be asked
 		}

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,6 +76,44 @@ func TestAgentsLookDocumentsUp(t *testing.T) {
 	eventually(t, "another retriever answers", func() bool {
 		return slices.Equal(documentsOf(p.lookUp("Where is the garage?")), []string{"handbook/parking.md"})
 	})
+}
+
+// Replicas of a retriever accept at one address, each with an index of its own: whichever dies, documents are found.
+func TestRetrieversHaveReplicas(t *testing.T) {
+	dir := t.TempDir()
+
+	for name, text := range map[string]string{"librarian.yaml": librarian, "handbook/refunds.md": "# Refunds\n\nA refund takes ten days.\n"} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	p := startPlatform(t, func(config *app.PlatformConfig) { config.Agents, config.Replicas = dir, 2 })
+	found := func() bool {
+		return slices.Equal(documentsOf(p.lookUp("How long does a refund take?")), []string{"handbook/refunds.md"})
+	}
+
+	eventually(t, "the document is found", found)
+
+	addresses := map[string]bool{}
+
+	for _, workload := range p.platform.Summary().Workloads {
+		if strings.HasPrefix(workload.Name, "librarian-retriever-") {
+			addresses[workload.Address] = true
+
+			if _, err := os.Stat(filepath.Join(p.config.Data, "retriever", workload.Name+".db")); err != nil {
+				t.Errorf("%s has no index of its own: %v", workload.Name, err)
+			}
+
+			p.replace(workload.Name, syscall.SIGKILL)
+			eventually(t, "the document is found without "+workload.Name, found)
+		}
+	}
+
+	if len(addresses) != 1 {
+		t.Errorf("the replicas listen at %v, want one address", addresses)
+	}
 }
 
 // lookUp asks in a new conversation, which must get its answer, and returns what its log says of documents.

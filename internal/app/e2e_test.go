@@ -18,12 +18,26 @@ const chargedTwice = "My invoice was charged twice, please refund the duplicate 
 func checkLog(t *testing.T, events []*eventv1.Event) {
 	t.Helper()
 
+	problems := problemsOf(events)
+	for _, problem := range problems {
+		t.Error(problem)
+	}
+
+	if len(problems) > 0 {
+		t.Logf("the log:\n%s", transcript(events))
+	}
+}
+
+// problemsOf are where a log is not as it must be.
+func problemsOf(events []*eventv1.Event) (problems []string) {
+	add := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+
 	results, ends, turns := map[string]int{}, 0, 0
 	calls := []string{}
 
 	for i, event := range events {
 		if event.GetSequence() != int64(i+1) {
-			t.Errorf("event %d has sequence %d", i+1, event.GetSequence())
+			add("event %d has sequence %d", i+1, event.GetSequence())
 		}
 
 		switch kind := event.GetKind().(type) {
@@ -42,17 +56,15 @@ func checkLog(t *testing.T, events []*eventv1.Event) {
 
 	for _, call := range calls {
 		if results[call] != 1 {
-			t.Errorf("call %s has %d results, want 1", call, results[call])
+			add("call %s has %d results, want 1", call, results[call])
 		}
 	}
 
 	if ends != turns {
-		t.Errorf("%d turns have %d ends", turns, ends)
+		add("%d turns have %d ends", turns, ends)
 	}
 
-	if t.Failed() {
-		t.Logf("the log:\n%s", transcript(events))
-	}
+	return problems
 }
 
 func isHandoff(event *eventv1.Event) bool { return event.GetHandoff() != nil }

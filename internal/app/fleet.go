@@ -109,12 +109,20 @@ func (f *fleet) apply(request *workloadv1.ApplyRequest) error {
 	f.wanted, f.declared = request, declared
 
 	if !servers {
-		f.platform.supervisor.Restart(rpc.Tools)
+		f.restartTools()
 	}
 
 	f.wake()
 
 	return nil
+}
+
+// restartTools has all replicas start with other tool servers: at once, since an agent that needs a new one can't know
+// which of them has it. Calls wait meanwhile.
+func (f *fleet) restartTools() {
+	for replica := range f.platform.config.replicasOf("tools") {
+		f.platform.supervisor.Restart(replicaName(rpc.Tools, replica))
+	}
 }
 
 // wake has [fleet.run] look again.
@@ -190,7 +198,7 @@ func (f *fleet) reconcile(stopping *sync.WaitGroup) error {
 	declared, running, leaving := f.declared, maps.Clone(f.running), maps.Clone(f.leaving)
 	f.mu.Unlock()
 
-	wanted, retrievers := declared.members(), declared.retrievers()
+	wanted, retrievers := declared.members(f.platform.config.Replicas), declared.retrievers(f.platform.config.Replicas)
 
 	for name := range running {
 		_, stays := wanted[name]
@@ -204,18 +212,18 @@ func (f *fleet) reconcile(stopping *sync.WaitGroup) error {
 
 	failed := map[string]string{}
 
-	for name, member := range retrievers {
+	for _, name := range slices.Sorted(maps.Keys(retrievers)) { // the first replica comes first
 		if running[name] == nil {
-			problems = append(problems, f.startRetriever(name, member))
+			problems = append(problems, f.startRetriever(name, retrievers[name]))
 		}
 	}
 
-	for name, member := range wanted {
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		if running[name] != nil {
 			continue
 		}
 
-		if err := f.start(name, member, declared); err != nil {
+		if err := f.start(name, wanted[name], declared); err != nil {
 			problems = append(problems, err)
 			failed[name] = err.Error()
 		}
@@ -290,7 +298,10 @@ func (f *fleet) start(name string, member member, declared crew) error {
 		settings.Peers = append(settings.Peers, declared.entry(handoff.Agent))
 	}
 
-	planned, err := p.planned(name, stageAgents, workloadConfig{Room: "agent", Name: member.agent, Agent: settings}, "grpc", "http")
+	process := processName(member.agent, agentspec.Short(member.revision))
+
+	planned, err := p.planned(process, member.replica, nil, stageAgents,
+		workloadConfig{Room: "agent", Name: member.agent, Agent: settings}, "grpc", "http")
 	if err != nil {
 		return err
 	}

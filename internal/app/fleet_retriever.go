@@ -30,22 +30,30 @@ func retrieverName(spec agentspec.Agent) string {
 	return spec.Metadata.Name + "-retriever-" + hex.EncodeToString(sum[:4])
 }
 
-// retrievers are those that shall run, by process, each with a revision that declares its documents.
-func (c crew) retrievers() map[string]member {
+// retrievers are those that shall run, by process, each with a revision that declares its documents: so many of each.
+func (c crew) retrievers(replicas int) map[string]member {
 	all := map[string]member{}
 
-	for _, one := range c.members() {
+	for _, one := range c.members(replicas) {
 		if name := retrieverName(one.spec); name != "" {
-			all[name] = one
+			all[replicaName(name, one.replica)] = one
 		}
 	}
 
 	return all
 }
 
-// startRetriever plans a retriever's process and hands it to the supervisor.
+// startRetriever plans a retriever's process and hands it to the supervisor. Its replicas accept at one socket, each with
+// an index of its own, which one process writes.
 func (f *fleet) startRetriever(name string, of member) error {
 	p := f.platform
+
+	var first *plannedWorkload
+	if of.replica > 0 {
+		if first = f.workloads()[retrieverName(of.spec)]; first == nil {
+			return fmt.Errorf("the first replica of %s does not run yet", name)
+		}
+	}
 
 	if err := p.issue(of.agent); err != nil {
 		return err
@@ -56,7 +64,7 @@ func (f *fleet) startRetriever(name string, of member) error {
 		return err
 	}
 
-	planned, err := p.planned(name, stageServices, workloadConfig{
+	planned, err := p.planned(retrieverName(of.spec), of.replica, first, stageServices, workloadConfig{
 		Room: "retriever", Name: of.agent, Retriever: &retrieverSettings{
 			File: file, Revision: of.revision, Index: p.data.join("retriever", name+".db"), Folder: p.documentsFolder(),
 		},

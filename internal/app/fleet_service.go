@@ -50,7 +50,9 @@ func (s workloadServer) Watch(
 		statuses, changed := s.fleet.platform.supervisor.Changed()
 		failed, told := s.fleet.failures()
 
-		if err := stream.Send(&workloadv1.WatchResponse{Statuses: append(s.fleet.statuses(statuses), failed...)}); err != nil {
+		if err := stream.Send(&workloadv1.WatchResponse{
+			Statuses: append(s.fleet.statuses(statuses), failed...), Sizes: s.fleet.sizes(),
+		}); err != nil {
 			return err
 		}
 
@@ -83,12 +85,35 @@ func (f *fleet) statuses(all []supervise.Status) []*workloadv1.Status {
 	return statuses
 }
 
+// sizes are how many processes of each revision there shall be, where it is not one.
+func (f *fleet) sizes() []*workloadv1.Size {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	replicas := f.platform.config.Replicas
+	if replicas == 1 {
+		return nil
+	}
+
+	var sizes []*workloadv1.Size
+
+	for _, agent := range f.declared.agents {
+		for _, revision := range agent.revisions {
+			sizes = append(sizes, &workloadv1.Size{
+				Agent: agent.name, Revision: agentspec.Short(revision.revision), Processes: int32(replicas), //nolint:gosec // at most 9
+			})
+		}
+	}
+
+	return sizes
+}
+
 // failures are those that shall run and could not be started, and a channel that is closed when that changes.
 func (f *fleet) failures() ([]*workloadv1.Status, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
-	members := f.declared.members()
+	members := f.declared.members(f.platform.config.Replicas)
 
 	var statuses []*workloadv1.Status
 

@@ -27,7 +27,8 @@ func newFleet(t *testing.T) *fleet {
 	t.Cleanup(func() { _ = data.Close() })
 
 	platform := &Platform{
-		data: data, set: &agentspec.Set{}, logger: slog.New(slog.DiscardHandler), supervisor: supervise.New(supervise.Config{}),
+		config: PlatformConfig{Replicas: 1},
+		data:   data, set: &agentspec.Set{}, logger: slog.New(slog.DiscardHandler), supervisor: supervise.New(supervise.Config{}),
 	}
 	platform.fleet = openFleet(platform)
 
@@ -88,7 +89,7 @@ func TestFleetOfAnotherForm(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if again := openFleet(f.platform); len(again.declared.members()) != 1 {
+	if again := openFleet(f.platform); len(again.declared.members(1)) != 1 {
 		t.Errorf("after a restart there is %v", again.declared)
 	}
 
@@ -97,11 +98,11 @@ func TestFleetOfAnotherForm(t *testing.T) {
 	}
 
 	again := openFleet(f.platform)
-	if len(again.declared.members()) != 0 {
+	if len(again.declared.members(1)) != 0 {
 		t.Errorf("what can't be read is %v", again.declared)
 	}
 
-	if err := again.apply(request); err != nil || len(again.declared.members()) != 1 {
+	if err := again.apply(request); err != nil || len(again.declared.members(1)) != 1 {
 		t.Errorf("the controller's word does not count: %v, %v", again.declared, err)
 	}
 }

@@ -35,6 +35,8 @@ type testPlatform struct {
 	url       string
 	crashFile string
 	stop      func()
+	// transport is how whileTalking's users reach it; nil means by its first gateway.
+	transport http.RoundTripper
 }
 
 func startPlatform(tb testing.TB, configure ...func(*app.PlatformConfig)) *testPlatform {
@@ -111,8 +113,21 @@ func (p *testPlatform) dumpLogs() {
 	logs, _ := filepath.Glob(filepath.Join(p.config.Data, "logs", "*.log"))
 	for _, path := range logs {
 		data, _ := os.ReadFile(path)
-		p.t.Logf("%s:\n%s", filepath.Base(path), data[max(0, len(data)-3000):])
+		p.t.Logf("%s:\n%s%s", filepath.Base(path), errorsIn(data), data[max(0, len(data)-3000):])
 	}
+}
+
+// errorsIn are the first lines of a log that tell of errors, which may be long before its end.
+func errorsIn(log []byte) string {
+	var found []string
+
+	for line := range bytes.Lines(log) {
+		if bytes.Contains(line, []byte(`"level":"ERROR"`)) && len(found) < 10 {
+			found = append(found, string(line))
+		}
+	}
+
+	return strings.Join(found, "")
 }
 
 // kill ends a workload with SIGKILL. An agent's name stands for its only process.
@@ -138,6 +153,9 @@ func (p *testPlatform) signal(name string, signal syscall.Signal) {
 }
 
 var revisionSuffix = regexp.MustCompile(`-[0-9a-f]{12}$`)
+
+// replicaSuffix is what a process's name has beyond that of its service.
+var replicaSuffix = regexp.MustCompile(`(-[0-9a-f]{12})?(-[2-9])?$`)
 
 // isProcess reports whether a process is meant: by its name, or by its agent's.
 func isProcess(process, name string) bool {

@@ -61,6 +61,10 @@ func underLoad(tb testing.TB) {
 }
 
 func TestMain(m *testing.M) {
+	if journal := os.Getenv(effectsVariable); journal != "" {
+		os.Exit(serveEffects(journal))
+	}
+
 	os.Exit(runTests(m))
 }
 

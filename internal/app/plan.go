@@ -36,6 +36,7 @@ const (
 // plannedWorkload is a workload with its sockets, before it is started.
 type plannedWorkload struct {
 	name      string // of the process; the configuration's is the identity's
+	listeners []string
 	config    workloadConfig
 	stage     int
 	addresses map[string]string // of the sockets
@@ -43,6 +44,15 @@ type plannedWorkload struct {
 	pages     string            // of health and metrics
 	revision  string            // short
 	files     []*os.File
+}
+
+// file is the socket of a listener; nil if there is none of that name.
+func (w *plannedWorkload) file(listener string) *os.File {
+	if i := slices.Index(w.listeners, listener); i >= 0 && i < len(w.files) {
+		return w.files[i]
+	}
+
+	return nil
 }
 
 // labels are what the mesh selects the workload by.
@@ -141,18 +151,12 @@ func (p *Platform) planController() error {
 }
 
 func (p *Platform) planGateway() error {
-	if err := p.add(stageDoors, workloadConfig{
+	return p.add(stageDoors, workloadConfig{
 		Room: "gateway", Name: rpc.Gateway,
 		Gateway: &gatewaySettings{
 			TokenFile: p.config.TokenFile, PublicCertificates: p.data.join("certs", publicName), Door: p.config.Door,
 		},
-	}, "http", "public"); err != nil {
-		return err
-	}
-
-	p.httpAddr = p.workloads[len(p.workloads)-1].address
-
-	return nil
+	}, "http", "public")
 }
 
 // planSupervisor takes the port on which the controller reaches this very process.
@@ -166,48 +170,56 @@ func (p *Platform) planSupervisor() (err error) {
 	return nil
 }
 
-// add plans a workload that runs from the start to the end.
+// add plans the replicas of a workload that runs from the start to the end.
 func (p *Platform) add(stage int, config workloadConfig, listeners ...string) error {
-	planned, err := p.planned(config.Name, stage, config, listeners...)
-	if err != nil {
-		return err
-	}
+	var first *plannedWorkload
 
-	p.workloads = append(p.workloads, planned)
-	p.files = append(p.files, planned.files...)
+	for replica := range p.config.replicasOf(config.Room) {
+		planned, err := p.planned(config.Name, replica, first, stage, config, listeners...)
+		if err != nil {
+			return err
+		}
 
-	switch config.Room {
-	case "mesh":
-		p.targets[rpc.Mesh], p.targets[meshAPIName] = planned.addresses["grpc"], planned.addresses["api"]
-	case "ambassador":
-		p.targets[rpc.Ambassador] = planned.addresses["llm"]
-	case "gateway":
-		p.grpcAddr = planned.addresses["public"]
+		if first == nil {
+			first = planned
+		}
+
+		p.workloads = append(p.workloads, planned)
+		p.files = append(p.files, planned.files...)
+		p.aim(planned)
 	}
 
 	return nil
 }
 
-// planned takes the sockets of a workload. The name is the process's, the one in the configuration its identity's.
-func (p *Platform) planned(name string, stage int, config workloadConfig, listeners ...string) (*plannedWorkload, error) {
+// aim notes where a planned workload is reached that is not reached through the mesh.
+func (p *Platform) aim(planned *plannedWorkload) {
+	switch planned.config.Room {
+	case "mesh":
+		p.targets[rpc.Mesh], p.targets[meshAPIName] = planned.addresses["grpc"], planned.addresses["api"]
+	case "ambassador":
+		p.targets[rpc.Ambassador] = planned.addresses["llm"] // all replicas have the same
+	case "gateway":
+		p.doors = append(p.doors, Doors{HTTP: planned.addresses["http"], GRPC: planned.addresses["public"]})
+	}
+}
+
+// planned takes the sockets of a workload's replica; first is the first one, nil if this is it. The name is that of the
+// processes, the one in the configuration their identity's.
+func (p *Platform) planned(
+	name string, replica int, first *plannedWorkload, stage int, config workloadConfig, listeners ...string,
+) (*plannedWorkload, error) {
 	config.Namespace, config.TrustDomain = namespace, rpc.DefaultTrustDomain
 	config.Certificates = p.data.join("certs", config.Name)
 	config.LeaseTTL, config.LogLevel = agentspec.Duration(p.config.LeaseTTL), p.config.LogLevel
 	config.Catalogue = p.data.join("run", "catalogue.json")
 	config.Listeners = map[string]int{}
-	planned := &plannedWorkload{name: name, config: config, stage: stage, addresses: map[string]string{}}
+	planned := &plannedWorkload{
+		name: replicaName(name, replica), config: config, stage: stage, addresses: map[string]string{}, listeners: listeners,
+	}
 
 	for i, listener := range listeners {
-		flag, address := "a local port", "127.0.0.1:0"
-
-		switch {
-		case config.Room == "gateway" && listener == "http":
-			flag, address = "--http", p.config.HTTP
-		case listener == "public":
-			flag, address = "--grpc", p.config.GRPC
-		}
-
-		file, bound, err := p.listen(flag, address)
+		file, bound, err := p.socket(listener, &config, replica, first)
 		if err != nil {
 			closeFiles(planned.files)
 
@@ -233,9 +245,16 @@ func (p *Platform) issueCertificates() error {
 		return err
 	}
 
+	issued := map[string]bool{}
+
+	// Replicas are one service account, as in a cluster, and share its certificate.
 	for _, workload := range p.workloads {
-		if err := p.issue(workload.config.Name); err != nil {
-			return err
+		if name := workload.config.Name; !issued[name] {
+			issued[name] = true
+
+			if err := p.issue(name); err != nil {
+				return err
+			}
 		}
 	}
 

@@ -43,6 +43,8 @@ type PlatformConfig struct {
 	InsecureNoAuth bool
 	// Door is what users may beside that.
 	Door gateway.Door
+	// Replicas is how many processes of each service run, where there can be several, from 1, the default, to 9.
+	Replicas int
 	// Redis is the URL of what gateways share; empty means the environment's, or that each counts for itself.
 	Redis string
 	// LogLevel of the workloads' logs: debug, info (default), warn, error.
@@ -61,23 +63,23 @@ type PlatformConfig struct {
 
 // Platform is everything on one machine. Open it, Run it, Close it.
 type Platform struct {
-	config             PlatformConfig
-	env                *Env
-	logger             *slog.Logger
-	data               *dataDir
-	set                *agentspec.Set
-	ca                 *identity.CA
-	supervisor         *supervise.Supervisor
-	folder             string // of the agents' files
-	workloads          []*plannedWorkload
-	targets            map[string]string
-	fleet              *fleet
-	simulated          bool
-	database           postgres.Migrated // where conversations are kept, if not in a file
-	opened             time.Time
-	httpAddr, grpcAddr string
-	files              []*os.File
-	writing            sync.Mutex
+	config     PlatformConfig
+	env        *Env
+	logger     *slog.Logger
+	data       *dataDir
+	set        *agentspec.Set
+	ca         *identity.CA
+	supervisor *supervise.Supervisor
+	folder     string // of the agents' files
+	workloads  []*plannedWorkload
+	doors      []Doors
+	targets    map[string]string
+	fleet      *fleet
+	simulated  bool
+	database   postgres.Migrated // where conversations are kept, if not in a file
+	opened     time.Time
+	files      []*os.File
+	writing    sync.Mutex
 }
 
 const (
@@ -90,6 +92,7 @@ func OpenPlatform(env *Env, config PlatformConfig) (*Platform, error) {
 	config.Data = cmp.Or(config.Data, ".serin")
 	config.HTTP = cmp.Or(config.HTTP, "127.0.0.1:8080")
 	config.GRPC = cmp.Or(config.GRPC, "127.0.0.1:9000")
+	config.Replicas = cmp.Or(config.Replicas, 1)
 
 	if config.LeaseTTL == 0 {
 		config.LeaseTTL = 5 * time.Second
@@ -120,7 +123,7 @@ func (p *Platform) open() (err error) {
 		return usageErrorf("--log-level %q: want debug, info, warn or error", p.config.LogLevel)
 	}
 
-	for _, check := range []func() error{p.config.checkUsers, p.checkDegraded, p.checkRedis} {
+	for _, check := range []func() error{p.config.checkReplicas, p.config.checkPorts, p.config.checkUsers, p.checkDegraded, p.checkRedis} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -325,11 +328,11 @@ func (p *Platform) Close() error {
 	return errors.Join(errs...)
 }
 
-// HTTP is the address of the REST door.
-func (p *Platform) HTTP() string { return p.httpAddr }
+// HTTP is the address of the first gateway's REST door.
+func (p *Platform) HTTP() string { return p.doors[0].HTTP }
 
-// GRPC is the address of the gRPC door.
-func (p *Platform) GRPC() string { return p.grpcAddr }
+// GRPC is the address of the first gateway's gRPC door.
+func (p *Platform) GRPC() string { return p.doors[0].GRPC }
 
 // Statuses returns the state of every workload.
 func (p *Platform) Statuses() []supervise.Status { return p.supervisor.Statuses() }
@@ -354,10 +357,17 @@ func (p *Platform) newSupervisor() *supervise.Supervisor {
 	})
 }
 
-// UpFile is what a running platform tells other commands.
+// Doors are where one gateway is reached.
+type Doors struct {
+	HTTP string `json:"http"`
+	GRPC string `json:"grpc"`
+}
+
+// UpFile is what a running platform tells other commands. HTTP and GRPC are the first gateway's.
 type UpFile struct {
 	HTTP      string            `json:"http"`
 	GRPC      string            `json:"grpc"`
+	Gateways  []Doors           `json:"gateways"`
 	CA        string            `json:"ca"`
 	TokenFile string            `json:"token_file,omitempty"`
 	PID       int               `json:"pid"`
@@ -377,11 +387,15 @@ type WorkloadSummary struct {
 // Summary is what a running platform tells other commands.
 func (p *Platform) Summary() UpFile {
 	up := UpFile{
-		HTTP: "http://" + reachable(p.httpAddr), GRPC: p.grpcAddr, CA: p.data.join("certs", publicName, "bundle.pem"),
+		HTTP: "http://" + reachable(p.HTTP()), GRPC: p.GRPC(), CA: p.data.join("certs", publicName, "bundle.pem"),
 		PID: os.Getpid(), Simulated: p.simulated,
 	}
 
 	up.TokenFile = p.config.TokenFile
+
+	for _, doors := range p.doors {
+		up.Gateways = append(up.Gateways, Doors{HTTP: "http://" + reachable(doors.HTTP), GRPC: doors.GRPC})
+	}
 
 	planned := p.allWorkloads()
 

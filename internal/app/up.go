@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -34,6 +35,10 @@ and serves users over REST and gRPC. Processes that die are restarted; Ctrl-C dr
 With OPENAI_API_KEY (and OPENAI_BASE_URL), ANTHROPIC_API_KEY or OLLAMA_HOST set, agents use that provider;
 without, they use the simulated one, which says so in every answer.
 
+With --replicas each service runs in so many processes; gateways beyond the first take the next ports. One of each kind
+are the control plane, which tells the others where everything is, and the controller, which decides about rollouts. The
+context store is one as long as conversations are in a file.
+
 Conversations are kept in a file in --data, or with --postgres in a database, whose schema is brought up to date first.
 
 Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OpenTelemetry's standard variables; metrics are Prometheus's.`,
@@ -42,6 +47,7 @@ Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OpenTelemetry's standard va
   serin up --http 127.0.0.1:0 --grpc 127.0.0.1:0 --data /tmp/serin   # any free ports
   OPENAI_API_KEY=sk-... serin up            # a real model
   SERIN_POSTGRES_URL=postgres://serin:secret@localhost/serin serin up   # conversations in PostgreSQL
+  serin up --replicas 2 --postgres postgres://serin@localhost/serin     # two processes of everything: REST on 8080 and 8081
   serin up --http 0.0.0.0:8080 --auth-token-file tokens.yaml --rate-per-token 20
   SERIN_REDIS_URL=redis://:password@localhost:6379 serin up --rate-per-client 20   # limits of all gateways together
   serin up --origin http://localhost:5173   # a web page in development`,
@@ -61,6 +67,7 @@ Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OpenTelemetry's standard va
 	flags.StringVarP(&config.Agents, "file", "f", "", "directory of agent files (default: the example agents)")
 	flags.StringVar(&config.Data, "data", cmp.Or(env.Getenv("SERIN_DATA"), ".serin"), "directory for all state")
 	postgresFlag(flags, &config.Postgres, "PostgreSQL database for conversations, instead of a file in --data")
+	flags.IntVar(&config.Replicas, "replicas", 1, "processes of each service, 1 to "+strconv.Itoa(maxReplicas))
 	flags.StringVar(&config.HTTP, "http", "127.0.0.1:8080", "address of the REST door")
 	flags.StringVar(&config.GRPC, "grpc", "127.0.0.1:9000", "address of the gRPC door (TLS)")
 	flags.StringVar(&config.TokenFile, "auth-token-file", "", "YAML file of bearer tokens; turns authentication on")
@@ -90,6 +97,10 @@ func runUp(ctx context.Context, env *Env, config PlatformConfig, asJSON bool) (e
 	config.OnChange = reporter.change
 	config.DemoDelay = env.Getenv("SERIN_DEMO_DELAY")
 
+	if err := config.checkReplicas(); err != nil { // a platform would take 0 for the default
+		return err
+	}
+
 	platform, err := OpenPlatform(env, config)
 	if err != nil {
 		return err
@@ -106,6 +117,10 @@ func runUp(ctx context.Context, env *Env, config PlatformConfig, asJSON bool) (e
 	}
 
 	reporter.starting(platform)
+
+	for _, note := range platform.replicaNotes() {
+		_, _ = fmt.Fprintln(env.Stderr, "serin:", note) // as printf
+	}
 
 	if err := platform.redisProblem(ctx); err != nil {
 		_, _ = fmt.Fprintln(env.Stderr, "serin:", err) // as printf
@@ -143,7 +158,8 @@ type upReporter struct {
 
 func (r *upReporter) starting(platform *Platform) {
 	if !r.json {
-		r.printf("serin: starting %d workloads, state in %s\n", len(platform.workloads)+len(platform.set.Agents), platform.data.path)
+		r.printf("serin: starting %d workloads, state in %s\n",
+			len(platform.workloads)+len(platform.set.Agents)*platform.config.Replicas, platform.data.path)
 	}
 }
 
@@ -236,11 +252,19 @@ func (r *upReporter) ready(platform *Platform) {
 	r.printf("\n%s", table(summary))
 	r.printf("\nREST      %s   (API: %s/openapi.json)\n", summary.HTTP, summary.HTTP)
 
-	if host, _, _ := net.SplitHostPort(platform.httpAddr); !isLoopback(host) {
+	for _, other := range summary.Gateways[1:] {
+		r.printf("          %s\n", other.HTTP)
+	}
+
+	if host, _, _ := net.SplitHostPort(platform.HTTP()); !isLoopback(host) {
 		r.printf("          REST is plain HTTP: put TLS in front of it before tokens cross a network\n")
 	}
 
 	r.printf("gRPC      %s   (TLS; CA certificate: %s)\n", summary.GRPC, display(summary.CA))
+	for _, other := range summary.Gateways[1:] {
+		r.printf("          %s\n", other.GRPC)
+	}
+
 	r.printf("LLM       %s\n", provider(platform))
 	if database := platform.database.Database; database != "" {
 		r.printf("state     %s\n", database)

@@ -255,16 +255,9 @@ func (p *Postgres) answers() (err error) {
 // Signal sends the server's first process a signal: SIGINT for a fast shutdown, SIGQUIT for an immediate one, SIGSTOP
 // and SIGCONT for a pause.
 func (p *Postgres) Signal(signal syscall.Signal) error {
-	told, err := os.ReadFile(filepath.Join(p.data(), "postmaster.pid"))
+	pid, err := p.pid()
 	if err != nil {
-		return err //nolint:wrapcheck // it names the file
-	}
-
-	first, _, _ := strings.Cut(string(told), "\n")
-
-	pid, err := strconv.Atoi(first)
-	if err != nil {
-		return fmt.Errorf("postmaster.pid says %q: %w", first, err)
+		return err
 	}
 
 	return syscall.Kill(pid, signal) //nolint:wrapcheck // as above

@@ -37,7 +37,7 @@ type Config struct {
 	LLM LLM
 	// Retriever finds passages of documents for prompts; nil for none.
 	Retriever Retriever
-	// Instance names this process as a lease holder, unique per start; default a fresh ULID.
+	// Instance names this process in leases, unique per start and without a slash; default a fresh ULID.
 	Instance string
 	// LeaseTTL is how long a lost process keeps its turns from others, 100 ms to 5 min; default 5 s.
 	LeaseTTL time.Duration

@@ -34,6 +34,7 @@ type Service struct {
 
 	mu      sync.Mutex
 	tenures map[string]*tenure // by turn
+	taken   int64              // tenures until now
 }
 
 // New makes an agent. It connects to nothing yet.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -20,7 +21,9 @@ const acquireTimeout = 10 * time.Second
 type tenure struct {
 	turnID       string
 	conversation string
-	leave        func()
+	// holder is who has the lease: no other tenure of this process, so that one which lost it can't write under the next one's.
+	holder string
+	leave  func()
 
 	// ready is closed once the lease is held, or could not be had (err).
 	ready chan struct{}
@@ -78,9 +81,11 @@ func (s *Service) reserve(request *handoffv1.HandoffRequest) (taken *tenure, min
 		return nil, false, err
 	}
 
+	s.taken++
 	taken = &tenure{
 		turnID: request.GetTurnId(), conversation: request.GetConversationId(), agent: s.name, short: s.revision,
-		leave: leave, ready: make(chan struct{}), done: make(chan struct{}),
+		holder: fmt.Sprintf("%s/%d", s.config.Instance, s.taken),
+		leave:  leave, ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.tenures[taken.turnID] = taken
 	s.background.Add(1) // under the lock that closing the gate takes, so that a drain waits for it
@@ -121,7 +126,7 @@ func (s *Service) acquire(ctx context.Context, t *tenure) (*contextv1.AcquireLea
 	defer cancel()
 
 	acquired, err := s.config.Context.AcquireLease(ctx, &contextv1.AcquireLeaseRequest{
-		TurnId: t.turnID, Agent: s.name, Revision: s.revision, Holder: s.config.Instance,
+		TurnId: t.turnID, Agent: s.name, Revision: s.revision, Holder: t.holder,
 		Ttl: durationpb.New(s.config.LeaseTTL),
 	})
 	if err != nil {

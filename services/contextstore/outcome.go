@@ -45,11 +45,18 @@ func (t *Turn) lost(by string, now time.Time) *contextv1.Outcome {
 	}
 
 	lost := t.outcome(contextv1.Outcome_KIND_LOST, now)
-	if holder := t.GetLeaseHolder(); holder != "" && holder != by {
+	if holder := t.GetLeaseHolder(); holder != "" && processOf(holder) != processOf(by) {
 		lost.Reason = reasonDied
 	}
 
 	return lost
+}
+
+// processOf is the process of a lease's holder: what stands before the slash, where its executions have names of their own.
+func processOf(holder string) string {
+	process, _, _ := strings.Cut(holder, "/")
+
+	return process
 }
 
 // opinion returns what a user said of the turn's last segment.

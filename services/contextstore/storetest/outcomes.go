@@ -196,11 +196,12 @@ func lostExecutors(w *world) {
 	}
 }
 
-// lateIsNotDead: an executor that comes back for the turn after its lease has ended is alive.
+// lateIsNotDead: a process that comes back for the turn after its lease has ended is alive, whichever of its executions
+// it is.
 func lateIsNotDead(w *world) {
 	turn, _ := w.running()
 	w.clock.advance(ttl)
-	w.lease(turn.GetTurnId(), triage, revA, holder1)
+	w.lease(turn.GetTurnId(), triage, revA, holder1+"/2")
 	same(w, "reason", w.came("lost triage@aaaaaaaaaaaa/1")[0].GetReason(), "")
 }
 

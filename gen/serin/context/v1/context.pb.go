@@ -1673,7 +1673,8 @@ type AcquireLeaseRequest struct {
 	Agent string `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
 	// Its revision.
 	Revision string `protobuf:"bytes,3,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The process that asks; unique per process start.
+	// Who asks: the process, unique per start, and after a slash which of its executions. Two executions must not be one
+	// holder: what the first sent late would be taken for the second's.
 	Holder string `protobuf:"bytes,4,opt,name=holder,proto3" json:"holder,omitempty"`
 	// How long the lease lasts without renewal: 100 ms to 5 min.
 	Ttl           *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`

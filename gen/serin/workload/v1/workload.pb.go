@@ -152,8 +152,8 @@ type Revision struct {
 	Revision string `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The resolved declaration as JSON.
 	Declaration string `protobuf:"bytes,2,opt,name=declaration,proto3" json:"declaration,omitempty"`
-	// The least part, in percent, of the agent's size that shall run; 0 means all of it. One machine runs one process
-	// whatever it says.
+	// The least part, in percent, of the agent's size that shall run; 0 means all of it. One machine runs all of
+	// its processes whatever it says.
 	Share int32 `protobuf:"varint,3,opt,name=share,proto3" json:"share,omitempty"`
 	// The hand-written subset, stable or canary, that its processes shall be in: the value of their label version. Empty
 	// for agents that are not adopted.
