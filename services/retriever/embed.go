@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 )
 
@@ -83,17 +82,49 @@ func sleep(ctx context.Context, wait time.Duration, wake <-chan struct{}, wakes 
 
 // some makes one batch of vectors; done says that none was missing.
 func (e *embedding) some(ctx context.Context) (done bool, err error) {
-	maps.DeleteFunc(e.refused, func(_ string, at time.Time) bool { // endpoints change their minds
-		return time.Since(at) > e.service.config.Embeddings.Reconsider
-	})
-	e.service.embedder.refusals.Store(int64(len(e.refused)))
+	if err := e.count(ctx); err != nil {
+		return true, err
+	}
 
-	batch, err := e.service.index.bare(ctx, e.service.config.Embeddings.Model, e.refused)
+	batch, err := e.service.index.bare(ctx, e.service.config.Embeddings.Model, e.skipped())
 	if err != nil || len(batch) == 0 {
 		return true, err
 	}
 
 	return false, e.batch(ctx, batch)
+}
+
+// skipped are the refused texts that are not tried now. Endpoints change their minds, so that it is not for ever.
+func (e *embedding) skipped() map[string]bool {
+	skip := map[string]bool{}
+
+	for digest, at := range e.refused {
+		if time.Since(at) <= e.service.config.Embeddings.Reconsider {
+			skip[digest] = true
+		}
+	}
+
+	return skip
+}
+
+// count forgets refused texts that are no more, and notes how many passages the others are.
+func (e *embedding) count(ctx context.Context) error {
+	total := int64(0)
+
+	for digest := range e.refused {
+		ids, err := e.service.index.withDigest(ctx, digest)
+		if err != nil {
+			return err
+		}
+
+		if total += int64(len(ids)); len(ids) == 0 {
+			delete(e.refused, digest)
+		}
+	}
+
+	e.service.embedder.refusals.Store(total)
+
+	return nil
 }
 
 // batch asks for vectors; a batch that is refused is asked for in halves, so that one text does not take others with it.
@@ -112,6 +143,10 @@ func (e *embedding) batch(ctx context.Context, batch []bare) error {
 	case err == nil:
 		e.inARow = 0
 
+		for _, one := range batch {
+			delete(e.refused, one.digest)
+		}
+
 		if err := e.service.store(ctx, batch, made); err != nil {
 			return err
 		}
@@ -127,16 +162,25 @@ func (e *embedding) batch(ctx context.Context, batch []bare) error {
 		return errors.Join(e.batch(ctx, batch[:half]), e.batch(ctx, batch[half:]))
 	}
 
-	if e.inARow++; e.inARow > maxRefusals {
+	digest := batch[0].digest
+
+	// A text that was refused before says nothing new about the endpoint.
+	_, before := e.refused[digest]
+	if !before {
+		e.inARow++
+	}
+
+	if e.inARow > maxRefusals {
 		return err
 	}
 
-	e.refused[batch[0].digest] = time.Now()
-	e.service.embedder.refusals.Store(int64(len(e.refused)))
+	if e.refused[digest] = time.Now(); before {
+		return nil
+	}
 
 	e.service.config.Telemetry.Logger.WarnContext(ctx, "a passage gets no vector", "document", batch[0].document, "error", err)
 
-	return nil
+	return e.count(ctx)
 }
 
 // store keeps vectors, and gives them to the passages that they are of.

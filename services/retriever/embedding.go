@@ -27,7 +27,7 @@ type embedder struct {
 	service openai.EmbeddingService
 	queries *lru.Cache[string, []float32]
 	metrics *metrics
-	// refusals is how many texts the endpoint does not take.
+	// refusals is how many passages have a text that the endpoint does not take.
 	refusals atomic.Int64
 
 	mu      sync.Mutex

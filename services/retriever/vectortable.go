@@ -5,14 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // bare is a text without a vector.
 type bare struct{ digest, document, context, text string }
 
 // bare returns a batch of texts that have no vector of the model, but for those that are skipped.
-func (x *index) bare(ctx context.Context, model string, skip map[string]time.Time) ([]bare, error) {
+func (x *index) bare(ctx context.Context, model string, skip map[string]bool) ([]bare, error) {
 	rows, err := x.db.QueryContext(ctx, `SELECT digest, document, context, text FROM passages p
 		WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.digest = p.digest AND v.model = ?)
 		GROUP BY digest ORDER BY min(id) LIMIT ?`, model, batchTexts+len(skip))
@@ -33,7 +32,7 @@ func (x *index) bare(ctx context.Context, model string, skip map[string]time.Tim
 		}
 
 		size += len(one.text)
-		if _, skipped := skip[one.digest]; !skipped && len(batch) < batchTexts && (len(batch) == 0 || size <= batchBytes) {
+		if !skip[one.digest] && len(batch) < batchTexts && (len(batch) == 0 || size <= batchBytes) {
 			batch = append(batch, one)
 		}
 	}
