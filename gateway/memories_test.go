@@ -60,7 +60,13 @@ func TestMemoriesOverREST(t *testing.T) {
 		t.Errorf("delete once more: %d %v", got.status, got.body)
 	}
 
-	if got := w.do("DELETE", "/v1/memories", ""); got.status != http.StatusOK || got.at("deleted") != "1" {
+	for _, path := range []string{"/v1/memories", "/v1/memories/", "/v1/memories?all=false"} {
+		if got := w.do("DELETE", path, ""); got.status < 400 {
+			t.Errorf("DELETE %s: %d %v", path, got.status, got.body)
+		}
+	}
+
+	if got := w.do("DELETE", "/v1/memories?all=true", ""); got.status != http.StatusOK || got.at("deleted") != "1" {
 		t.Errorf("delete all: %d %v", got.status, got.body)
 	}
 

@@ -133,6 +133,10 @@ func (c *client) request(ctx context.Context, method string, path []string, quer
 
 	escaped := make([]string, 0, len(path)+1)
 	for _, part := range append([]string{"v1"}, path...) {
+		if part == "" || part == "." || part == ".." { // it would lead to something else, such as all there is
+			return nil, usageErrorf("%q: not an id", part)
+		}
+
 		escaped = append(escaped, url.PathEscape(part))
 	}
 

@@ -22,7 +22,7 @@ func newMemoriesCommand(env *Env) *cobra.Command {
 		Aliases: []string{"memory"},
 		Short:   "See what agents remember of a user, and have it forgotten",
 		Long: `What agents with spec.memory remember of a user beyond one conversation. The memories are the caller's own; operators
-name another user of their tenant with --user.`,
+name another user of their tenant with --user. What was said in a conversation stays in its log until the conversation is deleted.`,
 		Example: `  serin memories list
   serin memories search "which address"
   serin memories add "Prefers letters to phone calls." --ttl 90d
@@ -266,7 +266,7 @@ func newMemoriesDeleteCommand(env *Env) *cobra.Command {
 	}
 
 	flags.register(command, env)
-	command.Flags().BoolVar(&all, "all", false, "forget everything about the user")
+	command.Flags().BoolVar(&all, "all", false, "forget all memories of the user")
 
 	return command
 }
@@ -274,6 +274,8 @@ func newMemoriesDeleteCommand(env *Env) *cobra.Command {
 // forget deletes the named memories, or all.
 func (c *client) forget(ctx context.Context, query url.Values, ids []string, all bool) (gone int64, err error) {
 	if all {
+		query.Set("all", "true")
+
 		answer := &memoryv1.DeleteAllMemoriesResponse{}
 		err := c.call(ctx, http.MethodDelete, []string{memoryCollection}, query, nil, answer)
 

@@ -2749,7 +2749,8 @@ func (x *RetrievedPassage) GetScore() float64 {
 }
 
 // MemoriesRecalled says which memories of the user the segment's prompts hold. A process that goes on with a segment
-// looks them up anew, and says so again. What they say stays where they are kept, so that they can be forgotten.
+// looks them up anew, and says so again. What they say is not part of this event, so that they can be forgotten; what an agent
+// looks up or stores by a tool is part of the tool's call and result.
 type MemoriesRecalled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The memories, in the order of the prompt; empty if there are none, or if they could not be had.

@@ -42,7 +42,8 @@ type Memory struct {
 	ConversationId string `protobuf:"bytes,5,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// When it was stored.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When it is forgotten; absent for never.
+	// When it is forgotten; absent for never. Nobody is shown it from then on; it is deleted when something is written for its
+	// tenant next.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -132,7 +133,7 @@ type CreateMemoryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What is to be remembered, 1 to 4,096 bytes.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	// When to forget it, from now on: 1 s to 10 years; absent for never.
+	// When to forget it, from now on: 1 s to 10 years; absent for never. See Memory.expires_at.
 	Ttl *durationpb.Duration `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// Whose memory, for operators; empty for the caller's own.
 	User          string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
@@ -613,11 +614,13 @@ func (*DeleteMemoryResponse) Descriptor() ([]byte, []int) {
 	return file_serin_memory_v1_memory_proto_rawDescGZIP(), []int{9}
 }
 
-// DeleteAllMemoriesRequest forgets everything about a user.
+// DeleteAllMemoriesRequest forgets all memories of a user.
 type DeleteAllMemoriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose memories, for operators; empty for the caller's own.
-	User          string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Must be true: so that an id that is empty does not mean all of them.
+	All           bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -657,6 +660,13 @@ func (x *DeleteAllMemoriesRequest) GetUser() string {
 		return x.User
 	}
 	return ""
+}
+
+func (x *DeleteAllMemoriesRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
 }
 
 // DeleteAllMemoriesResponse says how many are gone.
@@ -750,9 +760,10 @@ const file_serin_memory_v1_memory_proto_rawDesc = "" +
 	"\tmemory_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\bmemoryId\x12\x1c\n" +
 	"\x04user\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x04user\"\x16\n" +
-	"\x14DeleteMemoryResponse\"8\n" +
+	"\x14DeleteMemoryResponse\"S\n" +
 	"\x18DeleteAllMemoriesRequest\x12\x1c\n" +
-	"\x04user\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x04user\"5\n" +
+	"\x04user\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x04user\x12\x19\n" +
+	"\x03all\x18\x02 \x01(\bB\a\xbaH\x04j\x02\b\x01R\x03all\"5\n" +
 	"\x19DeleteAllMemoriesResponse\x12\x18\n" +
 	"\adeleted\x18\x01 \x01(\x03R\adeleted2\xfa\x04\n" +
 	"\rMemoryService\x12t\n" +

@@ -33,9 +33,11 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // MemoryService shows users what agents remember of them, and lets them have it forgotten. The memories are the caller's
-// own; operators may name another user of their tenant. Errors are as those of ConversationService.
+// own; operators may name another user of their tenant. What was said in a conversation, such as a memory that an agent
+// looked up or stored by a tool there, stays in that conversation's log until the conversation is deleted. Errors are as
+// those of ConversationService.
 type MemoryServiceClient interface {
-	// CreateMemory has agents remember something from now on. Errors: RESOURCE_EXHAUSTED, over REST 429 (TOO_MANY_MEMORIES),
+	// CreateMemory has agents remember something from now on. It is found by its words alone. Errors: RESOURCE_EXHAUSTED, over REST 429 (TOO_MANY_MEMORIES),
 	// if there are as many as may be.
 	CreateMemory(ctx context.Context, in *CreateMemoryRequest, opts ...grpc.CallOption) (*CreateMemoryResponse, error)
 	// ListMemories returns the memories, newest first.
@@ -44,7 +46,7 @@ type MemoryServiceClient interface {
 	SearchMemories(ctx context.Context, in *SearchMemoriesRequest, opts ...grpc.CallOption) (*SearchMemoriesResponse, error)
 	// DeleteMemory forgets one memory for good. Errors: NOT_FOUND.
 	DeleteMemory(ctx context.Context, in *DeleteMemoryRequest, opts ...grpc.CallOption) (*DeleteMemoryResponse, error)
-	// DeleteAllMemories forgets everything about the user for good.
+	// DeleteAllMemories forgets all memories of the user for good.
 	DeleteAllMemories(ctx context.Context, in *DeleteAllMemoriesRequest, opts ...grpc.CallOption) (*DeleteAllMemoriesResponse, error)
 }
 
@@ -111,9 +113,11 @@ func (c *memoryServiceClient) DeleteAllMemories(ctx context.Context, in *DeleteA
 // for forward compatibility.
 //
 // MemoryService shows users what agents remember of them, and lets them have it forgotten. The memories are the caller's
-// own; operators may name another user of their tenant. Errors are as those of ConversationService.
+// own; operators may name another user of their tenant. What was said in a conversation, such as a memory that an agent
+// looked up or stored by a tool there, stays in that conversation's log until the conversation is deleted. Errors are as
+// those of ConversationService.
 type MemoryServiceServer interface {
-	// CreateMemory has agents remember something from now on. Errors: RESOURCE_EXHAUSTED, over REST 429 (TOO_MANY_MEMORIES),
+	// CreateMemory has agents remember something from now on. It is found by its words alone. Errors: RESOURCE_EXHAUSTED, over REST 429 (TOO_MANY_MEMORIES),
 	// if there are as many as may be.
 	CreateMemory(context.Context, *CreateMemoryRequest) (*CreateMemoryResponse, error)
 	// ListMemories returns the memories, newest first.
@@ -122,7 +126,7 @@ type MemoryServiceServer interface {
 	SearchMemories(context.Context, *SearchMemoriesRequest) (*SearchMemoriesResponse, error)
 	// DeleteMemory forgets one memory for good. Errors: NOT_FOUND.
 	DeleteMemory(context.Context, *DeleteMemoryRequest) (*DeleteMemoryResponse, error)
-	// DeleteAllMemories forgets everything about the user for good.
+	// DeleteAllMemories forgets all memories of the user for good.
 	DeleteAllMemories(context.Context, *DeleteAllMemoriesRequest) (*DeleteAllMemoriesResponse, error)
 	mustEmbedUnimplementedMemoryServiceServer()
 }
