@@ -26,6 +26,8 @@ type fakeMemory struct {
 	problem string
 	refuse  error
 	slow    bool
+	// absent is a store of a release before memories.
+	absent bool
 }
 
 func (m *fakeMemory) add(id, text string) {
@@ -97,6 +99,10 @@ func (s *fakeStore) SearchMemories(
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
+	if m.absent {
+		return nil, fault.New(codes.Unimplemented, "", "unknown method SearchMemories")
+	}
+
 	m.searches = append(m.searches, request)
 
 	if m.slow {
@@ -159,8 +165,13 @@ func (m *fakeModel) embed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
+	vector := []float64{1, float64(strings.Count(asked.Input, "e"))}
+	if asked.Model == "zero" {
+		vector = []float64{0, 0}
+	}
+
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"object": "list", "model": asked.Model,
-		"data": []any{map[string]any{"object": "embedding", "index": 0, "embedding": []float64{1, float64(strings.Count(asked.Input, "e"))}}},
+		"data": []any{map[string]any{"object": "embedding", "index": 0, "embedding": vector}},
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	contextv1 "github.com/serinhq/serin/gen/serin/context/v1"
@@ -110,8 +111,23 @@ func (m *memory) reference(turnID string, veil *veil) string {
 	return reference(turnID, memoryIntroduction, "memory", pieces)
 }
 
+// affordable are the memories that a prompt has room for: the best ones, but for those that do not fit.
+func affordable(found []*contextv1.FoundMemory) []*contextv1.FoundMemory {
+	var taken []*contextv1.FoundMemory
+
+	room := maxLibraryBytes
+
+	for _, one := range found {
+		if size := len(one.GetMemory().GetText()); size <= room {
+			taken, room = append(taken, one), room-size
+		}
+	}
+
+	return taken
+}
+
 // recollect looks for memories that fit the user's message. Whatever goes wrong, the turn goes on, and its log says so.
-func (x *execution) recollect(query string) {
+func (x *execution) recollect(veiled string) {
 	kept, began := &x.rules.memory, time.Now()
 
 	ctx, cancel := context.WithTimeout(x.work, kept.timeout)
@@ -128,9 +144,9 @@ func (x *execution) recollect(query string) {
 		))
 	defer span.End()
 
-	found, problem, err := x.search(ctx, query, kept.recall)
+	found, problem, err := x.search(ctx, x.state.turn.text, veiled)
 
-	kept.consulted, kept.found = true, found.GetMemories()
+	kept.consulted, kept.found = true, affordable(found.GetMemories())
 	kept.event = &eventv1.MemoriesRecalled{
 		Problem: cut(problem, maxSourceText), Ranking: strings.ToLower(strings.TrimPrefix(found.GetRanking().String(), "RANKING_")),
 	}
@@ -144,6 +160,10 @@ func (x *execution) recollect(query string) {
 	outcome := "ok"
 
 	switch {
+	case fault.CodeOf(err) == codes.Unimplemented: // a store of an earlier release, which does not know the event, either
+		outcome, kept.event = "failed", nil
+
+		x.logger.WarnContext(x.work, "no memories", "error", err)
 	case err != nil:
 		outcome, kept.event.Ranking = "failed", ""
 
@@ -153,22 +173,25 @@ func (x *execution) recollect(query string) {
 		outcome = "degraded"
 	}
 
-	kept.event.Duration = durationpb.New(time.Since(began))
+	if kept.event != nil {
+		kept.event.Duration = durationpb.New(time.Since(began))
+	}
 
 	x.service.metrics.recalled(x.work, outcome)
 	span.SetAttributes(telemetry.RecalledMemories.Int(len(kept.found)))
 }
 
-// search asks the store for memories, by words and, if the agent's file names a model, by vectors. The problem says what is
-// missing, also where there is no error: then words alone counted.
-func (x *execution) search(ctx context.Context, query string, limit int32) (found *contextv1.SearchMemoriesResponse, problem string, err error) {
-	vector, lacking := x.embed(ctx, query)
+// search asks the store for memories, by words and, if the agent's file names a model, by vectors: that model, as any other,
+// reads only what is veiled. The problem says what is missing, also where there is no error: then words alone counted.
+func (x *execution) search(ctx context.Context, query, veiled string) (found *contextv1.SearchMemoriesResponse, problem string, err error) {
+	vector, lacking := x.embed(ctx, veiled)
 	if lacking != nil {
 		problem = "words alone count: " + lacking.Error()
 	}
 
 	found, err = x.service.config.Context.SearchMemories(ctx, &contextv1.SearchMemoriesRequest{
-		Owner: &contextv1.SearchMemoriesRequest_Lease{Lease: x.tenure.ref()}, Query: query, Limit: limit, Embedding: vector,
+		Owner: &contextv1.SearchMemoriesRequest_Lease{Lease: x.tenure.ref()}, Query: cut(query, maxLibraryQuery),
+		Limit: x.rules.memory.recall, Embedding: vector,
 	})
 
 	switch {

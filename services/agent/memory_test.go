@@ -108,7 +108,12 @@ func TestTurnsGoOnWithoutMemories(t *testing.T) {
 	}{
 		"slow":     {func(m *fakeMemory) { m.slow = true }, "", "memory did not answer within 1s (spec.memory.timeout)", 0},
 		"degraded": {func(m *fakeMemory) { m.problem = "no vectors here" }, "e5", "no vectors here", 1},
-		"broken":   {func(*fakeMemory) {}, "broken", `words alone count: the embedding model "broken" did not answer (spec.memory.model)`, 1},
+		"zero":     {func(*fakeMemory) {}, "zero", `words alone count: the embedding model "zero" did not answer (spec.memory.model)`, 1},
+		"large": {func(m *fakeMemory) {
+			m.add("m2", strings.Repeat("long ", 5000))
+			m.add("m3", "Has a cat.")
+		}, "", "", 2},
+		"broken": {func(*fakeMemory) {}, "broken", `words alone count: the embedding model "broken" did not answer (spec.memory.model)`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, says("Hello."))
@@ -216,6 +221,18 @@ func rememberedAt(t *testing.T, n int, before bool) bool {
 	return w.starts > 1
 }
 
+// TestAnEarlierStore knows neither memories nor what the log would say of them: the turn goes on, and the log says nothing.
+func TestAnEarlierStore(t *testing.T) {
+	w := newWorld(t, says("Hello."))
+	w.store.memory.absent = true
+	w.start(knowing(spec("billing"), agentspec.MemoryRead, ""))
+	w.begin("billing", "Hello?")
+
+	if turn := w.drive(); turn.GetStatus() != contextv1.TurnStatus_TURN_STATUS_COMPLETED || len(w.recollections()) > 0 {
+		t.Errorf("turn %v, told %v", turn, w.recollections())
+	}
+}
+
 func TestMemoryThatIsFull(t *testing.T) {
 	w := newWorld(t, calling("I can't.", modelCall{"remember", `{"text":"Prefers letters."}`}))
 	w.store.memory.refuse = fault.New(codes.ResourceExhausted, "TOO_MANY_MEMORIES", "the user has 10000 memories, the most that are kept")
@@ -234,9 +251,10 @@ func TestMemoryThatIsFull(t *testing.T) {
 // TestMemoryAndRedaction: a memory has the values, models have placeholders, embedding models too; an agent that hides them
 // from tools remembers none.
 func TestMemoryAndRedaction(t *testing.T) {
-	for tools, want := range map[string][]string{"restored": {"Reach them at " + mail}, "redacted": nil} {
+	for tools, want := range map[string][]string{"restored": {"Reach them at " + mail, "Nobody is [EMAIL_7]"}, "redacted": nil} {
 		t.Run(tools, func(t *testing.T) {
-			w := newWorld(t, calling("Noted.", modelCall{"remember", `{"text":"Reach them at [EMAIL_1]"}`}))
+			w := newWorld(t, calling("Noted.", modelCall{"remember", `{"text":"Reach them at [EMAIL_1]"}`},
+				modelCall{"remember", `{"text":"Nobody is [EMAIL_7]"}`}))
 			w.start(hiding(knowing(spec("billing"), agentspec.MemoryWrite, "e5"), tools))
 			w.begin("billing", "I am "+mail)
 			w.drive()
@@ -245,6 +263,11 @@ func TestMemoryAndRedaction(t *testing.T) {
 
 			if kept := w.store.memory.texts(); !slices.Equal(kept, want) && len(kept)+len(want) > 0 {
 				t.Errorf("kept %q, want %q", kept, want)
+			}
+
+			// The store is no model: it looks for the words that were said.
+			if query := w.store.memory.searches[0].GetQuery(); query != "I am "+mail {
+				t.Errorf("searched for %q", query)
 			}
 
 			for _, text := range w.model.embedded {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -109,9 +110,27 @@ func (m *modelClient) embed(ctx context.Context, model, text string) ([]float32,
 		return nil, errors.New("embedding: want one vector")
 	}
 
-	vector := make([]float32, len(answer.Data[0].Embedding))
-	for i, number := range answer.Data[0].Embedding {
+	return vectorOf(answer.Data[0].Embedding)
+}
+
+// maxDimensions is how many numbers a vector may have that the store takes.
+const maxDimensions = 4096
+
+// vectorOf checks that numbers are a vector which can be compared with others.
+func vectorOf(numbers []float64) ([]float32, error) {
+	vector, zero := make([]float32, len(numbers)), true
+
+	for i, number := range numbers {
 		vector[i] = float32(number)
+		zero = zero && vector[i] == 0
+
+		if math.IsNaN(number) || math.IsInf(float64(vector[i]), 0) {
+			return nil, fmt.Errorf("embedding: %v is no number of a vector", number)
+		}
+	}
+
+	if zero || len(numbers) > maxDimensions {
+		return nil, fmt.Errorf("embedding: %d numbers, all zero: %t; want 1 to %d, not all of them zero", len(numbers), zero, maxDimensions)
 	}
 
 	return vector, nil

@@ -13,6 +13,7 @@ import (
 	eventv1 "github.com/serinhq/serin/gen/serin/event/v1"
 	"github.com/serinhq/serin/internal/agentspec"
 	"github.com/serinhq/serin/internal/fault"
+	"github.com/serinhq/serin/services/agent/pii"
 )
 
 // What a memory may hold, as the store has it, and what a model gets to read of its errors.
@@ -121,7 +122,7 @@ func (x *execution) recall(query string) (string, error) {
 	ctx, cancel := context.WithTimeout(x.work, x.rules.memory.timeout)
 	defer cancel()
 
-	found, problem, err := x.search(ctx, cut(x.rules.veil(x.state).text(query), maxLibraryQuery), x.rules.memory.recall)
+	found, problem, err := x.search(ctx, query, cut(x.rules.veil(x.state).text(query), maxLibraryQuery))
 	if err != nil {
 		if lostTurn(err) {
 			return "", err
@@ -135,7 +136,7 @@ func (x *execution) recall(query string) (string, error) {
 		Problem  string     `json:"problem,omitempty"`
 	}{Memories: []recalled{}, Problem: problem}
 
-	for _, one := range found.GetMemories() {
+	for _, one := range affordable(found.GetMemories()) {
 		kept := one.GetMemory()
 		told.Memories = append(told.Memories, recalled{
 			MemoryID: kept.GetMemoryId(), Text: kept.GetText(), Stored: kept.GetCreatedAt().AsTime().UTC().Format(time.DateOnly),
@@ -158,7 +159,7 @@ func (x *execution) remember(callID, text string) (string, error) {
 		return "", badWish("text: say what to remember.")
 	case len(text) > maxMemoryText:
 		return "", badWish("text: %d bytes are too many, %d are allowed. Write it shorter.", len(text), maxMemoryText)
-	case x.rules.redaction.fromTools() && veil.restore(text) != text:
+	case x.rules.redaction.fromTools() && pii.HasPlaceholder(text):
 		return "", badWish(textHiddenFacts)
 	}
 

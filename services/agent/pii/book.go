@@ -140,6 +140,9 @@ func (b *Book) placeholder(found match, value string) string {
 	return made
 }
 
+// HasPlaceholder reports whether something in a text looks like a placeholder, of this book or of another.
+func HasPlaceholder(text string) bool { return len(literals(text)) > 0 }
+
 // Restore puts the values back. A placeholder that is not the book's stays.
 func (b *Book) Restore(text string) string {
 	if b == nil || len(b.values) == 0 {
