@@ -82,7 +82,7 @@ func (s *Service) remember(tx Tx, scope MemoryScope, row Memory) (memory *contex
 	case prior.ID == "":
 		break
 	case prior.expired(scope): // it could have been forgotten already
-		err = tx.DeleteMemories(prior.Tenant, prior.User, []string{prior.ID})
+		err = tx.ForgetMemory(prior)
 	case prior.User != row.User || prior.Text != row.Text:
 		err = fault.New(codes.AlreadyExists, "MEMORY_ID_REUSED",
 			"memory_id: %q is that of another memory; choose a new one", row.ID)

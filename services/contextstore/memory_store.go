@@ -66,6 +66,8 @@ type MemoryTx interface {
 	InsertMemory(row Memory) error
 	// DeleteMemories deletes the named memories of a user, at most [MaxNamed], or all if none are named.
 	DeleteMemories(tenant, user string, memoryIDs []string) error
+	// ForgetMemory deletes a memory that has expired, whoever's it is.
+	ForgetMemory(expired Memory) error
 	// ForgetMemories deletes up to limit memories of a tenant that have expired, the first ones first.
 	ForgetMemories(tenant string, now time.Time, limit int) error
 }

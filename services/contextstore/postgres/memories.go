@@ -12,12 +12,20 @@ import (
 // VectorProblem asks whether there is a table for vectors. It is asked each time: one that is added while this process runs
 // is used at once.
 func (r reader) VectorProblem() (string, error) {
-	var exists bool
-	if _, err := r.db.One("SELECT to_regclass('memory_vectors') IS NOT NULL", nil, &exists); err != nil || exists {
-		return "", err
-	}
+	var exists, allowed bool
 
-	return "the database keeps no vectors: " + howToGetVectors, nil
+	// Nobody has a privilege on a table that is not there: NULL.
+	_, err := r.db.One(`SELECT found IS NOT NULL, COALESCE(has_table_privilege(found, 'SELECT') AND has_table_privilege(found, 'INSERT')
+		AND has_table_privilege(found, 'DELETE'), false) FROM (SELECT to_regclass('memory_vectors')::oid AS found) t`, nil, &exists, &allowed)
+
+	switch {
+	case err != nil || allowed:
+		return "", err
+	case exists:
+		return "this process may not use the table memory_vectors: GRANT SELECT, INSERT, DELETE ON memory_vectors TO its role", nil
+	default:
+		return "the database keeps no vectors: " + howToGetVectors, nil
+	}
 }
 
 // matching is the query for any of some words. It is made once and not for each row, which only a subquery brings about
@@ -96,6 +104,11 @@ func (t *tx) DeleteMemories(tenant, user string, memoryIDs []string) error {
 	}
 
 	return t.Rows.DeleteMemories(tenant, user, memoryIDs)
+}
+
+// ForgetMemory deletes a memory that has expired, whoever's it is: nobody counts on it.
+func (t *tx) ForgetMemory(expired contextstore.Memory) error {
+	return t.Rows.DeleteMemories(expired.Tenant, expired.User, []string{expired.ID})
 }
 
 // ForgetMemories deletes expired memories of a tenant, whoever's they are; those that another transaction is at are its to

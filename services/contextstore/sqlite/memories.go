@@ -52,6 +52,11 @@ func (c *conn) DeleteMemories(tenant, user string, memoryIDs []string) error {
 	return c.Rows.DeleteMemories(tenant, user, memoryIDs)
 }
 
+// ForgetMemory deletes a memory that has expired.
+func (c *conn) ForgetMemory(expired contextstore.Memory) error {
+	return c.DeleteMemories(expired.Tenant, expired.User, []string{expired.ID})
+}
+
 // ForgetMemories deletes up to limit memories of a tenant that have expired, the first ones first.
 func (c *conn) ForgetMemories(tenant string, now time.Time, limit int) error {
 	if err := c.dropVectors(`position IN (SELECT position FROM memories WHERE tenant = ? AND expires_at > 0 AND expires_at <= ?

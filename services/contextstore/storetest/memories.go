@@ -31,6 +31,7 @@ func memoriesTests() map[string]func(*world) {
 		"DeletionsAreChecked":     memoryDeletionsAreChecked,
 		"Expire":                  memoriesExpire,
 		"ExpiredGoWithWrites":     expiredMemoriesGo,
+		"ExpiredIdsAreFree":       expiredIDsAreFree,
 		"TooMany":                 tooManyMemories,
 		"PagesSurviveInserts":     memoryPagesSurvive,
 		"PageTokensAreChecked":    memoryTokensAreChecked,
@@ -229,6 +230,18 @@ func expiredMemoriesGo(w *world) {
 		same(w, "the other tenant's row after "+what, w.row(corp, id).ID, id)
 		w.finds(w.user(acme, ada), "tea")
 	}
+}
+
+// expiredIDsAreFree for whoever comes next, even while many others have expired and are there still.
+func expiredIDsAreFree(w *world) {
+	for range 30 {
+		w.rememberFor(w.user(acme, ada), w.fresh("m"), "tea", time.Second)
+	}
+
+	w.rememberFor(w.user(acme, ada), "again", "tea", time.Second)
+	w.clock.advance(time.Second)
+	w.remember(w.user(acme, bob), "again", "coffee")
+	w.finds(w.user(acme, bob), "coffee", "again")
 }
 
 // purge deletes a conversation that nobody has used for a while.
