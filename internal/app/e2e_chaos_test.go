@@ -70,7 +70,7 @@ var clearReasons = []string{loadtest.ProviderError}
 func TestChaos(t *testing.T) {
 	underLoad(t)
 
-	lasts, seed := chaosFor(t, 45*time.Second), chaosSeed(t)
+	lasts, seed := chaosFor(t, time.Minute), chaosSeed(t)
 	server := testenv.OwnPostgres(t, "max_connections=60", "synchronous_commit=on") // what was acknowledged survives
 	database := server.Database(t, "")
 	folder, journal := effectsFolder(t)
