@@ -110,7 +110,8 @@ func (f *fleet) launch(name string, planned *plannedWorkload) error {
 	return nil
 }
 
-// retrieverOf is the address of a revision's retriever; empty if it has none.
+// retrieverOf is the address of a revision's retriever; empty if it has none. One that is being stopped has an address that
+// nobody will answer at: it is waited for, and started anew.
 func (f *fleet) retrieverOf(spec agentspec.Agent) (string, error) {
 	name := retrieverName(spec)
 	if name == "" {
@@ -121,7 +122,7 @@ func (f *fleet) retrieverOf(spec agentspec.Agent) (string, error) {
 	defer f.mu.Unlock()
 
 	planned := f.running[name]
-	if planned == nil {
+	if planned == nil || f.leaving[name] {
 		return "", fmt.Errorf("its retriever %s does not run yet", name)
 	}
 

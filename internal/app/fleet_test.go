@@ -156,3 +156,23 @@ func TestAgentsAreNotUnknownBeforeTheyAreKnown(t *testing.T) {
 		t.Errorf("not in the catalogue: %v", err)
 	}
 }
+
+// TestNobodyIsSentToARetrieverThatLeaves: its address is nobody's soon.
+func TestNobodyIsSentToARetrieverThatLeaves(t *testing.T) {
+	fleet := newFleet(t)
+	spec := agentspec.Agent{Metadata: agentspec.Metadata{Name: "librarian"}}
+	spec.Spec.Retriever = &agentspec.Retriever{Documents: []agentspec.Documents{{Folder: "handbook"}}}
+
+	name := retrieverName(spec)
+	fleet.running[name] = &plannedWorkload{addresses: map[string]string{"retriever": "127.0.0.1:9090"}}
+
+	if address, err := fleet.retrieverOf(spec); address != "127.0.0.1:9090" || err != nil {
+		t.Errorf("one that runs: %q, %v", address, err)
+	}
+
+	fleet.mark(name, true)
+
+	if address, err := fleet.retrieverOf(spec); err == nil {
+		t.Errorf("one that leaves: %q", address)
+	}
+}
