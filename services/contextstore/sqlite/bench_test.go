@@ -187,6 +187,36 @@ func BenchmarkTurn(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// BenchmarkReadEvents reads a conversation of 10,000 events, page by page.
+func BenchmarkReadEvents(b *testing.B) {
+	const events, page = 10000, 1000
+
+	appending := newAppending(b, 1)
+	turn := appending.turns[0]
+
+	for range events / 100 {
+		batch := make([]*eventv1.Event, 100)
+		for i := range batch {
+			batch[i] = &eventv1.Event{Step: 1, Kind: partOf(benchText)}
+		}
+
+		appending.write(peer(b.Context(), "triage"), turn.GetConversationId(), leaseOf(turn), batch...)
+	}
+
+	for b.Loop() {
+		for from := int64(1); from <= events; from += page {
+			found, err := appending.service.ReadEvents(peer(b.Context(), "triage"), &contextv1.ReadEventsRequest{
+				ConversationId: turn.GetConversationId(), FromSequence: from, Limit: page,
+			})
+			if err != nil || len(found.GetEvents()) != page {
+				b.Fatalf("%d events from %d on, %v", len(found.GetEvents()), from, err)
+			}
+		}
+	}
+
+	b.ReportMetric(events*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
 // turn runs a turn of a conversation to its end.
 func (a *appending) turn(conversationID string) {
 	name := "turn-" + strconv.FormatInt(a.serial.Add(1), 10)
