@@ -1,9 +1,11 @@
 package postgres_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -40,6 +42,8 @@ type replica struct {
 
 func replicaOf(tb testing.TB, config postgres.Config) *replica {
 	tb.Helper()
+
+	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
 
 	store, err := postgres.Open(tb.Context(), config)
 	if err != nil {
