@@ -56,7 +56,7 @@ func spareFiles(tb testing.TB) int {
 		tb.Fatal(err)
 	}
 
-	return int(min(limit.Cur, 1<<20)) - 1000 //nolint:gosec // bounded
+	return int(min(limit.Cur, 1<<20)) - 1000
 }
 
 // memory is what each process has, in bytes; revisions of an agent count as one.

@@ -103,12 +103,6 @@ func (r *renderer) line(event *eventv1.Event) {
 	case *eventv1.Event_GuardrailTriggered:
 		r.linef("  %s guardrail %s stopped the %s: %s", r.paint.bad("!"), oneLine(kind.GuardrailTriggered.GetRule()),
 			direction(kind.GuardrailTriggered), oneLine(kind.GuardrailTriggered.GetMessage()))
-	case *eventv1.Event_GuardrailApplied:
-		r.guardrail(kind.GuardrailApplied)
-	case *eventv1.Event_DocumentsRetrieved:
-		r.retrieved(kind.DocumentsRetrieved)
-	case *eventv1.Event_MemoriesRecalled:
-		r.recalled(kind.MemoriesRecalled)
 	case *eventv1.Event_RevisionChanged:
 		changed := kind.RevisionChanged
 		r.notef("%s goes on as revision %s: %s was %s", changed.GetAgent(), changed.GetToRevision(), changed.GetFromRevision(),
@@ -117,6 +111,20 @@ func (r *renderer) line(event *eventv1.Event) {
 		r.notef("%s was restarted and goes on", kind.SegmentRestarted.GetAgent())
 	case *eventv1.Event_CancelRequested:
 		r.notef("asked to cancel")
+	default:
+		r.aside(event)
+	}
+}
+
+// aside writes what an answer draws on, and what was done to it.
+func (r *renderer) aside(event *eventv1.Event) {
+	switch kind := event.GetKind().(type) {
+	case *eventv1.Event_GuardrailApplied:
+		r.guardrail(kind.GuardrailApplied)
+	case *eventv1.Event_DocumentsRetrieved:
+		r.retrieved(kind.DocumentsRetrieved)
+	case *eventv1.Event_MemoriesRecalled:
+		r.recalled(kind.MemoriesRecalled)
 	default:
 		r.ending(event)
 	}

@@ -202,6 +202,23 @@ func TestChatTellsOfDocuments(t *testing.T) {
 	}
 }
 
+func TestChatTellsOfMemories(t *testing.T) {
+	gateway := newFakeGateway(t)
+
+	for _, told := range []*eventv1.MemoriesRecalled{
+		{Memories: []*eventv1.RecalledMemory{{MemoryId: "m1"}, {MemoryId: "m2"}}}, {Problem: "memory did not answer"}, {},
+	} {
+		gateway.onMessage = append(gateway.onMessage, inSegment(1, 1, &eventv1.Event{Kind: &eventv1.Event_MemoriesRecalled{MemoriesRecalled: told}}))
+	}
+
+	gateway.onMessage = append(gateway.onMessage, completed("Hi"))
+
+	_, stdout, _ := run(t, "chat", "--url", gateway.URL, "Hello")
+	if diff := cmp.Diff("  (recalled 2 from memory)\n  (memory: memory did not answer)\nbilling: Hi\n", stdout); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestChatGoesOnAfterCuts cuts the stream after every event in turn: each durable event is printed exactly once, and the
 // text is whole.
 func TestChatGoesOnAfterCuts(t *testing.T) {

@@ -114,7 +114,7 @@ func ageOf(text string) (time.Duration, error) {
 		err = strconv.ErrRange
 	}
 
-	return time.Duration(count) * 24 * time.Hour, err //nolint:wrapcheck // as above
+	return time.Duration(count) * 24 * time.Hour, err
 }
 
 // maxAge is the longest that fits a time.Duration, with room to spare.
