@@ -29,10 +29,12 @@ const (
 	UserToken     = "user-of-the-tests"
 )
 
-// The two ways to install Serin, from the directory that a test of the module mesh/e2e runs in.
+// The ways to install Serin, from the directory that a test of the module mesh/e2e runs in.
 const (
-	Base    = "../../deploy/base"
-	Sidecar = "../../deploy/sidecar"
+	Base       = "../../deploy/base"
+	Sidecar    = "../../deploy/sidecar"
+	Minimal    = "../../deploy/overlays/minimal"
+	Production = "../../deploy/overlays/production"
 )
 
 // Manifests builds the manifests of a directory, as `kubectl kustomize` does.
@@ -57,7 +59,9 @@ func Serin(ctx context.Context, c *cluster.Cluster, edits ...func(*unstructured.
 		return err
 	}
 
-	if err := c.Namespace(ctx, Namespace, map[string]string{"istio-injection": "disabled"}); err != nil {
+	if err := c.Namespace(ctx, Namespace, map[string]string{
+		"istio-injection": "disabled", "pod-security.kubernetes.io/enforce": "restricted",
+	}); err != nil {
 		return err
 	}
 
