@@ -62,8 +62,10 @@ func TestAssembledAgentsHaveTheRevisionOfOnesThatSayItThemselves(t *testing.T) {
 		"nothing put in":   {whole, Parts{}},
 		"parts put in":     {bare, Parts{Prompt: &prompt, Tools: []Tool{{Name: "clock"}}}},
 		"resolved already": {write("agent.json", string(resolved)), Parts{}},
-		"in the place of": {write("other.json", strings.Replace(string(resolved), "You bill.", "You bill twice.", 1)),
-			Parts{Prompt: &prompt, Guardrails: &Guardrails{}}},
+		"in the place of": {
+			write("other.json", strings.Replace(string(resolved), "You bill.", "You bill twice.", 1)),
+			Parts{Prompt: &prompt, Guardrails: &Guardrails{}},
+		},
 	} {
 		agent, err := Assemble(got.path, "billing", got.parts)
 		if err != nil {
@@ -148,9 +150,9 @@ func TestPartsAreReadAsTheFieldsOfASpec(t *testing.T) {
 	}
 
 	for text, want := range map[string]string{
-		"[]":                                    "g:1:1: spec.guardrails: want a mapping, not a list",
-		"input: [{name: bad, pattern: '('}]":    "g:1:30: spec.guardrails.input[0].pattern: not a regular expression",
-		"output: [{name: none}]":                "spec.guardrails.output[0]",
+		"[]":                                   "g:1:1: spec.guardrails: want a mapping, not a list",
+		"input: [{name: bad, pattern: '('}]":   "g:1:30: spec.guardrails.input[0].pattern: not a regular expression",
+		"output: [{name: none}]":               "spec.guardrails.output[0]",
 		`outputSchema: {type: "no such type"}`: "spec.guardrails.outputSchema",
 	} {
 		if _, err := ParseGuardrails("g", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
