@@ -85,17 +85,14 @@ func assembleResolved(path, name string, agent Agent, parts Parts) (Agent, error
 
 	parts.put(&agent)
 
-	if problems := slices.Concat(agent.Validate(), toItself(&agent)); len(problems) > 0 {
-		for i := range problems {
-			problems[i].File = path
-		}
-
-		return Agent{}, problems
+	problems := append(agent.Validate(), toItself(&agent)...)
+	for i := range problems {
+		problems[i].File = path
 	}
 
 	Default(&agent)
 
-	return agent, nil
+	return agent, problems.Err()
 }
 
 // asResolved returns the agent that was written by [MarshalResolved], by this release or another; false if the data are
@@ -180,7 +177,7 @@ func onlyDocument(file string, data []byte) (*yaml.Node, *Problem) {
 
 	switch err := decode(decoder, first); {
 	case errors.Is(err, io.EOF):
-		return nil, nil //nolint:nilnil // an empty file
+		return nil, nil
 	case err != nil:
 		problem := syntaxProblem(file, err)
 
@@ -192,7 +189,7 @@ func onlyDocument(file string, data []byte) (*yaml.Node, *Problem) {
 	}
 
 	if len(first.Content) == 0 {
-		return nil, nil //nolint:nilnil // nothing but comments
+		return nil, nil
 	}
 
 	return first.Content[0], nil

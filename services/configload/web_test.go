@@ -107,7 +107,7 @@ func TestContentThatIsNotRightIsRefused(t *testing.T) {
 	t.Parallel()
 
 	server := store(t, map[string]http.HandlerFunc{
-		"/prompt": text(prompt), "/blank": text(" \n"), "/latin": text("Stra\xdfe"), "/tools": text("[{name: clock}, {nam: x, aproval: y}]"),
+		"/prompt": text(prompt), "/blank": text(" \n"), "/latin": text("Stra\xdfe"), "/tools": text("[{name: clock}, {nam: x, how: y}]"),
 		"/big": text(strings.Repeat("x", maxPart+1)),
 		"/gzip": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
