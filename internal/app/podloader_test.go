@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,9 +96,7 @@ func settled(t *testing.T, maker *podMaker, revision string, env map[string]stri
 	}
 
 	all := map[string]string{"POD_NAMESPACE": "shop", "LLM_ENDPOINT": "http://127.0.0.1:7070/v1"}
-	for name, value := range env {
-		all[name] = value
-	}
+	maps.Copy(all, env)
 
 	if err := config.settle(func(name string) string { return all[name] }); err != nil {
 		t.Fatal(err)
