@@ -48,7 +48,8 @@ func TestAssembledAgentsHaveTheRevisionOfOnesThatSayItThemselves(t *testing.T) {
 
 	want, _ := set.Agent("billing")
 	prompt := "You bill.\x7f"
-	bare := write("bare.yaml", strings.NewReplacer("  prompt: {file: prompt.md}\n", "", "[{name: clock}]", "[{name: calculator}]").Replace(desk))
+	other := strings.NewReplacer("  prompt: {file: prompt.md}\n", "", "[{name: clock}]", "[{name: calculator}]")
+	bare := write("bare.yaml", other.Replace(desk))
 
 	resolved, err := MarshalResolved(want)
 	if err != nil {

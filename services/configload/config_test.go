@@ -53,7 +53,8 @@ func TestConfigurationsAreChecked(t *testing.T) {
 // FuzzSource looks for URLs that are taken and should not be, and for secrets of others in messages.
 func FuzzSource(f *testing.F) {
 	for _, seed := range []string{
-		"file:///etc/prompt.txt", "/etc/prompt.txt", "https://x.test/p?secret", "http://u:secret@x.test", "oci://x", "://", "https://u:secret@%zz",
+		"file:///etc/prompt.txt", "/etc/prompt.txt", "https://x.test/p?secret", "http://u:secret@x.test",
+		"oci://x", "://", "https://u:secret@%zz",
 	} {
 		f.Add(seed)
 	}

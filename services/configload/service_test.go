@@ -43,7 +43,8 @@ func TestPartsAndAgentAreLaidOut(t *testing.T) {
 
 	// It is what an agent's process loads.
 	agent, err := agentspec.LoadResolved(filepath.Join(config.Out, AgentFile), first.Revision)
-	if err != nil || agent.Spec.Prompt.Inline != prompt || agent.Spec.Tools[0].Name != "clock" || agent.Spec.Guardrails.Input[0].MaxLength != 9 {
+	if err != nil || agent.Spec.Prompt.Inline != prompt || agent.Spec.Tools[0].Name != "clock" ||
+		agent.Spec.Guardrails.Input[0].MaxLength != 9 {
 		t.Errorf("%+v, %v", agent, err)
 	}
 
