@@ -13,6 +13,8 @@
 //	              Anthropic's HTTP APIs.
 //	retriever     finds passages of documents for an agent's prompts, by words and by vectors. RetrieverService, HTTP and
 //	              gRPC on one port that the agent alone reaches.
+//	configload    is the job of an init container: fetches an agent's prompt, tools and guardrails, verifies them, and lays
+//	              them out for the agent. It serves nobody.
 //
 // Beside them, package gateway is the users' door (REST, server-sent events, gRPC) and dispatches turns, and mesh is how
 // an agent moves from one revision to another:

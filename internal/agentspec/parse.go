@@ -37,6 +37,11 @@ func (d *document) kind() string {
 
 // parse reads the documents of a file. What can't be decoded as one of our kinds is a problem.
 func parse(file string, data []byte) ([]*document, Problems) {
+	return parseWith(file, data, func(*Agent) {})
+}
+
+// parseWith is parse; put changes agents before they are validated.
+func parseWith(file string, data []byte, put func(*Agent)) ([]*document, Problems) {
 	var (
 		documents []*document
 		problems  Problems
@@ -60,7 +65,7 @@ func parse(file string, data []byte) ([]*document, Problems) {
 			continue
 		}
 
-		found, report := object(file, node.Content[0])
+		found, report := object(file, node.Content[0], put)
 		if found == nil {
 			problems = append(problems, report.all()...)
 		} else {
@@ -81,7 +86,7 @@ func decode(decoder *yaml.Decoder, node *yaml.Node) (err error) {
 }
 
 // object decodes one document by its kind.
-func object(file string, node *yaml.Node) (*document, *report) {
+func object(file string, node *yaml.Node, put func(*Agent)) (*document, *report) {
 	report := newReport(file, node.Line, node.Column)
 	found := &document{report: report}
 	decoder := &decoder{report: report}
@@ -96,6 +101,7 @@ func object(file string, node *yaml.Node) (*document, *report) {
 	case kindNode.Value == KindAgent:
 		found.agent = &Agent{}
 		decoder.value(node, "", field{}, reflect.ValueOf(found.agent).Elem())
+		put(found.agent)
 		report.merge(found.agent.Validate())
 
 		return found, report

@@ -56,7 +56,7 @@ func room(name string) importRule {
 }
 
 var importRules = []importRule{
-	room("agent"), room("contextstore"), room("tools"), room("ambassador"), room("retriever"),
+	room("agent"), room("contextstore"), room("tools"), room("ambassador"), room("retriever"), room("configload"),
 	{"gateway", ours("gateway", "gen", "internal"), "the door knows agents and the store by their protos only"},
 	{"gen", ours("gen"), "generated code depends on nothing of ours"},
 	{"loadtest", ours("loadtest", "gen", "internal/fault", "internal/telemetry", "internal/testenv"), "load is made from outside, as users make it"},

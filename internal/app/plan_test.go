@@ -107,13 +107,14 @@ func TestPodsSeeTheVariablesOfTelemetry(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The ambassador is there before the agent, stays, and ends after it.
+	// What loads the agent ends first. The ambassador is there before the agent, stays, and ends after it.
 	inits := template.Spec.InitContainers
-	if len(inits) != 1 || inits[0].Name != "ambassador" || inits[0].RestartPolicy == nil || *inits[0].RestartPolicy != corev1.ContainerRestartPolicyAlways {
+	if len(inits) != 2 || inits[0].Name != "load-config" || inits[0].RestartPolicy != nil ||
+		inits[1].Name != "ambassador" || inits[1].RestartPolicy == nil || *inits[1].RestartPolicy != corev1.ContainerRestartPolicyAlways {
 		t.Errorf("init containers: %v", inits)
 	}
 
-	for _, container := range append(inits, template.Spec.Containers...) {
+	for _, container := range append(inits[1:], template.Spec.Containers...) {
 		seen := map[string]string{}
 		for _, variable := range container.Env {
 			seen[variable.Name] = variable.Value

@@ -44,7 +44,7 @@ type dataPlaneSettings struct {
 }
 
 // podEnvironment is what Kubernetes tells a process about its pod.
-type podEnvironment struct{ name, namespace, address, bootstrap string }
+type podEnvironment struct{ name, namespace, address, bootstrap, agentFile string }
 
 // plane is the mode.
 func (c *workloadConfig) plane() string {
@@ -69,7 +69,7 @@ func (c *workloadConfig) settle(getenv func(string) string) error {
 	if c.plane() != planeEmbedded {
 		c.fill(podEnvironment{
 			name: getenv("POD_NAME"), namespace: getenv("POD_NAMESPACE"), address: getenv("POD_IP"),
-			bootstrap: getenv("GRPC_XDS_BOOTSTRAP"),
+			bootstrap: getenv("GRPC_XDS_BOOTSTRAP"), agentFile: getenv(agentFileVariable),
 		}, getenv("LLM_ENDPOINT"), &problems)
 	}
 
@@ -91,7 +91,7 @@ func (c *workloadConfig) settle(getenv func(string) string) error {
 	return problems.err()
 }
 
-// fill takes from the pod what the file leaves open.
+// fill takes from the pod what the file leaves open, and where the agent's file was loaded to.
 func (c *workloadConfig) fill(pod podEnvironment, llm string, problems *problems) {
 	c.pod = pod
 
@@ -105,6 +105,10 @@ func (c *workloadConfig) fill(pod podEnvironment, llm string, problems *problems
 
 	if c.Targets[rpc.Ambassador] == "" && llm != "" {
 		c.Targets = map[string]string{rpc.Ambassador: llm}
+	}
+
+	if c.Agent != nil && pod.agentFile != "" {
+		c.Agent.File = pod.agentFile
 	}
 
 	if c.Namespace == "" && c.plane() != planeNone {

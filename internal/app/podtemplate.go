@@ -39,7 +39,8 @@ const (
 	podDrain = 100 * time.Second
 )
 
-// podMaker makes the pods of agents: the agent's process, its own ambassador, and its retriever if it declares documents.
+// podMaker makes the pods of agents: what loads the agent, the agent's process, its own ambassador, and its retriever if it
+// declares documents.
 type podMaker struct {
 	settings  *clusterSettings
 	dataPlane dataPlaneSettings
@@ -124,7 +125,7 @@ func (m *podMaker) Template(agent agentspec.Agent, revision string) (corev1.PodT
 			RunAsNonRoot: new(true), RunAsUser: new(m.settings.user()), FSGroup: new(m.settings.user()),
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
-		InitContainers: []corev1.Container{m.ambassadorContainer()},
+		InitContainers: []corev1.Container{m.loaderContainer(revision), m.ambassadorContainer()},
 		Containers:     []corev1.Container{m.agentContainer(agent)},
 		Volumes:        m.volumes(agent.Metadata.Name, agentspec.Short(revision)),
 	}
@@ -146,6 +147,7 @@ func (m *podMaker) agentContainer(agent agentspec.Agent) corev1.Container {
 		corev1.VolumeMount{Name: "catalogue", MountPath: podCatalogueDir, ReadOnly: true},
 		corev1.VolumeMount{Name: "state", MountPath: podStateDir},
 	)
+	readLoaded(&container)
 
 	if m.dataPlane.Mode == planeProxyless {
 		container.VolumeMounts = append(container.VolumeMounts,
@@ -191,11 +193,8 @@ func (m *podMaker) container(name, image, file string, port int32) corev1.Contai
 		Env: []corev1.EnvVar{
 			fieldEnv("POD_NAME", "metadata.name"), fieldEnv("POD_NAMESPACE", "metadata.namespace"), fieldEnv("POD_IP", "status.podIP"),
 		},
-		VolumeMounts: []corev1.VolumeMount{{Name: "config", MountPath: podConfigDir, ReadOnly: true}},
-		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
-			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-		},
+		VolumeMounts:    []corev1.VolumeMount{{Name: "config", MountPath: podConfigDir, ReadOnly: true}},
+		SecurityContext: restricted(),
 		Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{
 				corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("128Mi"),
@@ -223,6 +222,13 @@ func (m *podMaker) container(name, image, file string, port int32) corev1.Contai
 	return container
 }
 
+func restricted() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
+		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+}
+
 func fieldEnv(name, path string) corev1.EnvVar {
 	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
 }
@@ -240,6 +246,7 @@ func (m *podMaker) volumes(agent, short string) []corev1.Volume {
 	volumes := []corev1.Volume{ //nolint:prealloc // most of it is here
 		{Name: "config", VolumeSource: configMapVolume(kube.ObjectName(agent, short), false)},
 		{Name: "catalogue", VolumeSource: configMapVolume(kube.CatalogueMap, true)},
+		loadedPodVolume(),
 		{Name: "state", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}},
 	}
 	if m.dataPlane.Mode != planeProxyless {

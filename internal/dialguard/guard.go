@@ -5,6 +5,7 @@
 package dialguard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -20,6 +21,9 @@ var ErrAddress = errors.New("address refused")
 type Guard struct {
 	// AllowPrivate lets this machine's and private networks' addresses be reached; a declaration said so.
 	AllowPrivate bool
+	// Unless follows the reason why an address is refused that AllowPrivate would let be reached: what there is to change.
+	// Empty names the field of a declaration.
+	Unless string
 	// Resolver finds addresses; nil is the system's.
 	Resolver *net.Resolver
 }
@@ -43,7 +47,7 @@ func (g Guard) control(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-const unlessAllowed = ", and the declaration does not say allowPrivate: true"
+const unlessDeclared = "and the declaration does not say allowPrivate: true"
 
 // Refuses says why an address is refused; empty if it is not.
 func (g Guard) Refuses(address netip.Addr) string {
@@ -59,9 +63,9 @@ func (g Guard) Refuses(address netip.Addr) string {
 	case g.AllowPrivate:
 		return ""
 	case address.IsLoopback():
-		return "an address of this machine" + unlessAllowed
+		return "an address of this machine, " + cmp.Or(g.Unless, unlessDeclared)
 	case address.IsPrivate(), within(special, address):
-		return "a private address" + unlessAllowed
+		return "a private address, " + cmp.Or(g.Unless, unlessDeclared)
 	default:
 		return ""
 	}

@@ -160,6 +160,7 @@ func TestPodTemplateRefuses(t *testing.T) {
 		`{"containers":{"name":"a"}}`:                              "spec.pod.spec: cannot unmarshal object into Go struct field PodSpec.containers of type []v1.Container",
 		`{"Containers":[]}`:                                        "spec.pod.spec.Containers: unknown field of a pod in Kubernetes",
 		`{"containers":[{"name":"a"},{"name":"ambassador"}]}`:      `spec.pod.spec.containers[1].name: "ambassador" is a sidecar`,
+		`{"containers":[{"name":"load-config"}]}`:                  `spec.pod.spec.containers[0].name: "load-config" is an init container`,
 		`{"terminationGracePeriodSeconds":"soon"}`:                 "spec.pod.spec: cannot unmarshal string into",
 		`{"containers":[{"resources":{"limits":{"cpu":"lots"}}}]}`: "spec.pod.spec: ",
 	} {

@@ -32,10 +32,11 @@ func PodTemplate(pod *agentspec.Pod) (*corev1.PodTemplateSpec, error) {
 	}
 
 	for i := range template.Spec.Containers {
-		if template.Spec.Containers[i].Name == Ambassador {
+		what := map[string]string{Ambassador: "a sidecar", Loader: "an init container"}[template.Spec.Containers[i].Name]
+		if what != "" {
 			problems = append(problems, agentspec.Problem{
 				Field:   fmt.Sprintf("%s.containers[%d].name", podSpec, i),
-				Message: fmt.Sprintf("%q is a sidecar: it is changed in initContainers, by the same name", Ambassador),
+				Message: fmt.Sprintf("%q is %s: it is changed in initContainers, by the same name", template.Spec.Containers[i].Name, what),
 			})
 		}
 	}
@@ -52,6 +53,9 @@ const podSpec = "spec.pod.spec"
 // Ambassador is the init container of an agent's pods that stays, as a sidecar: it is there before the agent, which asks
 // its models through it, and ends after it.
 const Ambassador = "ambassador"
+
+// Loader is the init container of an agent's pods that verifies what the agent's process loads, and ends.
+const Loader = "load-config"
 
 // strictProblem splits a message of the decoder, such as `unknown field "containers[0].imag"`.
 func strictProblem(err error) agentspec.Problem {

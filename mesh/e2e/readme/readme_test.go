@@ -93,6 +93,7 @@ func TestTheREADMECanBeFollowed(t *testing.T) {
 	want := map[string][]string{
 		"Install":           {"namespace/serin created", "deployment.apps/serin-controller created"},
 		"Agents":            {"agent.serin.dev/billing condition met", "STABLE", "deployment.apps/serin-gateway condition met"},
+		"What a pod loads":  {"system-prompt.txt   written", "agent.json"},
 		"Talk":              {"TURN_STATE_INPUT_REQUIRED", `"handoff"`, "billing"},
 		"Canaries":          {"agent.serin.dev/billing condition met", "promoted", "undo", "Promote"},
 		"Who may what":      {"yes"},
