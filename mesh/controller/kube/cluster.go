@@ -11,6 +11,7 @@ import (
 	security "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -111,7 +112,7 @@ func newManager(options Options) (ctrl.Manager, error) {
 		Cache: cache.Options{
 			DefaultNamespaces: map[string]cache.Config{options.Namespace: {}},
 			ByObject: map[client.Object]cache.ByObject{ // prompts may be in any ConfigMap
-				&corev1.Pod{}: {Label: ours}, &appsv1.Deployment{}: {Label: ours},
+				&corev1.Pod{}: {Label: ours}, &appsv1.Deployment{}: {Label: ours}, &policyv1.PodDisruptionBudget{}: {Label: ours},
 			},
 		},
 		Metrics:                       metricsserver.Options{BindAddress: "0"}, // they are on the process's own page
@@ -146,6 +147,7 @@ func (c *Cluster) reconciles() error {
 		Named("workloads").
 		For(&v1alpha1.Agent{}, changed).
 		Owns(&appsv1.Deployment{}, changed).
+		Owns(&policyv1.PodDisruptionBudget{}, changed).
 		Owns(&corev1.Service{}, managed).
 		Owns(&corev1.ServiceAccount{}, managed).
 		Owns(&security.AuthorizationPolicy{}, managed).

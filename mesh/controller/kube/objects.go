@@ -19,10 +19,7 @@ import (
 	"github.com/serinhq/serin/mesh/istio"
 )
 
-const (
-	grpcPort = 9000
-	httpPort = 8080
-)
+const grpcPort = 9000
 
 // serviceAccount is who the agent's pods are.
 func (c *Config) serviceAccount(agent string) *corev1.ServiceAccount {
@@ -84,10 +81,8 @@ func (c *Config) deployment(agent *wantedAgent, revision *wantedRevision) (*apps
 			Namespace: c.Namespace, Name: ObjectName(name, agentspec.Short(revision.name)), Labels: labels,
 		},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: new(agent.replicas(revision)),
-			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{
-				"app": name, istio.RevisionLabel: labels[istio.RevisionLabel],
-			}},
+			Replicas:             new(agent.replicas(revision)),
+			Selector:             &metav1.LabelSelector{MatchLabels: podsOf(name, revision.name)},
 			Template:             template,
 			RevisionHistoryLimit: ptr.To[int32](1), // to go back is another revision's business
 			Strategy: appsv1.DeploymentStrategy{
