@@ -36,6 +36,10 @@ type clusterSettings struct {
 	// Secret with more of them, such as OTEL_EXPORTER_OTLP_HEADERS.
 	TelemetryEnv    map[string]string `json:"telemetryEnv,omitempty"`
 	TelemetrySecret string            `json:"telemetrySecret,omitempty"`
+	// Autoscaling has autoscalers decide how many pods each revision has, within spec.scaling. The cluster must serve the
+	// custom metrics of pods active_conversations and llm_request_queue_depth, as a Prometheus adapter does; without them
+	// sizes would stay as they are, so that the default is not to.
+	Autoscaling bool `json:"autoscaling,omitempty"`
 	// Dwell is how long istiod takes at most until every proxy has a change; default 2s.
 	Dwell agentspec.Duration `json:"dwell,omitempty"`
 	// DeleteAfter is how long a deleted agent must have been idle before it goes; default 10m.
@@ -87,6 +91,7 @@ func (w *workload) clusterRoom(context.Context) (*room, error) {
 		REST: access, Namespace: w.config.Namespace, TrustDomain: w.config.TrustDomain, Holder: w.config.pod.name,
 		Pods:      &podMaker{settings: settings, dataPlane: *w.config.DataPlane, trust: w.config.TrustDomain, logLevel: w.config.LogLevel},
 		Catalogue: catalogueText, Logger: w.telemetry.Logger, LeaseDuration: time.Duration(settings.LeaseDuration),
+		Autoscaling: settings.Autoscaling,
 	})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	security "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,7 +41,7 @@ import (
 // queue is where a reconciler takes its work from.
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// Options are what a Cluster is made from. All but LeaseDuration is required.
+// Options are what a Cluster is made from. All but Autoscaling and LeaseDuration is required.
 type Options struct {
 	REST      *rest.Config
 	Namespace string
@@ -51,6 +52,8 @@ type Options struct {
 	Pods      Pods
 	Catalogue Catalogue
 	Logger    *slog.Logger
+	// Autoscaling is as in [Config].
+	Autoscaling bool
 	// LeaseDuration is how long a leader that has died leads at most; default 15s.
 	LeaseDuration time.Duration
 }
@@ -79,7 +82,8 @@ func NewCluster(options Options) (*Cluster, error) {
 
 	config := &Config{
 		Client: managed.GetClient(), Reader: managed.GetAPIReader(), Namespace: options.Namespace,
-		TrustDomain: options.TrustDomain, Holder: options.Holder, Pods: options.Pods, Recorder: managed.GetEventRecorder(fieldOwner), Logger: options.Logger, Catalogue: options.Catalogue,
+		TrustDomain: options.TrustDomain, Holder: options.Holder, Pods: options.Pods, Recorder: managed.GetEventRecorder(fieldOwner),
+		Logger: options.Logger, Catalogue: options.Catalogue, Autoscaling: options.Autoscaling,
 	}
 	if err := config.check(); err != nil {
 		return nil, err
@@ -112,7 +116,8 @@ func newManager(options Options) (ctrl.Manager, error) {
 		Cache: cache.Options{
 			DefaultNamespaces: map[string]cache.Config{options.Namespace: {}},
 			ByObject: map[client.Object]cache.ByObject{ // prompts may be in any ConfigMap
-				&corev1.Pod{}: {Label: ours}, &appsv1.Deployment{}: {Label: ours}, &policyv1.PodDisruptionBudget{}: {Label: ours},
+				&corev1.Pod{}: {Label: ours}, &appsv1.Deployment{}: {Label: ours},
+				&policyv1.PodDisruptionBudget{}: {Label: ours}, &autoscalingv2.HorizontalPodAutoscaler{}: {Label: ours},
 			},
 		},
 		Metrics:                       metricsserver.Options{BindAddress: "0"}, // they are on the process's own page
@@ -148,6 +153,7 @@ func (c *Cluster) reconciles() error {
 		For(&v1alpha1.Agent{}, changed).
 		Owns(&appsv1.Deployment{}, changed).
 		Owns(&policyv1.PodDisruptionBudget{}, changed).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(scaledAnew())).
 		Owns(&corev1.Service{}, managed).
 		Owns(&corev1.ServiceAccount{}, managed).
 		Owns(&security.AuthorizationPolicy{}, managed).

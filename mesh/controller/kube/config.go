@@ -21,7 +21,7 @@ type Pods interface {
 	Template(agent agentspec.Agent, revision string) (corev1.PodTemplateSpec, error)
 }
 
-// Config is what the parts of a [Cluster] need. All of it is required.
+// Config is what the parts of a [Cluster] need. All of it is required, but for Autoscaling.
 type Config struct {
 	// Client reads from a cache and writes to the API server, Reader reads from the API server.
 	Client client.Client
@@ -37,6 +37,9 @@ type Config struct {
 	Logger   *slog.Logger
 	// Catalogue makes the ConfigMap's text that says which agents there are.
 	Catalogue Catalogue
+	// Autoscaling has each revision's size follow what its pods are busy with. The cluster must serve the metrics of pods,
+	// active_conversations and llm_request_queue_depth, as custom metrics.
+	Autoscaling bool
 }
 
 // Catalogue says which agents and tool servers there are when a request was applied, for the processes that look at it.

@@ -4,8 +4,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"github.com/serinhq/serin/internal/agentspec"
 )
 
 // disruptions keep half of a revision's pods while nodes are drained; nil for a revision with one pod. Half of one is one
@@ -19,7 +17,7 @@ func (c *Config) disruptions(agent string, revision *wantedRevision, pods int32)
 	return &policyv1.PodDisruptionBudget{
 		TypeMeta: metav1.TypeMeta{APIVersion: policyv1.SchemeGroupVersion.String(), Kind: "PodDisruptionBudget"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: c.Namespace, Name: ObjectName(agent, agentspec.Short(revision.name)), Labels: revisionLabels(agent, revision.name),
+			Namespace: c.Namespace, Name: revision.objectName(), Labels: revisionLabels(agent, revision.name),
 		},
 		Spec: policyv1.PodDisruptionBudgetSpec{
 			MinAvailable: new(intstr.FromString("50%")),

@@ -18,6 +18,7 @@ package kube
 // +kubebuilder:rbac:groups=serin.dev,namespace=serin,resources=agents/finalizers,verbs=update
 // +kubebuilder:rbac:groups=serin.dev,namespace=serin,resources=mcpservers,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,namespace=serin,resources=deployments,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=autoscaling,namespace=serin,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=policy,namespace=serin,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",namespace=serin,resources=services;serviceaccounts,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",namespace=serin,resources=configmaps,verbs=get;list;watch;create;update;patch;delete

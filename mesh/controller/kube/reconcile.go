@@ -8,6 +8,7 @@ import (
 
 	security "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,8 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-
-	"github.com/serinhq/serin/internal/agentspec"
 )
 
 // Reconcile makes one agent's objects as they shall be.
@@ -59,27 +58,39 @@ func (w *workloads) reconcile(ctx context.Context, name string, agent *wantedAge
 		return err
 	}
 
+	found, err := w.found(ctx, w.selected(name)...)
+	if err != nil {
+		return err
+	}
+
 	objects := []client.Object{w.config.serviceAccount(name), w.config.service(name), w.config.access(name)}
 	kept := map[string]bool{}
+	sizes := w.config.sizes(agent, found)
 
 	var failed error
 
 	for i := range agent.revisions {
 		revision := &agent.revisions[i]
-		kept["Deployment "+ObjectName(name, agentspec.Short(revision.name))] = true // also one that can't be made anew
+		kept["Deployment "+revision.objectName()] = true // also one that can't be made anew
 
-		if made := w.config.disruptions(name, revision, agent.replicas(revision)); made != nil {
+		made, err := w.config.deployment(agent, revision, sizes[i].pods)
+		if err == nil && sizes[i].automatic {
+			err = w.release(ctx, made)
+		}
+
+		if err != nil {
+			failed = errors.Join(failed, err)
+		} else {
 			objects = append(objects, made)
 		}
 
-		made, err := w.config.deployment(agent, revision)
-		if err != nil {
-			failed = errors.Join(failed, err)
-
-			continue
+		if made := w.config.disruptions(name, revision, sizes[i].pods); made != nil {
+			objects = append(objects, made)
 		}
 
-		objects = append(objects, made)
+		if made := w.config.autoscaler(name, revision, sizes[i]); made != nil {
+			objects = append(objects, made)
+		}
 	}
 
 	for _, object := range objects {
@@ -123,6 +134,7 @@ func (w *workloads) deleteRevisions(ctx context.Context, agent string, kept map[
 
 	for kind, list := range map[string]client.ObjectList{
 		"Deployment": &appsv1.DeploymentList{}, "PodDisruptionBudget": &policyv1.PodDisruptionBudgetList{},
+		"HorizontalPodAutoscaler": &autoscalingv2.HorizontalPodAutoscalerList{},
 	} {
 		if err := w.config.Client.List(ctx, list, w.selected(agent)...); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("list each %s: %w", kind, err))

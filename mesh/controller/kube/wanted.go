@@ -71,23 +71,23 @@ func readAgent(agent *workloadv1.Agent) (wantedAgent, error) {
 	return one, nil
 }
 
-// size is how many pods a revision has that takes all of the traffic.
-func (a *wantedAgent) size(revision *wantedRevision) int32 {
+// scaling is how many pods a revision has that takes all of the traffic.
+func (a *wantedAgent) scaling(revision *wantedRevision) agentspec.Scaling {
 	if a.declared != nil {
-		return a.declared.Spec.Scaling.MinReplicas
+		return a.declared.Spec.Scaling
 	}
 
-	return revision.agent.Spec.Scaling.MinReplicas
+	return revision.agent.Spec.Scaling
 }
 
-// replicas is how many pods a revision shall have: a part of all, but at least one.
+// replicas is how many pods a revision shall have without an autoscaler: a part of all, but at least one.
 func (a *wantedAgent) replicas(revision *wantedRevision) int32 {
-	size := a.size(revision)
+	all := a.scaling(revision).MinReplicas
 	if revision.share == 0 {
-		return size
+		return all
 	}
 
-	return max((size*revision.share+99)/100, 1)
+	return part(all, revision.share)
 }
 
 // merged is a revision as it is run: what is not part of it comes from the declaration as it stands.

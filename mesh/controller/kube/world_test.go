@@ -47,7 +47,8 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	}
 
 	w := &world{T: t, events: events.NewFakeRecorder(1000)}
-	w.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Agent{}).Build()
+	w.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Agent{}).
+		WithReturnManagedFields().Build()
 
 	return w
 }
