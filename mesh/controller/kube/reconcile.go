@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -50,7 +51,7 @@ func words(err error) string {
 
 func (w *workloads) reconcile(ctx context.Context, name string, agent *wantedAgent, runs bool) error {
 	if !runs {
-		return errors.Join(w.deleteRevisions(ctx, name, nil), w.deleteRest(ctx, name))
+		return errors.Join(w.deleteUnwanted(ctx, name, nil), w.deleteRest(ctx, name))
 	}
 
 	owner, err := ownerOf(ctx, w.config.Client, w.config.Namespace, name)
@@ -64,6 +65,10 @@ func (w *workloads) reconcile(ctx context.Context, name string, agent *wantedAge
 	}
 
 	objects := []client.Object{w.config.serviceAccount(name), w.config.service(name), w.config.access(name)}
+	if w.config.Network != nil {
+		objects = append(objects, w.config.isolation(name, agent))
+	}
+
 	kept := map[string]bool{}
 	sizes := w.config.sizes(agent, found)
 
@@ -102,7 +107,7 @@ func (w *workloads) reconcile(ctx context.Context, name string, agent *wantedAge
 		failed = errors.Join(failed, w.apply(ctx, object))
 	}
 
-	return errors.Join(failed, w.deleteRevisions(ctx, name, kept))
+	return errors.Join(failed, w.deleteUnwanted(ctx, name, kept))
 }
 
 func kindOf(object client.Object) string { return object.GetObjectKind().GroupVersionKind().Kind }
@@ -127,14 +132,14 @@ func (w *workloads) apply(ctx context.Context, object client.Object) error {
 	return nil
 }
 
-// deleteRevisions takes away what an agent has for revisions that shall not run, and what those that do no longer need.
+// deleteUnwanted takes away what an agent has for revisions that shall not run, and what those that do no longer need.
 // Kept are kinds and names.
-func (w *workloads) deleteRevisions(ctx context.Context, agent string, kept map[string]bool) error {
+func (w *workloads) deleteUnwanted(ctx context.Context, agent string, kept map[string]bool) error {
 	var failed error
 
 	for kind, list := range map[string]client.ObjectList{
 		"Deployment": &appsv1.DeploymentList{}, "PodDisruptionBudget": &policyv1.PodDisruptionBudgetList{},
-		"HorizontalPodAutoscaler": &autoscalingv2.HorizontalPodAutoscalerList{},
+		"HorizontalPodAutoscaler": &autoscalingv2.HorizontalPodAutoscalerList{}, "NetworkPolicy": &networkingv1.NetworkPolicyList{},
 	} {
 		if err := w.config.Client.List(ctx, list, w.selected(agent)...); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("list each %s: %w", kind, err))

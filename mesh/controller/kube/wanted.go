@@ -17,6 +17,8 @@ type wantedAgent struct {
 	// declared is nil once the agent is not declared any more.
 	declared  *agentspec.Agent
 	revisions []wantedRevision
+	// callers may hand off to it, and it to callees: by any revision that runs, of theirs and of its own.
+	callers, callees []string
 }
 
 type wantedRevision struct {
@@ -42,7 +44,31 @@ func readWanted(request *workloadv1.ApplyRequest) (*wanted, error) {
 		all.order = append(all.order, agent.GetName())
 	}
 
+	all.connect()
+
 	return all, nil
+}
+
+// connect says of all agents who may call whom, in an order that does not change their objects.
+func (w *wanted) connect() {
+	callers := map[string][]string{}
+
+	for name, agent := range w.agents {
+		for i := range agent.revisions {
+			for _, handoff := range agent.revisions[i].agent.Spec.Handoffs {
+				agent.callees = append(agent.callees, handoff.Agent)
+				callers[handoff.Agent] = append(callers[handoff.Agent], name)
+			}
+		}
+
+		agent.callees = distinct(agent.callees)
+		w.agents[name] = agent
+	}
+
+	for name, agent := range w.agents {
+		agent.callers = distinct(callers[name])
+		w.agents[name] = agent
+	}
 }
 
 func readAgent(agent *workloadv1.Agent) (wantedAgent, error) {
