@@ -61,7 +61,7 @@ func controlPlane(plane *dataPlaneSettings) (string, []int32) {
 		namespace = labels[1]
 	}
 
-	return namespace, []int32{int32(port)} //nolint:gosec // it has 16 bits
+	return namespace, []int32{int32(port)}
 }
 
 // outsidePort is the port that a variable of the ambassador or of telemetry leads to, if it has an address.

@@ -125,7 +125,7 @@ func PortOf(text string) (int32, bool) {
 	if parsed.Port() != "" {
 		port, err := strconv.ParseUint(parsed.Port(), 10, 16)
 
-		return int32(port), err == nil && port > 0 //nolint:gosec // it has 16 bits
+		return int32(port), err == nil && port > 0
 	}
 
 	switch parsed.Scheme {
