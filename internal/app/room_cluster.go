@@ -36,6 +36,14 @@ type clusterSettings struct {
 	// Secret with more of them, such as OTEL_EXPORTER_OTLP_HEADERS.
 	TelemetryEnv    map[string]string `json:"telemetryEnv,omitempty"`
 	TelemetrySecret string            `json:"telemetrySecret,omitempty"`
+	// Autoscaling has autoscalers decide how many pods each revision has, within spec.scaling. The cluster must serve the
+	// custom metrics of pods active_conversations and llm_request_queue_depth, as a Prometheus adapter does; without them
+	// sizes would stay as they are, so that the default is not to.
+	Autoscaling bool `json:"autoscaling,omitempty"`
+	// NetworkPolicies isolates agents' pods by network policies; default true. EgressPorts are ports beside 443 that agents'
+	// ambassadors need anywhere: those of models at other ports that only the Secret names.
+	NetworkPolicies *bool   `json:"networkPolicies,omitempty"`
+	EgressPorts     []int32 `json:"egressPorts,omitempty"`
 	// Dwell is how long istiod takes at most until every proxy has a change; default 2s.
 	Dwell agentspec.Duration `json:"dwell,omitempty"`
 	// DeleteAfter is how long a deleted agent must have been idle before it goes; default 10m.
@@ -45,6 +53,28 @@ type clusterSettings struct {
 	// User is the user id that agents' pods run as; default 65532, as in distroless images.
 	User int64 `json:"user,omitempty"`
 }
+
+func (s *clusterSettings) check() error {
+	if s.Image == "" {
+		return usageErrorf(`controller.cluster.image "": must be the image of Serin that agents' pods run`)
+	}
+
+	for i, port := range s.EgressPorts {
+		if port < 1 || port > 65535 {
+			return usageErrorf("controller.cluster.egressPorts[%d] %d: must be a port, 1 to 65535", i, port)
+		}
+	}
+
+	if len(s.EgressPorts) > 0 && !s.isolates() {
+		return usageErrorf("controller.cluster.egressPorts %v: are for network policies and must be absent, or networkPolicies must be true",
+			s.EgressPorts)
+	}
+
+	return nil
+}
+
+// isolates says whether network policies isolate agents' pods.
+func (s *clusterSettings) isolates() bool { return s.NetworkPolicies == nil || *s.NetworkPolicies }
 
 // telemetry are the variables as an environment has them, in an order that does not change pods.
 func (s *clusterSettings) telemetry() []string {
@@ -61,8 +91,8 @@ func (s *clusterSettings) user() int64 { return cmp.Or(s.User, 65532) }
 // clusterRoom decides about rollouts of the Agents of a namespace.
 func (w *workload) clusterRoom(context.Context) (*room, error) {
 	settings := w.config.Controller.Cluster
-	if settings.Image == "" {
-		return nil, usageErrorf(`controller.cluster.image "": must be the image of Serin that agents' pods run`)
+	if err := settings.check(); err != nil {
+		return nil, err
 	}
 
 	access, err := clusterAccess()
@@ -87,6 +117,7 @@ func (w *workload) clusterRoom(context.Context) (*room, error) {
 		REST: access, Namespace: w.config.Namespace, TrustDomain: w.config.TrustDomain, Holder: w.config.pod.name,
 		Pods:      &podMaker{settings: settings, dataPlane: *w.config.DataPlane, trust: w.config.TrustDomain, logLevel: w.config.LogLevel},
 		Catalogue: catalogueText, Logger: w.telemetry.Logger, LeaseDuration: time.Duration(settings.LeaseDuration),
+		Autoscaling: settings.Autoscaling, Network: podNetwork(settings, w.config.DataPlane),
 	})
 	if err != nil {
 		return nil, err

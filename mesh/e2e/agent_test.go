@@ -16,7 +16,10 @@ import (
 	istionetworking "istio.io/client-go/pkg/apis/networking/v1"
 	istiosecurity "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -67,7 +70,9 @@ func TestAnAgentsLife(t *testing.T) {
 		{"it waits for whom it names", (*platform).courierWaits},
 		{"it is served", (*platform).courierServes},
 		{"it is made larger", (*platform).courierGrows},
-		{"an edit of its model is aborted", (*platform).courierAborts},
+		{"autoscalers take its size over, and give it back", (*platform).courierScales},
+		{"the network lets through its handoffs", (*platform).courierIsolated},
+		{"an edit of its handoffs is aborted", (*platform).courierAborts},
 		{"an edit of its tools is promoted", (*platform).courierPromotes},
 		{"its events tell all of that once", (*platform).courierTold},
 		{"it leaves when nobody needs it any more", (*platform).courierLeaves},
@@ -107,6 +112,8 @@ func (p *platform) rolloutSoon(agent string) *rolloutv1.Rollout {
 func (p *platform) courierGrows() {
 	before := p.rollout("courier")
 
+	p.budget("courier-"+before.GetStable(), 0)
+
 	for _, size := range []int64{2, 1} {
 		p.edit("courier", size, "spec", "scaling", "minReplicas")
 		p.eventually(fmt.Sprintf("courier has %d pods", size), func(ctx context.Context) error {
@@ -123,6 +130,7 @@ func (p *platform) courierGrows() {
 
 			return nil
 		})
+		p.budget("courier-"+before.GetStable(), size/2) // one pod has none
 	}
 
 	p.condition("courier", "RolloutProgressing", "False", "", "")
@@ -135,9 +143,12 @@ func (p *platform) courierGrows() {
 
 func (p *platform) courierAborts() {
 	stable := p.rollout("courier").GetStable()
-	candidate := p.edited("courier", int64(512), "spec", "model", "maxOutputTokens")
+	candidate := p.edited("courier", []any{map[string]any{"agent": "billing"}}, "spec", "handoffs")
 	p.condition("courier", "RolloutProgressing", "True", "", "")
 	p.row("courier", p.await("courier", "at 5%", carries(candidate, 5)))
+	p.isolated("courier", nil, []string{"billing", "depot"}) // as each of its revisions needs it
+	p.isolated("billing", []string{"courier", "triage"}, []string{"scheduling"})
+	p.isolated("depot", []string{"courier"}, nil)
 
 	p.steer("courier", "abort", &rolloutv1.AbortRolloutRequest{Reason: "a test"})
 	p.await("courier", "aborted", settled(rolloutv1.Phase_PHASE_FAILED, stable))
@@ -295,7 +306,8 @@ func (p *platform) gone(agent string) {
 		for _, list := range []client.ObjectList{
 			&appsv1.DeploymentList{}, &appsv1.ReplicaSetList{}, &corev1.PodList{}, &corev1.ConfigMapList{}, &corev1.ServiceList{},
 			&corev1.ServiceAccountList{}, &istionetworking.VirtualServiceList{}, &istionetworking.DestinationRuleList{},
-			&istiosecurity.AuthorizationPolicyList{}, agentList(),
+			&istiosecurity.AuthorizationPolicyList{}, &policyv1.PodDisruptionBudgetList{}, &autoscalingv2.HorizontalPodAutoscalerList{},
+			&networkingv1.NetworkPolicyList{}, agentList(),
 		} {
 			if err := shared.Client.List(ctx, list, client.InNamespace(install.Namespace)); err != nil {
 				return err

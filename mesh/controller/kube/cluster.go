@@ -10,7 +10,10 @@ import (
 	"github.com/go-logr/logr"
 	security "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -39,7 +42,7 @@ import (
 // queue is where a reconciler takes its work from.
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// Options are what a Cluster is made from. All but LeaseDuration is required.
+// Options are what a Cluster is made from. All but Autoscaling, Network and LeaseDuration is required.
 type Options struct {
 	REST      *rest.Config
 	Namespace string
@@ -50,6 +53,9 @@ type Options struct {
 	Pods      Pods
 	Catalogue Catalogue
 	Logger    *slog.Logger
+	// Autoscaling and Network are as in [Config].
+	Autoscaling bool
+	Network     *Network
 	// LeaseDuration is how long a leader that has died leads at most; default 15s.
 	LeaseDuration time.Duration
 }
@@ -78,7 +84,8 @@ func NewCluster(options Options) (*Cluster, error) {
 
 	config := &Config{
 		Client: managed.GetClient(), Reader: managed.GetAPIReader(), Namespace: options.Namespace,
-		TrustDomain: options.TrustDomain, Holder: options.Holder, Pods: options.Pods, Recorder: managed.GetEventRecorder(fieldOwner), Logger: options.Logger, Catalogue: options.Catalogue,
+		TrustDomain: options.TrustDomain, Holder: options.Holder, Pods: options.Pods, Recorder: managed.GetEventRecorder(fieldOwner),
+		Logger: options.Logger, Catalogue: options.Catalogue, Autoscaling: options.Autoscaling, Network: options.Network,
 	}
 	if err := config.check(); err != nil {
 		return nil, err
@@ -112,6 +119,8 @@ func newManager(options Options) (ctrl.Manager, error) {
 			DefaultNamespaces: map[string]cache.Config{options.Namespace: {}},
 			ByObject: map[client.Object]cache.ByObject{ // prompts may be in any ConfigMap
 				&corev1.Pod{}: {Label: ours}, &appsv1.Deployment{}: {Label: ours},
+				&policyv1.PodDisruptionBudget{}: {Label: ours}, &autoscalingv2.HorizontalPodAutoscaler{}: {Label: ours},
+				&networkingv1.NetworkPolicy{}: {Label: ours},
 			},
 		},
 		Metrics:                       metricsserver.Options{BindAddress: "0"}, // they are on the process's own page
@@ -146,9 +155,12 @@ func (c *Cluster) reconciles() error {
 		Named("workloads").
 		For(&v1alpha1.Agent{}, changed).
 		Owns(&appsv1.Deployment{}, changed).
+		Owns(&policyv1.PodDisruptionBudget{}, changed).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(scaledAnew())).
 		Owns(&corev1.Service{}, managed).
 		Owns(&corev1.ServiceAccount{}, managed).
 		Owns(&security.AuthorizationPolicy{}, managed).
+		Owns(&networkingv1.NetworkPolicy{}, changed).
 		Watches(&corev1.Pod{}, told).
 		Watches(&appsv1.Deployment{}, told).
 		WatchesRawSource(source.Channel(c.workloads.again, &handler.EnqueueRequestForObject{})).

@@ -21,7 +21,7 @@ type Pods interface {
 	Template(agent agentspec.Agent, revision string) (corev1.PodTemplateSpec, error)
 }
 
-// Config is what the parts of a [Cluster] need. All of it is required.
+// Config is what the parts of a [Cluster] need. All of it is required, but for Autoscaling and Network.
 type Config struct {
 	// Client reads from a cache and writes to the API server, Reader reads from the API server.
 	Client client.Client
@@ -37,6 +37,11 @@ type Config struct {
 	Logger   *slog.Logger
 	// Catalogue makes the ConfigMap's text that says which agents there are.
 	Catalogue Catalogue
+	// Autoscaling has each revision's size follow what its pods are busy with. The cluster must serve the metrics of pods,
+	// active_conversations and llm_request_queue_depth, as custom metrics.
+	Autoscaling bool
+	// Network has network policies isolate each agent's pods; nil for none.
+	Network *Network
 }
 
 // Catalogue says which agents and tool servers there are when a request was applied, for the processes that look at it.
@@ -54,6 +59,8 @@ func (c *Config) check() error {
 		return errors.New("kube: Config.Holder is required: the name of the pod")
 	case c.Pods == nil || c.Recorder == nil || c.Logger == nil || c.Catalogue == nil:
 		return errors.New("kube: Config.Pods, Recorder, Logger and Catalogue are required")
+	case c.Network != nil && (len(c.Network.Pages) == 0 || len(c.Network.ControlPlane) == 0 || len(c.Network.Outside) == 0):
+		return errors.New("kube: Config.Network needs ports of each kind: a rule without any is one for all")
 	default:
 		return nil
 	}

@@ -2,7 +2,7 @@
 // Deployments, and remembered in the Agents' status.
 //
 // [Cluster] holds a controller-runtime manager: its cache, its leader election, and the reconciler of what belongs to an
-// agent ([workloads]: ServiceAccount, Service, and a Deployment for each live revision). Everything else is what package
+// agent ([workloads]: ServiceAccount, Service, policies, and for each live revision a Deployment and what goes with it). Everything else is what package
 // controller asks for, said in Kubernetes' words: [Source] declares, [Store] remembers, workloads run, and the publisher
 // tells people, by conditions and events. Who decides is package controller, as on one machine.
 //
@@ -18,11 +18,14 @@ package kube
 // +kubebuilder:rbac:groups=serin.dev,namespace=serin,resources=agents/finalizers,verbs=update
 // +kubebuilder:rbac:groups=serin.dev,namespace=serin,resources=mcpservers,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,namespace=serin,resources=deployments,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=autoscaling,namespace=serin,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,namespace=serin,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",namespace=serin,resources=services;serviceaccounts,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",namespace=serin,resources=configmaps,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups="",namespace=serin,resources=pods,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",namespace=serin,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,namespace=serin,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=serin,resources=leases,verbs=get;create;update;patch
+// +kubebuilder:rbac:groups=networking.k8s.io,namespace=serin,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=networking.istio.io,namespace=serin,resources=virtualservices;destinationrules,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=security.istio.io,namespace=serin,resources=authorizationpolicies,verbs=get;list;watch;create;update;patch;delete

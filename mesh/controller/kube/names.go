@@ -49,3 +49,8 @@ func revisionLabels(agent, revision string) map[string]string {
 
 	return labels
 }
+
+// podsOf select a revision's pods, by labels that never change.
+func podsOf(agent, revision string) map[string]string {
+	return map[string]string{"app": agent, istio.RevisionLabel: agentspec.Short(revision)}
+}

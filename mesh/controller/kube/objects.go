@@ -19,10 +19,7 @@ import (
 	"github.com/serinhq/serin/mesh/istio"
 )
 
-const (
-	grpcPort = 9000
-	httpPort = 8080
-)
+const grpcPort = 9000
 
 // serviceAccount is who the agent's pods are.
 func (c *Config) serviceAccount(agent string) *corev1.ServiceAccount {
@@ -65,7 +62,7 @@ func (c *Config) access(agent string) *security.AuthorizationPolicy {
 }
 
 // deployment runs one revision.
-func (c *Config) deployment(agent *wantedAgent, revision *wantedRevision) (*appsv1.Deployment, error) {
+func (c *Config) deployment(agent *wantedAgent, revision *wantedRevision, pods int32) (*appsv1.Deployment, error) {
 	run := agent.merged(revision)
 	name, labels := run.Metadata.Name, revisionLabels(run.Metadata.Name, revision.name)
 
@@ -81,13 +78,11 @@ func (c *Config) deployment(agent *wantedAgent, revision *wantedRevision) (*apps
 	return &appsv1.Deployment{
 		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: c.Namespace, Name: ObjectName(name, agentspec.Short(revision.name)), Labels: labels,
+			Namespace: c.Namespace, Name: revision.objectName(), Labels: labels,
 		},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: new(agent.replicas(revision)),
-			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{
-				"app": name, istio.RevisionLabel: labels[istio.RevisionLabel],
-			}},
+			Replicas:             new(pods),
+			Selector:             &metav1.LabelSelector{MatchLabels: podsOf(name, revision.name)},
 			Template:             template,
 			RevisionHistoryLimit: ptr.To[int32](1), // to go back is another revision's business
 			Strategy: appsv1.DeploymentStrategy{

@@ -31,11 +31,13 @@ func (w *workloads) look(ctx context.Context) (*workloadv1.WatchResponse, error)
 		}
 	}
 
-	if err := w.addRefused(ctx, answer); err != nil {
-		return nil, err
+	all := &appsv1.DeploymentList{}
+	if err := w.config.Client.List(ctx, all, client.InNamespace(w.config.Namespace), client.MatchingLabels{managedLabel: manager}); err != nil {
+		return nil, err //nolint:wrapcheck // the caller says what it was for
 	}
 
-	w.addSizes(answer)
+	addRefused(all, answer)
+	w.addSizes(replicasOf(all), answer)
 	slices.SortStableFunc(answer.GetStatuses(), func(a, b *workloadv1.Status) int {
 		return cmp.Or(cmp.Compare(a.GetAgent(), b.GetAgent()), cmp.Compare(a.GetRevision(), b.GetRevision()),
 			a.GetSince().AsTime().Compare(b.GetSince().AsTime()))
@@ -45,12 +47,7 @@ func (w *workloads) look(ctx context.Context) (*workloadv1.WatchResponse, error)
 }
 
 // addRefused says of revisions whose pods the API server refuses why: a quota, or a policy.
-func (w *workloads) addRefused(ctx context.Context, answer *workloadv1.WatchResponse) error {
-	all := &appsv1.DeploymentList{}
-	if err := w.config.Client.List(ctx, all, client.InNamespace(w.config.Namespace), client.MatchingLabels{managedLabel: manager}); err != nil {
-		return err //nolint:wrapcheck // the caller says what it was for
-	}
-
+func addRefused(all *appsv1.DeploymentList, answer *workloadv1.WatchResponse) {
 	for i := range all.Items {
 		for _, condition := range all.Items[i].Status.Conditions {
 			if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
@@ -61,15 +58,13 @@ func (w *workloads) addRefused(ctx context.Context, answer *workloadv1.WatchResp
 			}
 		}
 	}
-
-	return nil
 }
 
 // refused begins what is said of pods that can't be made.
 const refused = "its pods are refused: "
 
 // addSizes adds how many pods there shall be, and says of revisions that could not be run why.
-func (w *workloads) addSizes(answer *workloadv1.WatchResponse) {
+func (w *workloads) addSizes(found map[string]int32, answer *workloadv1.WatchResponse) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
@@ -79,11 +74,12 @@ func (w *workloads) addSizes(answer *workloadv1.WatchResponse) {
 
 	for _, name := range w.wanted.order {
 		agent := w.wanted.agents[name]
+		sizes := w.config.sizes(&agent, found)
 
 		for i := range agent.revisions {
 			short := agentspec.Short(agent.revisions[i].name)
 			answer.Sizes = append(answer.Sizes, &workloadv1.Size{
-				Agent: name, Revision: short, Processes: agent.replicas(&agent.revisions[i]),
+				Agent: name, Revision: short, Processes: sizes[i].pods,
 			})
 
 			if problem := w.problems[name]; problem != "" {

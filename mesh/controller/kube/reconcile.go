@@ -4,20 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	security "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-
-	"github.com/serinhq/serin/internal/agentspec"
 )
 
 // Reconcile makes one agent's objects as they shall be.
@@ -50,7 +51,7 @@ func words(err error) string {
 
 func (w *workloads) reconcile(ctx context.Context, name string, agent *wantedAgent, runs bool) error {
 	if !runs {
-		return errors.Join(w.deleteDeployments(ctx, name, nil), w.deleteRest(ctx, name))
+		return errors.Join(w.deleteUnwanted(ctx, name, nil), w.deleteRest(ctx, name))
 	}
 
 	owner, err := ownerOf(ctx, w.config.Client, w.config.Namespace, name)
@@ -58,22 +59,43 @@ func (w *workloads) reconcile(ctx context.Context, name string, agent *wantedAge
 		return err
 	}
 
+	found, err := w.found(ctx, w.selected(name)...)
+	if err != nil {
+		return err
+	}
+
 	objects := []client.Object{w.config.serviceAccount(name), w.config.service(name), w.config.access(name)}
-	kept := []string{}
+	if w.config.Network != nil {
+		objects = append(objects, w.config.isolation(name, agent))
+	}
+
+	kept := map[string]bool{}
+	sizes := w.config.sizes(agent, found)
 
 	var failed error
 
 	for i := range agent.revisions {
-		kept = append(kept, ObjectName(name, agentspec.Short(agent.revisions[i].name)))
+		revision := &agent.revisions[i]
+		kept["Deployment "+revision.objectName()] = true // also one that can't be made anew
 
-		made, err := w.config.deployment(agent, &agent.revisions[i])
-		if err != nil {
-			failed = errors.Join(failed, err)
-
-			continue
+		made, err := w.config.deployment(agent, revision, sizes[i].pods)
+		if err == nil && sizes[i].automatic {
+			err = w.release(ctx, made)
 		}
 
-		objects = append(objects, made)
+		if err != nil {
+			failed = errors.Join(failed, err)
+		} else {
+			objects = append(objects, made)
+		}
+
+		if made := w.config.disruptions(name, revision, sizes[i].pods); made != nil {
+			objects = append(objects, made)
+		}
+
+		if made := w.config.autoscaler(name, revision, sizes[i]); made != nil {
+			objects = append(objects, made)
+		}
 	}
 
 	for _, object := range objects {
@@ -81,15 +103,18 @@ func (w *workloads) reconcile(ctx context.Context, name string, agent *wantedAge
 			object.SetOwnerReferences([]metav1.OwnerReference{*owner})
 		}
 
+		kept[kindOf(object)+" "+object.GetName()] = true
 		failed = errors.Join(failed, w.apply(ctx, object))
 	}
 
-	return errors.Join(failed, w.deleteDeployments(ctx, name, kept))
+	return errors.Join(failed, w.deleteUnwanted(ctx, name, kept))
 }
+
+func kindOf(object client.Object) string { return object.GetObjectKind().GroupVersionKind().Kind }
 
 // apply has an object be as it shall be, as far as that is Serin's to say; fields of others stay.
 func (w *workloads) apply(ctx context.Context, object client.Object) error {
-	kind := object.GetObjectKind().GroupVersionKind().Kind
+	kind := kindOf(object)
 
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
@@ -107,19 +132,29 @@ func (w *workloads) apply(ctx context.Context, object client.Object) error {
 	return nil
 }
 
-// deleteDeployments stops the revisions of an agent that shall not run.
-func (w *workloads) deleteDeployments(ctx context.Context, agent string, kept []string) error {
-	all := &appsv1.DeploymentList{}
-	if err := w.config.Client.List(ctx, all, w.selected(agent)...); err != nil {
-		return fmt.Errorf("list deployments: %w", err)
-	}
-
+// deleteUnwanted takes away what an agent has for revisions that shall not run, and what those that do no longer need.
+// Kept are kinds and names.
+func (w *workloads) deleteUnwanted(ctx context.Context, agent string, kept map[string]bool) error {
 	var failed error
 
-	for i := range all.Items {
-		if !slices.Contains(kept, all.Items[i].Name) {
-			failed = errors.Join(failed, w.delete(ctx, &all.Items[i]))
+	for kind, list := range map[string]client.ObjectList{
+		"Deployment": &appsv1.DeploymentList{}, "PodDisruptionBudget": &policyv1.PodDisruptionBudgetList{},
+		"HorizontalPodAutoscaler": &autoscalingv2.HorizontalPodAutoscalerList{}, "NetworkPolicy": &networkingv1.NetworkPolicyList{},
+	} {
+		if err := w.config.Client.List(ctx, list, w.selected(agent)...); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("list each %s: %w", kind, err))
+
+			continue
 		}
+
+		failed = errors.Join(failed, meta.EachListItem(list, func(one runtime.Object) error {
+			object, ok := one.(client.Object)
+			if !ok || kept[kind+" "+object.GetName()] {
+				return nil
+			}
+
+			return w.delete(ctx, object)
+		}))
 	}
 
 	return failed
@@ -127,13 +162,13 @@ func (w *workloads) deleteDeployments(ctx context.Context, agent string, kept []
 
 // deleteRest takes away what an agent has beside its revisions.
 func (w *workloads) deleteRest(ctx context.Context, agent string) error {
-	meta := metav1.ObjectMeta{Namespace: w.config.Namespace, Name: agent}
+	named := metav1.ObjectMeta{Namespace: w.config.Namespace, Name: agent}
 	access := metav1.ObjectMeta{Namespace: w.config.Namespace, Name: accessName(agent)}
 
 	var failed error
 
 	for _, object := range []client.Object{
-		&corev1.Service{ObjectMeta: meta}, &corev1.ServiceAccount{ObjectMeta: meta}, &security.AuthorizationPolicy{ObjectMeta: access},
+		&corev1.Service{ObjectMeta: named}, &corev1.ServiceAccount{ObjectMeta: named}, &security.AuthorizationPolicy{ObjectMeta: access},
 	} {
 		err := w.config.Client.Get(ctx, client.ObjectKeyFromObject(object), object)
 

@@ -17,6 +17,8 @@ type wantedAgent struct {
 	// declared is nil once the agent is not declared any more.
 	declared  *agentspec.Agent
 	revisions []wantedRevision
+	// callers may hand off to it, and it to callees: by any revision that runs, of theirs and of its own.
+	callers, callees []string
 }
 
 type wantedRevision struct {
@@ -42,7 +44,31 @@ func readWanted(request *workloadv1.ApplyRequest) (*wanted, error) {
 		all.order = append(all.order, agent.GetName())
 	}
 
+	all.connect()
+
 	return all, nil
+}
+
+// connect says of all agents who may call whom, in an order that does not change their objects.
+func (w *wanted) connect() {
+	callers := map[string][]string{}
+
+	for name, agent := range w.agents {
+		for i := range agent.revisions {
+			for _, handoff := range agent.revisions[i].agent.Spec.Handoffs {
+				agent.callees = append(agent.callees, handoff.Agent)
+				callers[handoff.Agent] = append(callers[handoff.Agent], name)
+			}
+		}
+
+		agent.callees = distinct(agent.callees)
+		w.agents[name] = agent
+	}
+
+	for name, agent := range w.agents {
+		agent.callers = distinct(callers[name])
+		w.agents[name] = agent
+	}
 }
 
 func readAgent(agent *workloadv1.Agent) (wantedAgent, error) {
@@ -71,23 +97,23 @@ func readAgent(agent *workloadv1.Agent) (wantedAgent, error) {
 	return one, nil
 }
 
-// size is how many pods a revision has that takes all of the traffic.
-func (a *wantedAgent) size(revision *wantedRevision) int32 {
+// scaling is how many pods a revision has that takes all of the traffic.
+func (a *wantedAgent) scaling(revision *wantedRevision) agentspec.Scaling {
 	if a.declared != nil {
-		return a.declared.Spec.Scaling.MinReplicas
+		return a.declared.Spec.Scaling
 	}
 
-	return revision.agent.Spec.Scaling.MinReplicas
+	return revision.agent.Spec.Scaling
 }
 
-// replicas is how many pods a revision shall have: a part of all, but at least one.
+// replicas is how many pods a revision shall have without an autoscaler: a part of all, but at least one.
 func (a *wantedAgent) replicas(revision *wantedRevision) int32 {
-	size := a.size(revision)
+	all := a.scaling(revision).MinReplicas
 	if revision.share == 0 {
-		return size
+		return all
 	}
 
-	return max((size*revision.share+99)/100, 1)
+	return part(all, revision.share)
 }
 
 // merged is a revision as it is run: what is not part of it comes from the declaration as it stands.

@@ -33,6 +33,12 @@ type world struct {
 func newWorld(t *testing.T, objects ...client.Object) *world {
 	t.Helper()
 
+	return worldOf(t, func(*fake.ClientBuilder) {}, objects...)
+}
+
+func worldOf(t *testing.T, edit func(*fake.ClientBuilder), objects ...client.Object) *world {
+	t.Helper()
+
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -47,7 +53,10 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	}
 
 	w := &world{T: t, events: events.NewFakeRecorder(1000)}
-	w.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Agent{}).Build()
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Agent{}).
+		WithReturnManagedFields()
+	edit(builder)
+	w.client = builder.Build()
 
 	return w
 }
