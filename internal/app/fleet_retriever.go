@@ -50,7 +50,7 @@ func (f *fleet) startRetriever(name string, of member) error {
 
 	var first *plannedWorkload
 	if of.replica > 0 {
-		if first = f.workloads()[retrieverName(of.spec)]; first == nil {
+		if first = f.staying(retrieverName(of.spec)); first == nil {
 			return fmt.Errorf("the first replica of %s does not run yet", name)
 		}
 	}
@@ -118,13 +118,22 @@ func (f *fleet) retrieverOf(spec agentspec.Agent) (string, error) {
 		return "", nil
 	}
 
-	f.mu.Lock()
-	defer f.mu.Unlock()
-
-	planned := f.running[name]
-	if planned == nil || f.leaving[name] {
+	planned := f.staying(name)
+	if planned == nil {
 		return "", fmt.Errorf("its retriever %s does not run yet", name)
 	}
 
 	return planned.addresses["retriever"], nil
+}
+
+// staying is a process that runs and is not being stopped; nil if there is none.
+func (f *fleet) staying(name string) *plannedWorkload {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	if f.leaving[name] {
+		return nil
+	}
+
+	return f.running[name]
 }

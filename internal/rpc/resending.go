@@ -53,12 +53,15 @@ func (r *resending) after(err error, sent bool) (time.Duration, bool) {
 		return 0, false
 	case !sent && !isShed(refusal):
 		return r.miss()
-	case sent && r.idempotent:
+	case sent && r.idempotent && refusal.Reason != reasonCommitUnknown:
 		return r.retry()
 	default:
 		return 0, false
 	}
 }
+
+// reasonCommitUnknown says that a call may have had its effect, and that not every method bears a second one: the caller knows.
+const reasonCommitUnknown = "COMMIT_UNKNOWN"
 
 // leads returns the revision that a refusal leads to; empty if it is none of that kind.
 func leads(refusal *fault.Error) string {

@@ -27,6 +27,7 @@ func TestResending(t *testing.T) {
 		"outside of the mesh":        {resending{waits: true, idempotent: true}, unavailable, false, millis()},
 		"may have arrived":           {resending{mesh: true, waits: true}, unavailable, true, millis()},
 		"idempotent":                 {resending{mesh: true, waits: true, idempotent: true}, unavailable, true, millis(50, 100, 200, 400)},
+		"an unknown commit":          {resending{mesh: true, waits: true, idempotent: true}, fault.New(codes.Unavailable, reasonCommitUnknown, "").GRPCStatus().Err(), true, millis()},
 		"another code":               {resending{mesh: true, waits: true, idempotent: true}, status.Error(codes.Internal, ""), false, millis()},
 		"no status":                  {resending{mesh: true, waits: true, idempotent: true}, errors.New("odd"), true, millis()},
 		"an injected fault":          {resending{mesh: true, waits: true}, status.Error(codes.Unavailable, "RPC terminated due to fault injection"), false, millis()},

@@ -197,14 +197,22 @@ func (q *Queue) putBack(again []*Job) {
 	again = slices.DeleteFunc(again, func(one *Job) bool {
 		until, bounded := one.Until()
 
-		over := q.closed || one.ctx.Err() != nil || bounded && until.Before(q.rest)
-		if over {
+		if q.closed || one.ctx.Err() != nil || bounded && until.Before(q.rest) {
 			one.done <- one.why
-		} else {
-			one.begun.Store(false)
+
+			return true
 		}
 
-		return over
+		one.begun.Store(false)
+
+		// A caller that left in between found it begun, and waits.
+		if one.ctx.Err() != nil && one.begun.CompareAndSwap(false, true) {
+			one.done <- one.why
+
+			return true
+		}
+
+		return false
 	})
 
 	q.waiting = append(again, q.waiting...)

@@ -66,6 +66,13 @@ func away(err error) bool {
 	}
 }
 
+// lost reports whether the connections that there are may be no good any more: not where only none is to be had beside them.
+func lost(err error) bool {
+	code := codeOf(err)
+
+	return away(err) && code != tooManyConnections && code != idleInTransaction
+}
+
 // broken reports whether a connection failed, or none could be made.
 func broken(err error) bool {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
@@ -91,10 +98,14 @@ func broken(err error) bool {
 
 // uncertain reports whether a commit that failed in this way may have been made.
 func uncertain(err error) bool {
-	code := codeOf(err)
+	own, answered := errors.AsType[*pgconn.PgError](err)
+	if !answered {
+		return !pgconn.SafeToRetry(err)
+	}
 
-	return !pgconn.SafeToRetry(err) &&
-		(code == "" || strings.HasPrefix(code, operatorIntervention) || strings.HasPrefix(code, connectionException))
+	// A session, or a server, that ends while it commits may have written the commit before.
+	return own.SeverityUnlocalized == "FATAL" || own.SeverityUnlocalized == "PANIC" ||
+		strings.HasPrefix(own.Code, operatorIntervention) || strings.HasPrefix(own.Code, connectionException)
 }
 
 // doubt is the error of a commit that may have been made.

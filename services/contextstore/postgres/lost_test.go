@@ -108,6 +108,35 @@ func TestDeadlinesHoldWhileTheServerIsAway(t *testing.T) {
 	group.Wait()
 }
 
+// TestAnswersAboutCommitsAreLost, too: asked again, the database says the same.
+func TestAnswersAboutCommitsAreLost(t *testing.T) {
+	t.Parallel()
+
+	through, at := proxied(t, database(t))
+	store := openWith(t, postgres.Config{URL: at})
+	never, once := postgres.NewMarker(), postgres.NewMarker()
+
+	if err := store.Leave(t.Context(), once); err != nil {
+		t.Fatal(err)
+	}
+
+	for range 3 {
+		through.mute.Store(&muted{tag: "INSERT 0 "})
+
+		if made, err := store.Settled(t.Context(), never); made || err != nil {
+			t.Errorf("a commit that was not made: %t, %v", made, err)
+		}
+
+		if made, err := store.Settled(t.Context(), once); !made || err != nil {
+			t.Errorf("one that was made: %t, %v", made, err)
+		}
+	}
+
+	if err := store.Leave(t.Context(), never); err == nil {
+		t.Error("a commit was made of which it was said that it was not")
+	}
+}
+
 // TestLostCommits: what became of a commit whose answer was lost, or that never arrived, is found out, and told as it is.
 func TestLostCommits(t *testing.T) {
 	t.Parallel()

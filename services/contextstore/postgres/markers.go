@@ -11,8 +11,12 @@ import (
 )
 
 const (
-	insertMarker  = "INSERT INTO commits (marker) VALUES (?)"
-	settleMarker  = "INSERT INTO commits (marker) VALUES ($1) ON CONFLICT DO NOTHING"
+	insertMarker = "INSERT INTO commits (marker) VALUES (?)"
+	// settleMarker takes a marker's place if it is free, and then leaves the mark of that beside it: the answer to this very
+	// statement may be lost, too.
+	settleMarker = `WITH taken AS (INSERT INTO commits (marker) VALUES ($1) ON CONFLICT DO NOTHING RETURNING marker)
+		INSERT INTO commits (marker) SELECT $2 FROM taken`
+	wasVoided     = "SELECT EXISTS (SELECT FROM commits WHERE marker = $1)"
 	forgetMarkers = "DELETE FROM commits WHERE marker < $1"
 
 	// markerKept is how long markers are kept: much longer than anyone wonders about a commit, whatever machines' clocks say.
@@ -35,15 +39,46 @@ func repeats(one *commits.Job) bool { return one.About.Appends }
 // taken. A server that is away is waited for. Errors: the database's own, if nobody knows.
 func (s *Store) settled(ctx context.Context, mark *marker) (made bool, err error) {
 	for wait := pause; ; wait = min(2*wait, mostPause) {
-		done, err := s.pool.Exec(ctx, settleMarker, *mark) // it waits for a transaction that has not ended
+		made, err := s.settle(ctx, mark)
 		if err == nil {
-			return done.RowsAffected() == 0, nil
+			return made, nil
 		}
 
-		if !away(err) && codeOf(err) != lockNotAvailable || !rested(ctx, wait) {
-			return false, err //nolint:wrapcheck // see unknown
+		switch codeOf(err) {
+		case lockNotAvailable:
+		case readOnlyTransaction: // a standby that is about to be the primary
+			s.pool.Reset()
+		default:
+			if !away(err) {
+				return false, err
+			}
+		}
+
+		if !rested(ctx, wait) {
+			return false, err
 		}
 	}
+}
+
+func (s *Store) settle(ctx context.Context, mark *marker) (made bool, err error) {
+	done, err := s.pool.Exec(ctx, settleMarker, *mark, mark.voided()) // it waits for a transaction that has not ended
+	if err != nil || done.RowsAffected() > 0 {
+		return false, err //nolint:wrapcheck // see unknown
+	}
+
+	// The place was taken: by the commit, or by an earlier try of this.
+	var voided bool
+
+	err = s.pool.QueryRow(ctx, wasVoided, mark.voided()).Scan(&voided)
+
+	return !voided, err //nolint:wrapcheck // see unknown
+}
+
+// voided is the marker of the fact that a commit was not made. It is as old.
+func (m marker) voided() marker {
+	m[len(m)-1] ^= 1
+
+	return m
 }
 
 // rested waits; false if the context ends before that.

@@ -72,7 +72,7 @@ func (s *Store) Update(ctx context.Context, about contextstore.About, fn func(co
 	defer cancel()
 
 	err := s.lane(about).Do(waiting, about, fn)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	if _, known := asFault(err); !known && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return unavailable(err)
 	}
 
@@ -110,7 +110,9 @@ func (s *Store) View(ctx context.Context, about contextstore.About, fn func(cont
 			return err
 		}
 
-		s.pool.Reset()
+		if lost(err) {
+			s.pool.Reset()
+		}
 
 		if time.Now().Add(wait).After(over) || !rested(ctx, wait) {
 			return failed(err)

@@ -75,9 +75,11 @@ func (s *Store) run(batch []*commits.Job) []error {
 	return results
 }
 
-// later is what transactions came to that are to run once the server is there. Connections that it had are no good any more.
+// later is what transactions came to that are to run once the server is there.
 func (s *Store) later(why error) error {
-	s.pool.Reset()
+	if lost(why) {
+		s.pool.Reset()
+	}
 
 	return &commits.AgainError{Why: failed(why)}
 }
