@@ -262,7 +262,7 @@ func (p *Platform) listen(flag, address string) (*os.File, string, error) {
 	}
 	defer listener.Close() //nolint:errcheck // the file keeps the socket open
 
-	file, err := listener.(*net.TCPListener).File() //nolint:forcetypeassert // "tcp" was asked for
+	file, err := handleOf(listener.(*net.TCPListener)) //nolint:forcetypeassert // "tcp" was asked for
 	if err != nil {
 		return nil, "", fmt.Errorf("keep %s open: %w", address, err)
 	}

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/serinhq/serin/internal/rpc"
 )
@@ -113,12 +115,41 @@ func shareSocket(file *os.File) (*os.File, error) {
 	}
 	defer listener.Close() //nolint:errcheck // the new handle keeps the socket open
 
-	shared, err := listener.(*net.TCPListener).File() //nolint:forcetypeassert // [Platform.listen] made it
+	shared, err := handleOf(listener.(*net.TCPListener)) //nolint:forcetypeassert // [Platform.listen] made it
 	if err != nil {
 		return nil, fmt.Errorf("share a socket: %w", err)
 	}
 
 	return shared, nil
+}
+
+// handleOf makes a handle of a listening socket to give to processes. Unlike that of [net.TCPListener.File], it does not switch
+// the socket to blocking mode when a process gets it: the mode is that of all who accept there, and a process whose accept
+// blocks can't drain.
+func handleOf(listener *net.TCPListener) (*os.File, error) {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("reach the socket: %w", err)
+	}
+
+	var (
+		handle int
+		failed error
+	)
+
+	err = raw.Control(func(socket uintptr) {
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+
+		if handle, failed = syscall.Dup(int(socket)); failed == nil { //nolint:gosec // descriptors are small
+			syscall.CloseOnExec(handle)
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, fmt.Errorf("make a handle of the socket: %w", err)
+	}
+
+	return os.NewFile(uintptr(handle), listener.Addr().String()), nil //nolint:gosec // as above
 }
 
 // replicaNotes are what a user may not expect of several replicas, a line each.

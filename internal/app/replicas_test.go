@@ -3,8 +3,11 @@ package app
 import (
 	"maps"
 	"net"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/serinhq/serin/internal/agentspec"
@@ -121,4 +124,33 @@ func TestReplicasShareASocket(t *testing.T) {
 	}
 
 	connection.Close()
+}
+
+// TestAHandleLeavesTheSocketsMode: a process that gets it must not make others' accepts block.
+func TestAHandleLeavesTheSocketsMode(t *testing.T) {
+	t.Parallel()
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+
+	handle, err := handleOf(listener.(*net.TCPListener))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handle.Close()
+
+	started := exec.Command("true")
+	started.ExtraFiles = []*os.File{handle}
+
+	if err := started.Run(); err != nil {
+		t.Fatal(err)
+	}
+
+	flags, _, failed := syscall.Syscall(syscall.SYS_FCNTL, handle.Fd(), syscall.F_GETFL, 0)
+	if failed != 0 || flags&syscall.O_NONBLOCK == 0 {
+		t.Errorf("flags %#x, %v: accepts would block", flags, failed)
+	}
 }
