@@ -141,7 +141,7 @@ func handleOf(listener *net.TCPListener) (*os.File, error) {
 		syscall.ForkLock.RLock()
 		defer syscall.ForkLock.RUnlock()
 
-		if handle, failed = syscall.Dup(int(socket)); failed == nil { //nolint:gosec // descriptors are small
+		if handle, failed = syscall.Dup(int(socket)); failed == nil {
 			syscall.CloseOnExec(handle)
 		}
 	})
@@ -149,7 +149,7 @@ func handleOf(listener *net.TCPListener) (*os.File, error) {
 		return nil, fmt.Errorf("make a handle of the socket: %w", err)
 	}
 
-	return os.NewFile(uintptr(handle), listener.Addr().String()), nil //nolint:gosec // as above
+	return os.NewFile(uintptr(handle), listener.Addr().String()), nil
 }
 
 // replicaNotes are what a user may not expect of several replicas, a line each.
