@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -76,17 +77,57 @@ func (x *execution) consult() {
 	// An embedding model is a model, too: it reads what the agent's own may read.
 	query := cut(x.rules.veil(x.state).text(x.state.turn.text), maxLibraryQuery)
 
-	var both sync.WaitGroup
+	var looks []func()
 
 	if x.rules.library.due() {
-		both.Go(func() { x.lookUp(query) })
+		looks = append(looks, func() { x.lookUp(query) })
 	}
 
 	if x.rules.memory.due() {
-		both.Go(func() { x.recollect(query) })
+		looks = append(looks, func() { x.recollect(query) })
 	}
 
-	both.Wait()
+	sideBySide(looks...)
+}
+
+// sideBySide runs functions at once. A panic of one of them is the caller's, who fails the turn and not the process.
+func sideBySide(functions ...func()) {
+	var (
+		group  sync.WaitGroup
+		panics = make(chan string, len(functions))
+	)
+
+	for _, function := range functions {
+		group.Go(func() {
+			defer func() {
+				if cause := recover(); cause != nil {
+					panics <- fmt.Sprintf("%v\n%s", cause, debug.Stack())
+				}
+			}()
+
+			function()
+		})
+	}
+
+	group.Wait()
+
+	select {
+	case cause := <-panics:
+		panic(cause)
+	default:
+	}
+}
+
+// lookingUp describes the span of a look-up for the prompt.
+func (x *execution) lookingUp(operation string, most int32) trace.SpanStartOption {
+	return trace.WithAttributes(
+		telemetry.OperationName.String(operation),
+		telemetry.RequestTopK.Int(int(most)),
+		telemetry.ConversationID.String(x.tenure.conversation),
+		telemetry.AgentName.String(x.service.name),
+		telemetry.AgentVersion.String(x.service.revision),
+		telemetry.TurnID.String(x.tenure.turnID),
+	)
 }
 
 // due reports whether documents are still to be looked up.
@@ -100,15 +141,8 @@ func (x *execution) lookUp(query string) {
 	defer cancel()
 
 	ctx, span := x.service.config.Telemetry.Tracer.Start(ctx, telemetry.OperationRetrieval+" "+x.service.name,
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-			telemetry.OperationName.String(telemetry.OperationRetrieval),
-			telemetry.DataSourceID.String(x.service.name),
-			telemetry.RequestTopK.Int(int(shelf.passages)),
-			telemetry.ConversationID.String(x.tenure.conversation),
-			telemetry.AgentName.String(x.service.name),
-			telemetry.AgentVersion.String(x.service.revision),
-			telemetry.TurnID.String(x.tenure.turnID),
-		))
+		trace.WithSpanKind(trace.SpanKindClient), x.lookingUp(telemetry.OperationRetrieval, shelf.passages),
+		trace.WithAttributes(telemetry.DataSourceID.String(x.service.name)))
 	defer span.End()
 
 	found, err := x.retrieve(ctx, query)

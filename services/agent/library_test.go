@@ -102,6 +102,21 @@ func TestDocumentsGoIntoThePrompt(t *testing.T) {
 	}
 }
 
+// TestAPanicOfALookUp fails its turn, and not the process.
+func TestAPanicOfALookUp(t *testing.T) {
+	w := newWorld(t, says("Hello."))
+	w.start(reads(spec("billing"), time.Second), func(config *Config) {
+		config.Retriever = retriever(func(context.Context, *retrieverv1.RetrieveRequest) (*retrieverv1.RetrieveResponse, error) {
+			panic("boom")
+		})
+	})
+	w.begin("billing", "Hello?")
+
+	if turn := w.drive(); turn.GetStatus() != contextv1.TurnStatus_TURN_STATUS_FAILED {
+		t.Errorf("turn %v", turn)
+	}
+}
+
 // TestTurnsGoOnWithoutDocuments, and their log says why.
 func TestTurnsGoOnWithoutDocuments(t *testing.T) {
 	for problem, one := range map[string]struct {

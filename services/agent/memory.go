@@ -134,14 +134,7 @@ func (x *execution) recollect(veiled string) {
 	defer cancel()
 
 	ctx, span := x.service.config.Telemetry.Tracer.Start(ctx, telemetry.OperationSearchMemory+" "+x.service.name,
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-			telemetry.OperationName.String(telemetry.OperationSearchMemory),
-			telemetry.RequestTopK.Int(int(kept.recall)),
-			telemetry.ConversationID.String(x.tenure.conversation),
-			telemetry.AgentName.String(x.service.name),
-			telemetry.AgentVersion.String(x.service.revision),
-			telemetry.TurnID.String(x.tenure.turnID),
-		))
+		trace.WithSpanKind(trace.SpanKindClient), x.lookingUp(telemetry.OperationSearchMemory, kept.recall))
 	defer span.End()
 
 	found, problem, err := x.search(ctx, x.state.turn.text, veiled)
