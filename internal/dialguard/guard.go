@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"syscall"
 	"time"
@@ -31,6 +32,18 @@ type Guard struct {
 // Dialer makes connections to what is not refused; what is fails with [ErrAddress], before anything is sent.
 func (g Guard) Dialer() *net.Dialer {
 	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: g.control, Resolver: g.Resolver}
+}
+
+// Transport makes HTTP's connections by the guard's dialer, and by nothing else: a proxy would dial what is refused here. It
+// may be changed until it is used.
+func (g Guard) Transport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            g.Dialer().DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
 }
 
 // control is called with the very address that a socket is about to be connected to, after names were resolved.

@@ -28,15 +28,11 @@ type web struct {
 func newWeb(config *Config) *web {
 	guard := dialguard.Guard{AllowPrivate: config.AllowPrivate, Unless: "and --allow-private is not given"}
 
-	return &web{patience: config.backoff(), client: &http.Client{CheckRedirect: redirect, Transport: &http.Transport{
-		Proxy:                  nil, // a proxy would dial what is refused here
-		DialContext:            guard.Dialer().DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    attemptTimeout,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // a digest is over the bytes that are there
-		MaxResponseHeaderBytes: 64 << 10,
-	}}}
+	transport := guard.Transport()
+	transport.TLSClientConfig = &tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12}
+	transport.DisableCompression = true // a digest is over the bytes that are there
+
+	return &web{patience: config.backoff(), client: &http.Client{CheckRedirect: redirect, Transport: transport}}
 }
 
 // redirect follows redirects, but out of what is encrypted. Other hosts are followed: what counts is the digest.

@@ -47,14 +47,10 @@ type pageClients struct{ public, private *http.Client }
 
 func newPageClients() pageClients {
 	client := func(guard dialguard.Guard) *http.Client {
-		return &http.Client{CheckRedirect: withinHost, Transport: &http.Transport{
-			Proxy:                  nil, // a proxy would dial what is refused here
-			DialContext:            guard.Dialer().DialContext,
-			ForceAttemptHTTP2:      true,
-			IdleConnTimeout:        time.Minute,
-			TLSHandshakeTimeout:    10 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-		}}
+		transport := guard.Transport()
+		transport.IdleConnTimeout = time.Minute
+
+		return &http.Client{CheckRedirect: withinHost, Transport: transport}
 	}
 
 	return pageClients{public: client(dialguard.Guard{}), private: client(dialguard.Guard{AllowPrivate: true})}

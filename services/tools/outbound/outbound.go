@@ -44,20 +44,13 @@ func New(config Config) (*http.Client, error) {
 	}
 
 	guard := dialguard.Guard{AllowPrivate: config.Spec.AllowPrivate}
-	trip := &tripper{
-		home: origin(home), headers: headers, traced: config.Spec.TraceContext,
-		next: &http.Transport{
-			Proxy:                  nil, // a proxy would dial what is refused here
-			DialContext:            guard.Dialer().DialContext,
-			ForceAttemptHTTP2:      true,
-			MaxIdleConnsPerHost:    16,
-			IdleConnTimeout:        90 * time.Second,
-			TLSHandshakeTimeout:    10 * time.Second,
-			ResponseHeaderTimeout:  config.ResponseHeaderTimeout,
-			ExpectContinueTimeout:  time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-		},
-	}
+	transport := guard.Transport()
+	transport.MaxIdleConnsPerHost = 16
+	transport.IdleConnTimeout = 90 * time.Second
+	transport.ResponseHeaderTimeout = config.ResponseHeaderTimeout
+	transport.ExpectContinueTimeout = time.Second
+
+	trip := &tripper{home: origin(home), headers: headers, traced: config.Spec.TraceContext, next: transport}
 
 	return &http.Client{Transport: trip, CheckRedirect: redirects{home: home, others: config.Spec.Redirects}.check}, nil
 }
